@@ -1,0 +1,32 @@
+"""Fair clustering of single cells by maximising and minimising mutual information (FCMI)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from scfcmi._logging import set_verbosity
+
+if TYPE_CHECKING:
+    from scfcmi import errors, metrics, pl, tl
+    from scfcmi.model import FCMI
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["FCMI", "__version__", "errors", "metrics", "pl", "set_verbosity", "tl"]
+
+_SUBPACKAGES = frozenset({"errors", "metrics", "pl", "tl"})
+
+
+def __getattr__(name: str) -> object:
+    # Loaded on first use: importing scfcmi must not pay for torch, scanpy or matplotlib.
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"scfcmi.{name}")
+    if name == "FCMI":
+        return importlib.import_module("scfcmi.model").FCMI
+    msg = f"module 'scfcmi' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,42 @@
+"""One seed in, independent streams out; the global random states of numpy and torch are never touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+RandomState = int | np.integer | np.random.Generator | np.random.RandomState | None
+
+
+def seed_from(random_state: RandomState) -> int:
+    """Reduce whatever scanpy and scikit-learn accept as ``random_state`` to one integer seed."""
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**32))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**32, dtype=np.uint32))
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool) and random_state >= 0:
+        return int(random_state)
+    msg = (
+        f"random_state must be a non-negative integer, a numpy Generator or RandomState, or None, got {random_state!r}."
+    )
+    raise ValueError(msg)
+
+
+def stream(seed: int, *purpose: int) -> np.random.Generator:
+    """Return the numpy generator of one purpose: the same seed and purpose give the same draws, in any order of use."""
+    return np.random.default_rng([seed, *purpose])
+
+
+def torch_stream(seed: int, *purpose: int) -> torch.Generator:
+    """Return the torch generator (on the CPU) of one purpose, as :func:`stream`."""
+    import torch
+
+    generator = torch.Generator()
+    generator.manual_seed(int(stream(seed, *purpose).integers(2**63)))
+    return generator

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import entr
+
+from scfcmi import _validate
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+def contingency(**variables: ArrayLike) -> np.ndarray:
+    """Count cells by two or three named variables: one axis a variable, no empty slice on any axis.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a variable is not one-dimensional, differs in length from the first, is empty, or has missing values.
+    """
+    n_cells = len(next(iter(variables.values())))
+    if n_cells == 0:
+        msg = f"{' and '.join(variables)} are empty: there is nothing to measure."
+        raise ValueError(msg)
+    codes = [_validate.group_codes(values, n_cells, name)[0] for name, values in variables.items()]
+    shape = tuple(c.max() + 1 for c in codes)
+    return np.bincount(np.ravel_multi_index(codes, shape), minlength=np.prod(shape)).reshape(shape)
+
+
+def entropy(counts: np.ndarray, axis: int | tuple[int, ...] | None = None) -> np.ndarray | float:
+    """Entropy in nats of the distribution that counts give along ``axis`` (all of them by default)."""
+    return entr(counts / counts.sum(axis=axis, keepdims=True)).sum(axis=axis)

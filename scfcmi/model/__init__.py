@@ -1,0 +1,7 @@
+"""The method over arrays; nothing here knows AnnData."""
+
+from __future__ import annotations
+
+from scfcmi.model.fcmi import FCMI
+
+__all__ = ["FCMI"]

@@ -1,0 +1,129 @@
+"""Spherical k-means: the centres mu_k of the soft assignment.
+
+Centres are not trained by gradient. After every epoch they are found anew among several runs of k-means: one that
+goes on from the last centres, and restarts from k-means++ seeds. Which run wins is the caller's to say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+# Restarts see at most this many codes; a winner among them is then refined on all.
+_RESTART_SAMPLE = 20_000
+
+
+def find_centers(
+    codes: Tensor,
+    n_clusters: int,
+    loss: Callable[[Tensor, Tensor], float],
+    generator: torch.Generator,
+    *,
+    last: Tensor | None = None,
+    n_restarts: int = 5,
+) -> Tensor:
+    """Return the centres of least loss among runs of k-means.
+
+    Parameters
+    ----------
+    codes
+        Codes of unit length, shape (n_cells, n_dims).
+    n_clusters
+        Number of centres, at most the number of cells.
+    loss
+        What a run is judged by: a function of indices of codes, shape (n_sample,), and centres.
+    generator
+        Source of the seeding, on the CPU.
+    last
+        Centres of the last call. One run goes on from these; a restart that wins is numbered after them.
+    n_restarts
+        Number of k-means++ seedings tried.
+
+    Returns
+    -------
+    Centres of unit length, shape (n_clusters, n_dims).
+    """
+    index = torch.arange(len(codes))
+    if len(codes) > _RESTART_SAMPLE:
+        index = torch.randperm(len(codes), generator=generator)[:_RESTART_SAMPLE]
+    index = index.to(codes.device)
+    sample = codes if len(codes) <= _RESTART_SAMPLE else codes[index]
+    runs = [] if last is None else [refine_centers(codes, last)]
+    runs += [
+        refine_centers(sample, _seed_centers(sample, n_clusters, generator), max_iter=100) for _ in range(n_restarts)
+    ]
+    best = min(range(len(runs)), key=lambda run: loss(index, runs[run]))
+    centers = runs[best]
+    if last is not None and best > 0:
+        centers = centers[linear_sum_assignment((last @ centers.T).cpu().numpy(), maximize=True)[1]]
+    return centers if sample is codes else refine_centers(codes, centers)
+
+
+def mean_angle(codes: Tensor, centers: Tensor) -> float:
+    """Mean of 1 - cos between a code and its nearest centre: what k-means itself minimises."""
+    return 1 - nearest_center(codes, centers)[1].mean().item()
+
+
+def refine_centers(codes: Tensor, centers: Tensor, *, max_iter: int = 20) -> Tensor:
+    """Run Lloyd iterations from given centres until no code changes its centre.
+
+    A centre left without codes is moved to the code that its own centre fits worst.
+
+    Parameters
+    ----------
+    codes
+        Codes of unit length, shape (n_cells, n_dims).
+    centers
+        Centres to start from, shape (n_clusters, n_dims).
+    max_iter
+        Bound on the number of iterations.
+
+    Returns
+    -------
+    Centres of unit length, shape (n_clusters, n_dims).
+    """
+    n_clusters = len(centers)
+    last = None
+    for _ in range(max_iter):
+        labels, fit = nearest_center(codes, centers)
+        sizes = torch.bincount(labels, minlength=n_clusters)
+        empty = torch.nonzero(sizes == 0).flatten()
+        if len(empty):
+            worst = fit.argsort(stable=True)[: len(empty)]
+            labels[worst] = empty
+        elif last is not None and torch.equal(labels, last):
+            break
+        last = labels
+        sums = torch.zeros_like(centers).index_add_(0, labels, codes)
+        # Codes that cancel out leave no direction; such a centre stays where it is.
+        centers = torch.where(sums.norm(dim=1, keepdim=True) > 1e-8, F.normalize(sums, dim=1), centers)
+    return centers
+
+
+def nearest_center(codes: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return for each code the index of its nearest centre and the cosine to it, both of shape (n_cells,)."""
+    fit, labels = (codes @ centers.T).max(dim=1)
+    return labels, fit
+
+
+def _seed_centers(codes: Tensor, n_clusters: int, generator: torch.Generator) -> Tensor:
+    """k-means++ (Arthur and Vassilvitskii, 2007) with squared Euclidean distance, 2 - 2 cos on the sphere."""
+    first = torch.randint(len(codes), (1,), generator=generator).item()
+    chosen = [first]
+    distance = 1 - codes @ codes[first]
+    for _ in range(n_clusters - 1):
+        # Cumulated in double precision: unlike torch.multinomial this has no limit on the number of cells.
+        cumulated = distance.clamp_min(0).double().cumsum(0)
+        draw = torch.rand(1, generator=generator, dtype=torch.float64).to(codes.device) * cumulated[-1]
+        index = int(torch.searchsorted(cumulated, draw, right=True).clamp_max(len(codes) - 1))
+        chosen.append(index)
+        distance = torch.minimum(distance, 1 - codes @ codes[index])
+    return codes[chosen].clone()

@@ -1,0 +1,451 @@
+"""FCMI as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import time
+import warnings
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from scfcmi import _validate
+from scfcmi._logging import logger
+from scfcmi._random import RandomState, seed_from, stream
+from scfcmi.batches import rows_of
+from scfcmi.errors import ConvergenceWarning, ModelFormatError
+from scfcmi.model import persistence, training
+from scfcmi.model.networks import IMAGE_SHAPE, Architecture, AutoEncoder
+from scfcmi.model.objective import Weights, soft_assignment
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import ArrayLike
+    from sklearn.utils import Tags
+
+# Purpose of the random stream that draws the first weights; training has the others.
+_WEIGHTS = 0
+_CHECKPOINT_SECONDS = 60
+_UNSETTLED = 0.05
+
+
+class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator):
+    """Deep fair clustering by maximising and minimising mutual information.
+
+    An auto-encoder maps cells to codes of unit length; its decoder is told the group, so that codes need not carry
+    it. Clusters are compact and of even size by maximising I(X;C|G), and independent of the group by minimising
+    I(G;C): ``L = L_rec + alpha L_clu + beta L_fair``, Eq. 12 of Zeng et al., CVPR 2023. The defaults are the
+    paper's. Without groups it is plain deep clustering.
+
+    Parameters
+    ----------
+    n_clusters
+        Number of clusters, K.
+    alpha
+        Weight of L_clu = H(C|X) - H(C), Eq. 7.
+    beta
+        Weight of L_fair = I(G;C), Eq. 8.
+    balance
+        Weight of -H(C) alone, which pulls clusters to one size. ``None`` takes ``alpha``, as Eq. 12; 0 lets
+        clusters be as uneven as the data are.
+    temperature
+        Temperature of the soft assignment, softmax of cosine / temperature.
+    n_components
+        Dimension of the code. ``None`` takes ``n_clusters``, as the paper.
+    decoder
+        ``"branches"``: one decoder a group, as the paper; memory grows with the number of groups. ``"shared"``: one
+        decoder told the group. ``"auto"``: branches for up to eight groups of at least 256 cells each, else shared.
+    centers
+        After every epoch the centres are the best of several runs of k-means on the codes. ``"kmeans"`` judges runs by
+        their own criterion, as the paper; ``"objective"`` by the clustering terms of Eq. 12.
+    learning_rate
+        Of Adam. The paper prints 1e-4, the authors' runs used 1e-3.
+    batch_size
+        Cells a mini-batch, at least two. Mini-batches are of even size, at most this one.
+    max_epochs
+        Number of passes over the cells.
+    warmup_epochs
+        Number of these, at the start, that minimise L_rec alone.
+    random_state
+        Seed of all that is drawn. An integer gives the same labels again on the same machine.
+    device
+        ``"auto"`` takes a CUDA device if there is one, else the CPU; or any name torch knows.
+    precision
+        ``"float32"``, ``"bfloat16"`` (passes through the network only), or ``"auto"``: bfloat16 where the processor
+        computes in it.
+    progress
+        Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
+    checkpoint
+        File to keep the state of training in, at most once a minute. If it exists, and is of the same data and
+        settings, training goes on from there, to the same end.
+
+    Attributes
+    ----------
+    labels_
+        Cluster of each cell of ``fit``, int32, shape (n_cells,).
+    embedding_
+        Codes of these cells, unit length, float32, shape (n_cells, n_components).
+    cluster_centers_
+        Unit length, float32, shape (n_clusters, n_components).
+    groups_
+        Names of the groups in code order.
+    history_
+        One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair``; over all cells, in nats,
+        ``H_C``, ``H_C_given_X``, ``I_G_C``, ``I_X_C_given_G``; ``changed``, the share of cells that changed cluster;
+        ``size_0`` and so on, cells a cluster.
+    decoder_
+        The form of decoder taken.
+    precision_
+        The precision taken.
+    n_iter_
+        Number of epochs trained.
+    n_features_in_
+        Number of features (pixels, of images).
+    feature_names_in_
+        Names of the features, if ``fit`` was given a data frame.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = FCMI(n_clusters=10, max_epochs=30).fit(X / 8 - 1)
+    >>> model.predict_proba(X[:3] / 8 - 1).shape
+    (3, 10)
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        alpha: float = 0.04,
+        beta: float = 0.20,
+        balance: float | None = None,
+        temperature: float = 0.1,
+        n_components: int | None = None,
+        decoder: Literal["auto", "branches", "shared"] = "auto",
+        centers: Literal["objective", "kmeans"] = "objective",
+        learning_rate: float = 1e-3,
+        batch_size: int = 512,
+        max_epochs: int = 300,
+        warmup_epochs: int = 20,
+        random_state: RandomState = 0,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        progress: bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.alpha = alpha
+        self.beta = beta
+        self.balance = balance
+        self.temperature = temperature
+        self.n_components = n_components
+        self.decoder = decoder
+        self.centers = centers
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.warmup_epochs = warmup_epochs
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.progress = progress
+        self.checkpoint = checkpoint
+
+    def fit(self, X: ArrayLike | sp.spmatrix, y: object = None, *, groups: ArrayLike | None = None) -> FCMI:
+        """Train on cells and their groups.
+
+        Parameters
+        ----------
+        X
+            Dense or sparse (taken as CSR, never densified whole), shape (n_cells, n_features); or images, shape
+            (n_cells, 1, 28, 28), which choose the convolutional network.
+        y
+            Ignored; here because scikit-learn calls so. Groups are given by name.
+        groups
+            Group of each cell (technology, donor, laboratory): strings, integers, booleans or a categorical, shape
+            (n_cells,). ``None`` is one group.
+
+        Returns
+        -------
+        The model itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or an array is not as described, before training starts.
+        FloatingPointError
+            If the loss is no longer finite.
+        """
+        plan = self._plan()
+        device = _device(self.device)
+        X = self._check_X(X, reset=True)
+        n_cells = X.shape[0]
+        if plan.n_clusters > n_cells:
+            msg = f"n_clusters={plan.n_clusters} is more than the number of cells, n_samples={n_cells}."
+            raise ValueError(msg)
+        codes, self.groups_ = _validate.group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
+
+        architecture = self._architecture(X, codes)
+        network = _new_network(architecture, plan.seed).to(device)
+        rows = rows_of(X, device)
+        groups_on_device = torch.from_numpy(codes).to(device)
+        progress = training.start(network, rows, groups_on_device, len(self.groups_), plan)
+        embedding = training.train(
+            progress,
+            rows,
+            groups_on_device,
+            len(self.groups_),
+            plan,
+            show_progress=self.progress,
+            after_epoch=self._after_epoch(progress, plan, X, codes),
+        )
+
+        self._network = network
+        self.decoder_ = architecture.decoder
+        self.precision_ = "bfloat16" if plan.half_precision else "float32"
+        self.labels_ = progress.labels.cpu().numpy().astype(np.int32)
+        self.embedding_ = embedding.cpu().numpy()
+        self.cluster_centers_ = progress.centers.cpu().numpy()
+        self.history_ = pd.DataFrame(progress.history, index=pd.RangeIndex(1, progress.epoch + 1, name="epoch"))
+        self.n_iter_ = progress.epoch
+        self._warn_if_unsettled()
+        return self
+
+    def predict(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
+        """Return the cluster of each cell, of groups seen in ``fit`` or not: int32, shape (n_cells,)."""
+        return self._soft_assignment(X).argmax(dim=1).cpu().numpy().astype(np.int32)
+
+    def predict_proba(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
+        """Return the soft assignment: float32, shape (n_cells, n_clusters), rows summing to one."""
+        return self._soft_assignment(X).cpu().numpy()
+
+    def transform(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
+        """Return the codes: float32, shape (n_cells, n_components), rows of unit length."""
+        return self._encode(X).cpu().numpy()
+
+    def reconstruct(self, X: ArrayLike | sp.spmatrix, groups: ArrayLike) -> np.ndarray:
+        """Encode cells and decode each as a member of a group, its own or another (Fig. 4 of the paper).
+
+        Parameters
+        ----------
+        X
+            As in ``fit``.
+        groups
+            Group to decode each cell as, shape (n_cells,).
+
+        Returns
+        -------
+        Dense float32, of the shape of ``X``.
+
+        Raises
+        ------
+        ValueError
+            If a group was not seen in ``fit``.
+        """
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        codes, names = _validate.group_codes(groups, X.shape[0])
+        codes = _validate.known_groups(names, self.groups_)[codes]
+        device = self._to_device()
+        return training.reconstruct(self._network, rows_of(X, device), torch.from_numpy(codes).to(device))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file: weights as safetensors, all else as JSON. An existing file is replaced.
+
+        What belongs to the cells of ``fit`` (``labels_``, ``embedding_``) is not written.
+        """
+        check_is_fitted(self)
+        params = {k: v for k, v in self.get_params().items() if k not in ("random_state", "progress", "checkpoint")}
+        content = {
+            "params": params | {"device": str(self.device)},
+            "architecture": asdict(self._network.architecture),
+            "groups": [name.item() if isinstance(name, np.generic) else name for name in self.groups_],
+            "feature_names": list(getattr(self, "feature_names_in_", [])),
+            "precision": self.precision_,
+            "history": self.history_.to_dict("list"),
+        }
+        tensors = persistence.network_tensors(self._network) | {"centers": torch.from_numpy(self.cluster_centers_)}
+        persistence.write(path, "model", tensors, content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FCMI:
+        """Read a model written by :meth:`save`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFormatError
+            If the file is truncated, foreign, or of a newer format.
+        """
+        tensors, content = persistence.read(path, "model")
+        try:
+            model = cls(**content["params"])
+            model._network = persistence.build_network(content["architecture"], tensors, path)
+            model.cluster_centers_ = tensors["centers"].numpy()
+            model.groups_ = pd.Index(content["groups"]).to_numpy()
+            model.precision_ = content["precision"]
+            history = content["history"]
+            model.n_iter_ = len(history["loss"])
+            model.history_ = pd.DataFrame(history, index=pd.RangeIndex(1, model.n_iter_ + 1, name="epoch"))
+            if content["feature_names"]:
+                model.feature_names_in_ = np.array(content["feature_names"], dtype=object)
+        except (KeyError, TypeError) as error:
+            msg = f"{str(path)!r} is no complete scfcmi model: {error}"
+            raise ModelFormatError(msg) from error
+        model.decoder_ = model._network.architecture.decoder
+        model.n_features_in_ = model._network.architecture.n_features
+        return model
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.cluster_centers_.shape[1]
+
+    def _plan(self) -> training.Plan:
+        check = _validate
+        check.one_of("decoder", self.decoder, ("auto", "branches", "shared"))
+        check.one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
+        check.one_of("centers", self.centers, ("objective", "kmeans"))
+        if self.n_components is not None:
+            check.integer("n_components", self.n_components, minimum=1)
+        alpha = check.number("alpha", self.alpha)
+        return training.Plan(
+            n_clusters=check.integer("n_clusters", self.n_clusters, minimum=1),
+            weights=Weights(
+                compactness=alpha,
+                balance=alpha if self.balance is None else check.number("balance", self.balance),
+                fairness=check.number("beta", self.beta),
+            ),
+            temperature=check.number("temperature", self.temperature, strict=True),
+            learning_rate=check.number("learning_rate", self.learning_rate, strict=True),
+            batch_size=check.integer("batch_size", self.batch_size, minimum=2),
+            max_epochs=check.integer("max_epochs", self.max_epochs, minimum=1),
+            warmup_epochs=check.integer("warmup_epochs", self.warmup_epochs, minimum=0),
+            seed=seed_from(self.random_state),
+            centers=self.centers,
+            half_precision=_half_precision(self.precision, _device(self.device)),
+        )
+
+    def _check_X(self, X: ArrayLike | sp.spmatrix, *, reset: bool) -> np.ndarray | sp.csr_matrix | sp.csr_array:
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        images = len(X.shape) > 2
+        if images and X.shape[1:] != IMAGE_SHAPE:
+            msg = f"Images must be of shape (n_cells, 1, 28, 28), got {X.shape}."
+            raise ValueError(msg)
+        if not reset and images != self._network.architecture.convolutional:
+            expected = "images of shape (n_cells, 1, 28, 28)" if not images else "a matrix (n_cells, n_features)"
+            msg = f"The model was fitted on {expected}, got an array of shape {X.shape}."
+            raise ValueError(msg)
+        X = validate_data(
+            self,
+            np.reshape(X, (len(X), -1)) if images else X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=np.float32,
+            order="C",
+            ensure_min_samples=2 if reset else 1,
+        )
+        return X.reshape(-1, *IMAGE_SHAPE) if images else X
+
+    def _architecture(self, X: np.ndarray | sp.csr_matrix | sp.csr_array, codes: np.ndarray) -> Architecture:
+        decoder = self.decoder
+        if decoder == "auto":
+            sizes = np.bincount(codes)
+            decoder = "branches" if len(sizes) <= 8 and sizes.min() >= 256 else "shared"
+        return Architecture(
+            n_features=self.n_features_in_,
+            n_groups=len(self.groups_),
+            n_dims=self.n_clusters if self.n_components is None else self.n_components,
+            convolutional=X.ndim > 2,
+            decoder=decoder,
+            bounded=bool(X.min() >= -1 and X.max() <= 1),
+        )
+
+    def _after_epoch(
+        self, progress: training.Progress, plan: training.Plan, X: np.ndarray | sp.spmatrix, codes: np.ndarray
+    ):
+        """Take up an existing checkpoint; return the function that writes the next ones, or None."""
+        if self.checkpoint is None:
+            return None
+        data = zlib.crc32(X.data if sp.issparse(X) else X)
+        run = asdict(plan) | {"data": data, "shape": list(X.shape), "groups": zlib.crc32(codes)}
+        # More epochs of the same run may be asked for later.
+        del run["max_epochs"]
+        if Path(self.checkpoint).exists():
+            persistence.read_checkpoint(self.checkpoint, progress, run)
+            logger.info("took up %s after epoch %d", self.checkpoint, progress.epoch)
+        last = time.monotonic()
+
+        def write_now_and_then(progress: training.Progress) -> None:
+            nonlocal last
+            if progress.epoch == plan.max_epochs or time.monotonic() - last > _CHECKPOINT_SECONDS:
+                persistence.write_checkpoint(self.checkpoint, progress, run)
+                last = time.monotonic()
+
+        return write_now_and_then
+
+    def _encode(self, X: ArrayLike | sp.spmatrix) -> torch.Tensor:
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        return training.encode(self._network, rows_of(X, self._to_device()))
+
+    def _soft_assignment(self, X: ArrayLike | sp.spmatrix) -> torch.Tensor:
+        codes = self._encode(X)
+        return soft_assignment(codes, torch.from_numpy(self.cluster_centers_).to(codes.device), self.temperature)
+
+    def _to_device(self) -> torch.device:
+        device = _device(self.device)
+        self._network.to(device)
+        return device
+
+    def _warn_if_unsettled(self) -> None:
+        changed = self.history_["changed"].iloc[-1]
+        if changed > _UNSETTLED:
+            msg = (
+                f"{changed:.0%} of the cells changed cluster in the last epoch. Raise max_epochs (now {self.n_iter_})."
+            )
+            warnings.warn(msg, ConvergenceWarning, stacklevel=3)
+
+
+def _new_network(architecture: Architecture, seed: int) -> AutoEncoder:
+    # torch draws first weights from its global generator; the fork gives that back as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(stream(seed, _WEIGHTS).integers(2**63)))
+        return AutoEncoder(architecture)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        msg = f"device {name!r} cannot be used ({reason}). Use 'auto', 'cpu', or 'cuda' where there is one."
+        raise ValueError(msg) from error
+    return device
+
+
+def _half_precision(precision: str, device: torch.device) -> bool:
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # torch has no public question for it yet; where the private one is missing, float32 is always right.
+    return device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()

@@ -1,0 +1,113 @@
+"""The objective of FCMI as pure functions of tensors, in nats.
+
+Equation numbers are those of Zeng et al., *Deep Fair Clustering via Maximizing and Minimizing Mutual
+Information*, CVPR 2023. Throughout, ``assignment`` is the soft cluster assignment, shape (n_cells, n_clusters),
+rows summing to one; ``groups`` holds integer group codes, shape (n_cells,); ``joint`` is the soft contingency
+table of groups and clusters, shape (n_groups, n_clusters), summing to one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the terms of Eq. 12, each on its own: ``reconstruction`` has weight one."""
+
+    compactness: float
+    """Weight of H(C|X); the paper's alpha."""
+    balance: float
+    """Weight of -H(C); the paper's alpha as well."""
+    fairness: float
+    """Weight of I(G;C); the paper's beta."""
+
+
+def soft_assignment(codes: Tensor, centers: Tensor, temperature: float) -> Tensor:
+    """Assign codes softly to centres by cosine: softmax over k of ``cos(h_i, mu_k) / temperature``.
+
+    Parameters
+    ----------
+    codes
+        Codes of unit length, shape (n_cells, n_dims).
+    centers
+        Centres of unit length, shape (n_clusters, n_dims).
+    temperature
+        The smaller, the harder the assignment. The paper's code uses 0.1.
+    """
+    return F.softmax(codes @ centers.T / temperature, dim=1)
+
+
+def soft_contingency(assignment: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+    """Return the joint distribution of groups and clusters, p(g_t, c_k) below Eq. 6.
+
+    Groups without a cell are rows of zeros.
+    """
+    table = assignment.new_zeros((n_groups, assignment.shape[1]))
+    return table.index_add(0, groups, assignment) / assignment.shape[0]
+
+
+def assignment_entropy(assignment: Tensor) -> Tensor:
+    """H(C|X), equal to H(C|X,G), of Eq. 4: zero where every cell is assigned with certainty."""
+    return -_x_log_y(assignment, assignment).sum(dim=1).mean()
+
+
+def cluster_entropy(joint: Tensor) -> Tensor:
+    """H(C) of Eq. 5: log(n_clusters) where all clusters are of one size."""
+    clusters = joint.sum(dim=0)
+    return -_x_log_y(clusters, clusters).sum()
+
+
+def group_information(joint: Tensor) -> Tensor:
+    """I(G;C) of Eq. 6, which is L_fair of Eq. 8: zero if and only if clusters are independent of groups."""
+    groups = joint.sum(dim=1, keepdim=True)
+    clusters = joint.sum(dim=0, keepdim=True)
+    return (_x_log_y(joint, joint) - _x_log_y(joint, groups * clusters)).sum()
+
+
+def conditional_information(assignment: Tensor, joint: Tensor) -> Tensor:
+    """I(X;C|G) = H(C) - H(C|X) - I(G;C), from Eq. 3 and 4."""
+    return cluster_entropy(joint) - assignment_entropy(assignment) - group_information(joint)
+
+
+def clustering_loss(assignment: Tensor, joint: Tensor) -> Tensor:
+    """L_clu = H(C|X) - H(C) of Eq. 7."""
+    return assignment_entropy(assignment) - cluster_entropy(joint)
+
+
+def reconstruction_loss(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """L_rec of Eq. 11, as the mean over cells and features of the squared error.
+
+    By Eq. 9 and 10 it bounds H(X|X') from above up to constants, so that lowering it raises I(X;X').
+    """
+    return F.mse_loss(outputs, inputs)
+
+
+def total_loss(reconstruction: Tensor, assignment: Tensor, joint: Tensor, weights: Weights) -> Tensor:
+    """L = L_rec + alpha L_clu + beta L_fair of Eq. 12, with alpha's two halves weighted apart.
+
+    Parameters
+    ----------
+    reconstruction
+        L_rec, a scalar.
+    weights
+        ``compactness = balance = alpha`` and ``fairness = beta`` give the paper's objective.
+    """
+    return (
+        reconstruction
+        + weights.compactness * assignment_entropy(assignment)
+        - weights.balance * cluster_entropy(joint)
+        + weights.fairness * group_information(joint)
+    )
+
+
+def _x_log_y(x: Tensor, y: Tensor) -> Tensor:
+    # The floor keeps value and gradient finite at zero, where a group is absent from a mini-batch.
+    return x * y.clamp_min(torch.finfo(y.dtype).tiny).log()

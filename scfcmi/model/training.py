@@ -1,0 +1,219 @@
+"""The training loop: warm-up on reconstruction alone, then the joint objective, centres refreshed every epoch."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from scfcmi._random import stream, torch_stream
+from scfcmi.model import objective
+from scfcmi.model.centroids import find_centers, mean_angle, nearest_center
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from scfcmi.batches import Rows
+    from scfcmi.model.networks import AutoEncoder
+
+# Inference runs in blocks of exactly this many rows, the last one padded: matrix products round differently for
+# different numbers of rows, and a cell's code must not depend on which cells it came with.
+_BLOCK = 512
+
+# Purposes of the random streams.
+_CENTERS, _ORDER = 1, 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training run is told."""
+
+    n_clusters: int
+    weights: objective.Weights
+    temperature: float
+    learning_rate: float
+    batch_size: int
+    max_epochs: int
+    warmup_epochs: int
+    seed: int
+    centers: Literal["objective", "kmeans"]
+    """What the runs of k-means are judged by: the clustering terms of Eq. 12, or their own criterion."""
+    half_precision: bool
+    """Whether forward and backward passes run in bfloat16; losses, codes and centres stay in float32."""
+
+
+@dataclass
+class Progress:
+    """All that a training run has reached; what a checkpoint holds."""
+
+    network: AutoEncoder
+    optimizer: torch.optim.Optimizer
+    centers: Tensor
+    labels: Tensor
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def encode(network: AutoEncoder, rows: Rows) -> Tensor:
+    """Return the codes of all rows, shape (n_cells, n_dims), on the network's device."""
+    return _in_blocks(network, rows, lambda inputs, _: network.encode(inputs))
+
+
+def reconstruct(network: AutoEncoder, rows: Rows, groups: Tensor) -> np.ndarray:
+    """Return all rows encoded and decoded, each by the decoder of its entry in ``groups``."""
+    return _in_blocks(
+        network, rows, lambda inputs, index: network.decode(network.encode(inputs), groups[index]).cpu()
+    ).numpy()
+
+
+def _in_blocks(network: AutoEncoder, rows: Rows, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), _BLOCK):
+            index = np.minimum(np.arange(start, start + _BLOCK), len(rows) - 1)
+            parts.append(function(rows.take(index), torch.from_numpy(index))[: len(rows) - start])
+    # Cloned out of inference mode, so that callers may use it in training.
+    return torch.cat(parts).clone()
+
+
+def start(network: AutoEncoder, rows: Rows, groups: Tensor, n_groups: int, plan: Plan) -> Progress:
+    """Prepare a run: the optimiser, and first centres from the codes of the untrained network."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=plan.learning_rate, fused=True)
+    codes = encode(network, rows)
+    centers = _find_centers(codes, groups, n_groups, plan, epoch=0, last=None)
+    return Progress(network, optimizer, centers, nearest_center(codes, centers)[0])
+
+
+def train(
+    progress: Progress,
+    rows: Rows,
+    groups: Tensor,
+    n_groups: int,
+    plan: Plan,
+    *,
+    show_progress: bool | None,
+    after_epoch: Callable[[Progress], None] | None = None,
+) -> Tensor:
+    """Train until ``plan.max_epochs``, updating ``progress`` in place.
+
+    Parameters
+    ----------
+    progress
+        From :func:`start`, or a checkpoint.
+    rows
+        The cells.
+    groups
+        Group codes on the device, shape (n_cells,).
+    n_groups
+        Number of groups.
+    plan
+        Settings of the run.
+    show_progress
+        Whether to draw a progress bar; ``None`` draws it on a terminal only.
+    after_epoch
+        Called with ``progress`` after each epoch.
+
+    Returns
+    -------
+    The codes under the last state of the network, shape (n_cells, n_dims).
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is no longer finite.
+    """
+    codes = encode(progress.network, rows) if progress.epoch >= plan.max_epochs else None
+    epochs = range(progress.epoch, plan.max_epochs)
+    # On a terminal only: tqdm reads disable=None so.
+    disable = None if show_progress is None else not show_progress
+    with tqdm(epochs, desc="FCMI", unit="epoch", disable=disable, initial=progress.epoch, total=plan.max_epochs) as bar:
+        for epoch in bar:
+            losses = _train_epoch(progress, rows, groups, n_groups, plan, clustering=epoch >= plan.warmup_epochs)
+            codes = encode(progress.network, rows)
+            progress.centers = _find_centers(codes, groups, n_groups, plan, epoch=epoch + 1, last=progress.centers)
+            progress.history.append(losses | _describe(progress, codes, groups, n_groups, plan))
+            progress.epoch = epoch + 1
+            bar.set_postfix(loss=f"{losses['loss']:.4f}", refresh=False)
+            if after_epoch is not None:
+                after_epoch(progress)
+    return codes
+
+
+def _train_epoch(
+    progress: Progress, rows: Rows, groups: Tensor, n_groups: int, plan: Plan, *, clustering: bool
+) -> dict[str, float]:
+    network, optimizer, device = progress.network, progress.optimizer, groups.device
+    weights = plan.weights if clustering else objective.Weights(0.0, 0.0, 0.0)
+    network.train()
+    total = torch.zeros(4, device=device)
+    for index in _mini_batches(len(rows), plan, progress.epoch):
+        inputs, batch_groups = rows.take(index), groups[torch.from_numpy(index).to(device)]
+        with torch.autocast(device.type, torch.bfloat16) if plan.half_precision else nullcontext():
+            codes = network.encode(inputs)
+            outputs = network.decode(codes, batch_groups)
+        assignment = objective.soft_assignment(codes, progress.centers, plan.temperature)
+        joint = objective.soft_contingency(assignment, batch_groups, n_groups)
+        reconstruction = objective.reconstruction_loss(inputs, outputs)
+        loss = objective.total_loss(reconstruction, assignment, joint, weights)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            clustering_loss = objective.clustering_loss(assignment, joint)
+            fairness_loss = objective.group_information(joint)
+            total += torch.stack([loss, reconstruction, clustering_loss, fairness_loss]) * len(index) / len(rows)
+    names = ("loss", "L_rec", "L_clu", "L_fair")
+    losses = dict(zip(names, total.tolist(), strict=True))
+    if not np.isfinite(losses["loss"]):
+        msg = f"The loss is {losses['loss']} after epoch {progress.epoch + 1}. Lower learning_rate, or scale X."
+        raise FloatingPointError(msg)
+    return losses
+
+
+def _find_centers(
+    codes: Tensor, groups: Tensor, n_groups: int, plan: Plan, *, epoch: int, last: Tensor | None
+) -> Tensor:
+    # Judged by its own criterion, k-means now and then gives two centres to one mode and one to two; the loss then
+    # welds the two for good. Eq. 12 tells such centres from one a mode.
+    def clustering_terms(index: Tensor, centers: Tensor) -> float:
+        assignment = objective.soft_assignment(codes[index], centers, plan.temperature)
+        joint = objective.soft_contingency(assignment, groups[index], n_groups)
+        return objective.total_loss(codes.new_zeros(()), assignment, joint, plan.weights).item()
+
+    def own_criterion(index: Tensor, centers: Tensor) -> float:
+        return mean_angle(codes[index], centers)
+
+    loss = clustering_terms if plan.centers == "objective" else own_criterion
+    return find_centers(codes, plan.n_clusters, loss, torch_stream(plan.seed, _CENTERS, epoch), last=last)
+
+
+def _mini_batches(n: int, plan: Plan, epoch: int) -> Iterator[np.ndarray]:
+    # Of even size: no rest of one cell for batch norm to fail on, none whose contingency table is mostly noise.
+    n_batches = max(1, min(-(-n // plan.batch_size), n // 2))
+    order = stream(plan.seed, _ORDER, epoch).permutation(n)
+    yield from np.array_split(order, n_batches)
+
+
+@torch.no_grad()
+def _describe(progress: Progress, codes: Tensor, groups: Tensor, n_groups: int, plan: Plan) -> dict[str, float]:
+    """Terms of the objective over all cells, and what the clusters did; moves ``progress.labels`` on."""
+    labels = nearest_center(codes, progress.centers)[0]
+    assignment = objective.soft_assignment(codes, progress.centers, plan.temperature)
+    joint = objective.soft_contingency(assignment, groups, n_groups)
+    row = {
+        "H_C": objective.cluster_entropy(joint),
+        "H_C_given_X": objective.assignment_entropy(assignment),
+        "I_G_C": objective.group_information(joint),
+        "I_X_C_given_G": objective.conditional_information(assignment, joint),
+        "changed": (labels != progress.labels).float().mean(),
+    }
+    sizes = torch.bincount(labels, minlength=plan.n_clusters)
+    progress.labels = labels
+    return {k: float(v) for k, v in row.items()} | {f"size_{k}": int(s) for k, s in enumerate(sizes)}

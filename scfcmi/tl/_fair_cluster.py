@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+from natsort import natsorted
+
+from scfcmi import __version__, _validate
+from scfcmi._logging import logger
+from scfcmi._random import RandomState, seed_from
+from scfcmi.model import FCMI
+from scfcmi.model.composition import THRESHOLD, composition_imbalance
+from scfcmi.tl._matrix import choose_matrix
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    from anndata import AnnData
+    from numpy.typing import ArrayLike
+
+_PAPER_EPOCHS, _PAPER_WARMUP, _PAPER_BETA = 300, 20, 0.20
+# Optimiser steps are what training needs and what it costs: few epochs where cells are many.
+_MAX_STEPS = 6000
+_BATCH_SIZE = 512
+
+
+def fair_cluster(
+    adata: AnnData,
+    batch_key: str,
+    *,
+    n_clusters: int | None = None,
+    alpha: float = 0.04,
+    beta: float | None = None,
+    balance: float | None = None,
+    layer: str | None = None,
+    use_rep: str | None = None,
+    mask_var: str | ArrayLike | None = None,
+    key_added: str = "fcmi",
+    max_epochs: int | None = None,
+    batch_size: int | None = None,
+    random_state: RandomState = 0,
+    device: str = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    return_model: bool = False,
+    copy: bool = False,
+) -> AnnData | FCMI | tuple[AnnData, FCMI] | None:
+    """Cluster cells so that clusters follow biology and not the batch.
+
+    Trains :class:`scfcmi.FCMI` (Zeng et al., CVPR 2023) on log-normalised expression.
+
+    Parameters
+    ----------
+    adata
+        Annotated data. Left as it is by any error or interrupt. A view becomes an actual AnnData when written to.
+    batch_key
+        Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Categorical, string,
+        integer or boolean; unused categories are dropped.
+    n_clusters
+        Number of clusters. It must be given.
+    alpha
+        Weight of L_clu, Eq. 7: compact clusters.
+    beta
+        Weight of L_fair = I(G;C), Eq. 8: clusters independent of the batch. ``None`` decides as the paper does for
+        its atlas: 0 where cell types are unevenly spread over batches, 0.20 otherwise. Uneven means that
+        the composition imbalance, an estimate of I(G;Y) / H(G) that needs no labels, is above 0.01 (see
+        ``scfcmi.model.composition.composition_imbalance``); it is stored in ``params``. In the uneven case
+        ``balance`` is 0 as well, unless given.
+    balance
+        Weight of -H(C): clusters of one size. ``None`` takes ``alpha``, as Eq. 7, but for the case just named.
+    layer
+        Take expression from this layer instead of ``adata.X``.
+    use_rep
+        Take this entry of ``adata.obsm`` instead of expression; ``"X"`` takes all of ``adata.X``.
+    mask_var
+        Genes to take: a boolean column of ``adata.var``, or an array. ``None`` takes those marked
+        ``highly_variable``, all if none are marked.
+    key_added
+        Name under which results are stored.
+    max_epochs
+        Passes over the cells. ``None`` takes the paper's 300, or as many as 6,000 mini-batches allow.
+    batch_size
+        Cells a mini-batch. ``None`` takes the paper's 512.
+    random_state
+        Seed. An integer gives the same labels again on the same machine.
+    device
+        ``"auto"`` (CUDA if there is one, else CPU), or any name torch knows.
+    precision
+        ``"auto"``, ``"float32"`` or ``"bfloat16"``, as :class:`scfcmi.FCMI`.
+    progress
+        Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
+    checkpoint
+        File to keep the state of training in, and to go on from if it exists.
+    return_model
+        Whether to return the fitted model.
+    copy
+        Whether to write to, and return, a copy.
+
+    Returns
+    -------
+    ``None``; the copy if ``copy``; the model if ``return_model``; both, in this order, if both. Sets the following
+    fields:
+
+    ``adata.obs[key_added]``
+        Clusters: categorical of strings, in natural order.
+    ``adata.obsm["X_" + key_added]``
+        Embedding: float32, shape (n_obs, n_clusters), rows of unit length.
+    ``adata.obsm[key_added + "_proba"]``
+        Soft assignment: float32, shape (n_obs, n_clusters), rows summing to one.
+    ``adata.uns[key_added]``
+        ``params`` (settings as used), ``history`` (data frame, a row an epoch, in nats, as ``FCMI.history_``),
+        ``cluster_centers`` (shape (n_clusters, n_clusters), unit length) and ``groups`` (names of the batches in
+        code order).
+
+    Raises
+    ------
+    KeyError
+        If a key is not in ``adata``.
+    TypeError, ValueError
+        If an argument is of the wrong kind or value, ``adata`` has one batch only, cells without a batch, no cells
+        or no features, or values that are NaN or infinite.
+
+    Examples
+    --------
+    >>> import scanpy as sc, scfcmi
+    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> scfcmi.tl.fair_cluster(adata, "phase", n_clusters=8, max_epochs=50)
+    >>> adata.obs["fcmi"].cat.categories[:3].tolist()
+    ['0', '1', '2']
+    """
+    batches, groups = _batches(adata, batch_key)
+    if not isinstance(key_added, str) or not key_added or key_added == batch_key:
+        msg = f"key_added must be a non-empty string other than batch_key, got {key_added!r}."
+        raise ValueError(msg)
+    if n_clusters is None:
+        msg = "n_clusters must be given: the number of clusters you expect, such as n_clusters=12."
+        raise ValueError(msg)
+    if _validate.integer("n_clusters", n_clusters, minimum=2) > adata.n_obs:
+        msg = f"n_clusters={n_clusters} is more than the number of cells, {adata.n_obs}."
+        raise ValueError(msg)
+    alpha = _validate.number("alpha", alpha)
+    seed = seed_from(random_state)
+    X, matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=mask_var)
+    batch_size = _BATCH_SIZE if batch_size is None else _validate.integer("batch_size", batch_size, minimum=2)
+    n_epochs, warmup_epochs = _epochs(adata.n_obs, batch_size, max_epochs)
+
+    params: dict[str, Any] = {"beta_rule": "given"}
+    rule = ""
+    if beta is None:
+        imbalance = composition_imbalance(X, batches, n_clusters)
+        uneven = imbalance > THRESHOLD
+        params = {"beta_rule": "composition", "composition_imbalance": imbalance}
+        rule = f" ({'uneven' if uneven else 'even'} composition, {imbalance:.3f} against {THRESHOLD})"
+        beta = 0.0 if uneven else _PAPER_BETA
+        balance = 0.0 if uneven and balance is None else balance
+
+    model = FCMI(
+        n_clusters,
+        alpha=alpha,
+        beta=beta,
+        balance=balance,
+        batch_size=batch_size,
+        max_epochs=n_epochs,
+        warmup_epochs=warmup_epochs,
+        random_state=seed,
+        device=device,
+        precision=precision,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+    balance = alpha if balance is None else balance
+    logger.info(
+        "fair_cluster: %d cells, %s, %d batches of obs[%r]; alpha %g, beta %g, balance %g%s; %d epochs",
+        *(adata.n_obs, matrix, len(groups), batch_key, alpha, beta, balance, rule, n_epochs),
+    )
+    model.fit(X, groups=groups[batches])
+    proba = model.predict_proba(X)
+
+    params |= {
+        "batch_key": batch_key,
+        "n_clusters": model.n_clusters,
+        "alpha": alpha,
+        "beta": float(beta),
+        "balance": float(balance),
+        "matrix": matrix,
+        "temperature": model.temperature,
+        "decoder": model.decoder_,
+        "learning_rate": model.learning_rate,
+        "batch_size": model.batch_size,
+        "max_epochs": model.n_iter_,
+        "warmup_epochs": model.warmup_epochs,
+        "random_state": seed,
+        "precision": model.precision_,
+        "version": __version__,
+    }
+    out = adata.copy() if copy else adata
+    if out.is_view:
+        out._init_as_actual(out.copy())
+    _write(out, key_added, model, proba, params, groups)
+    if copy:
+        return (out, model) if return_model else out
+    return model if return_model else None
+
+
+def _batches(adata: AnnData, batch_key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return batch codes and names; the names as they are in ``adata.obs``."""
+    _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
+    if adata.n_obs == 0:
+        msg = "adata has no cells."
+        raise ValueError(msg)
+    codes, names = _validate.group_codes(adata.obs[batch_key], adata.n_obs, f"adata.obs[{batch_key!r}]")
+    if len(names) < 2:
+        msg = f"adata.obs[{batch_key!r}] has one batch only, {names[0]!r}. For plain clustering use scfcmi.FCMI."
+        raise ValueError(msg)
+    return codes, names
+
+
+def _epochs(n_cells: int, batch_size: int, max_epochs: int | None) -> tuple[int, int]:
+    """Return the number of epochs, and how many of them are warm-up: 20, or the paper's share of fewer epochs."""
+    if max_epochs is None:
+        n_epochs = min(_PAPER_EPOCHS, max(1, _MAX_STEPS // math.ceil(n_cells / batch_size)))
+    else:
+        n_epochs = _validate.integer("max_epochs", max_epochs, minimum=1)
+    return n_epochs, min(_PAPER_WARMUP, n_epochs // 5)
+
+
+def _write(
+    adata: AnnData, key: str, model: FCMI, proba: np.ndarray, params: dict[str, Any], groups: np.ndarray
+) -> None:
+    labels = model.labels_.astype(str)
+    adata.obs[key] = pd.Categorical(labels, categories=natsorted(set(labels)))
+    adata.obsm[f"X_{key}"] = model.embedding_
+    adata.obsm[f"{key}_proba"] = proba
+    adata.uns[key] = {
+        "params": params,
+        # Indexed by name: h5ad and zarr keep no name of a range.
+        "history": model.history_.set_axis(model.history_.index.astype(str).rename("epoch")),
+        "cluster_centers": model.cluster_centers_,
+        "groups": groups.astype(str).astype(object),
+    }

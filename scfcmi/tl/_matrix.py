@@ -1,0 +1,124 @@
+"""Which numbers of an AnnData a tool works on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from scfcmi import _validate
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import ArrayLike
+
+# Log-normalised expression stays below 10 or so, scaled expression is usually clipped at 10.
+_HUGE = 100
+
+
+def choose_matrix(
+    adata: AnnData, *, use_rep: str | None, layer: str | None, mask_var: str | ArrayLike | None
+) -> tuple[np.ndarray | sp.csr_matrix | sp.csr_array, str]:
+    """Return the matrix that the arguments name, float32, dense or CSR, and a few words that say what it is.
+
+    Raises
+    ------
+    KeyError
+        If a key is not there.
+    ValueError
+        If arguments contradict each other, or nothing is left to work on.
+    """
+    if use_rep is not None and (layer is not None or mask_var is not None):
+        msg = f"use_rep={use_rep!r} is a matrix of its own: drop layer and mask_var, which choose from expression."
+        raise ValueError(msg)
+    if adata.n_obs == 0:
+        msg = "adata has no cells."
+        raise ValueError(msg)
+    if use_rep is not None and use_rep != "X":
+        _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint="use_rep='X' takes adata.X.")
+        X = adata.obsm[use_rep]
+        X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
+        return _as_float32(X, f"adata.obsm[{use_rep!r}]"), f"{X.shape[1]} dimensions of obsm[{use_rep!r}]"
+
+    if layer is not None:
+        _validate.key_in(adata.layers.keys(), layer, "adata.layers")
+    X, name = (adata.X, "X") if layer is None else (adata.layers[layer], f"layers[{layer!r}]")
+    if X is None or adata.n_vars == 0:
+        msg = f"adata.{name} is empty: there are no features to cluster by."
+        raise ValueError(msg)
+    mask, which = _feature_mask(adata, mask_var, all_features=use_rep == "X")
+    if mask is not None:
+        # Columns of a backed matrix cannot be chosen by mask and read at once.
+        X = (X.to_memory() if hasattr(X, "to_memory") else X)[:, mask]
+    X = _as_float32(X, f"adata.{name}")
+    if (
+        "image_shape" in adata.uns
+        and layer is None
+        and mask is None
+        and np.prod(adata.uns["image_shape"]) == X.shape[1]
+    ):
+        height, width = tuple(adata.uns["image_shape"])[-2:]
+        return X.reshape(-1, 1, int(height), int(width)), f"{height} x {width} images of {name}"
+    _warn_of_scale(X, name)
+    return X, f"{X.shape[1]} {which} of {name}"
+
+
+def _feature_mask(
+    adata: AnnData, mask_var: str | ArrayLike | None, *, all_features: bool
+) -> tuple[np.ndarray | None, str]:
+    if mask_var is None:
+        if all_features or "highly_variable" not in adata.var:
+            return None, "features"
+        mask_var = "highly_variable"
+    if isinstance(mask_var, str):
+        _validate.key_in(adata.var.columns, mask_var, "adata.var", hint="Or run sc.pp.highly_variable_genes(adata).")
+        which = "highly variable genes" if mask_var == "highly_variable" else f"features of var[{mask_var!r}]"
+        mask = adata.var[mask_var].to_numpy()
+    else:
+        which, mask = "masked features", np.asarray(mask_var)
+    if mask.shape != (adata.n_vars,) or mask.dtype != bool:
+        msg = (
+            f"mask_var must be boolean with one entry a gene ({adata.n_vars}), got {mask.dtype} of shape {mask.shape}."
+        )
+        raise ValueError(msg)
+    if not mask.any():
+        msg = f"mask_var={mask_var!r} leaves no genes." if isinstance(mask_var, str) else "mask_var leaves no genes."
+        raise ValueError(msg)
+    return mask, which
+
+
+def _as_float32(X: object, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_array:
+    X = X.to_memory() if hasattr(X, "to_memory") else X
+    X = X.tocsr() if sp.issparse(X) else np.asarray(X)
+    if X.dtype.kind not in "fiub":
+        msg = f"{name} must hold numbers, got dtype {X.dtype}."
+        raise ValueError(msg)
+    X = X.astype(np.float32, copy=False)
+    values = X.data if sp.issparse(X) else X
+    n_bad = values.size - int(np.isfinite(values).sum())
+    if n_bad:
+        msg = f"{name} has {n_bad} entries that are NaN or infinite. Remove these cells or genes, or impute."
+        raise ValueError(msg)
+    return X
+
+
+def _warn_of_scale(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> None:
+    values = X.data if sp.issparse(X) else X
+    if values.size == 0 or values.max() <= 2:
+        return
+    remedy = "sc.pp.normalize_total(adata); sc.pp.log1p(adata)"
+    # A thousand rows tell counts from the rest.
+    some = values[: 1000 * max(1, values.size // X.shape[0])] if sp.issparse(X) else values[:1000]
+    if values.min() >= 0 and np.array_equal(some, np.rint(some)):
+        msg = f"adata.{name} looks like raw counts. Log-normalised values are expected: run {remedy}."
+    elif values.max() > _HUGE:
+        msg = (
+            f"adata.{name} holds values up to {values.max():.3g}. Log-normalised values are expected: run {remedy}, "
+            "or sc.pp.scale(adata, max_value=10)."
+        )
+    else:
+        return
+    warnings.warn(msg, UserWarning, stacklevel=4)

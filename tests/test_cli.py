@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import anndata as ad
+import matplotlib.image as mpimg
+import numpy as np
+import pytest
+
+from scfcmi import FCMI, cli
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
+
+
+@pytest.fixture
+def path(small, tmp_path):
+    path = tmp_path / "in.h5ad"
+    small.write_h5ad(path)
+    return path
+
+
+def run(*arguments) -> int:
+    return cli.main([str(a) for a in arguments])
+
+
+def cluster(path, *arguments) -> int:
+    return run("cluster", path, "--batch-key", "tech", "--n-clusters", 3, "--max-epochs", 15, *arguments)
+
+
+def test_cluster_then_evaluate(path, tmp_path, capsys):
+    out = tmp_path / "out.h5ad"
+    before = path.read_bytes()
+    assert cluster(path, "-o", out, "--save-model", tmp_path / "model", "-v") == cli.OK
+    assert "fair_cluster: 240 cells" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert ad.read_h5ad(out).obs["fcmi"].nunique() == 3
+    assert FCMI.load(tmp_path / "model").n_iter_ == 15
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.h5ad", "model", "out.h5ad"]
+
+    assert run("evaluate", out, "--batch-key", "tech", "--label-key", "label") == cli.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines][:3] == ["accuracy", "nmi", "ari"]
+    assert run("evaluate", out, "--batch-key", "tech", "--json") == cli.OK
+    assert set(json.loads(capsys.readouterr().out)) == {"balance", "mnce"}
+
+
+def test_input_is_replaced_only_when_asked(path, tmp_path, capsys):
+    before = path.read_bytes()
+    assert cluster(path, "-o", path) == cli.WRONG_USE
+    assert "add --overwrite" in capsys.readouterr().err
+    (tmp_path / "link.h5ad").symlink_to(path)
+    assert cluster(path, "-o", tmp_path / "link.h5ad") == cli.WRONG_USE
+    assert path.read_bytes() == before
+    assert cluster(path, "-o", path, "--overwrite") == cli.OK
+    assert "fcmi" in ad.read_h5ad(path).obs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--batch-key", "thech"], "error: Key 'thech' not found in adata.obs. Did you mean 'tech'? Available:"),
+        (["--n-clusters", "-2"], "error: n_clusters must be at least 2, got -2."),
+        (["--n-clusters", "many"], "argument --n-clusters: invalid int value: 'many'"),
+        (["-o", "/nowhere/out.h5ad"], "error: --output is in a folder that does not exist"),
+        (["-o", "out.csv"], "error: --output must end in .h5ad"),
+        (["--device", "gpu0"], "error: device 'gpu0' cannot be used"),
+        (["--colour", "red"], "unrecognized arguments: --colour red"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_two(path, tmp_path, capsys, arguments, words):
+    try:
+        code = cluster(path, "-o", tmp_path / "out.h5ad", *arguments)
+    except SystemExit as exit_:
+        code = exit_.code
+    error = capsys.readouterr().err
+    assert code == cli.WRONG_USE
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_missing_and_damaged_input(path, tmp_path, capsys):
+    assert cluster(tmp_path / "none.h5ad", "-o", tmp_path / "out.h5ad") == cli.WRONG_USE
+    path.write_bytes(path.read_bytes()[:2000])
+    assert cluster(path, "-o", tmp_path / "out.h5ad") == cli.FAILURE
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "no file at" in lines[0]
+
+
+def test_failure_while_writing_leaves_no_file(path, tmp_path, capsys, monkeypatch):
+    def fail(self, path, **_):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ad.AnnData, "write_h5ad", fail)
+    assert cluster(path, "-o", tmp_path / "out.h5ad") == cli.FAILURE
+    assert "No space left on device" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["in.h5ad"]
+
+
+def test_interrupt(path, tmp_path, capsys, monkeypatch):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scfcmi.model.training._describe", interrupt)
+    assert cluster(path, "-o", tmp_path / "out.h5ad") == cli.INTERRUPTED
+    assert capsys.readouterr().err == "scfcmi: interrupted; nothing was written\n"
+    assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_installed_command(path, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "scfcmi.cli", "--version"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("scfcmi ")
+    done = subprocess.run([sys.executable, "-m", "scfcmi.cli"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_demo(tmp_path, capsys):
+    assert run("demo", "-o", tmp_path) == cli.OK
+    table = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines() if "  0." in line}
+    assert float(table["nmi"]) > 0.4
+    adata = ad.read_h5ad(tmp_path / "demo.h5ad")
+    assert {"fcmi", "phase"} <= set(adata.obs)
+    picture = mpimg.imread(tmp_path / "demo.png")
+    assert min(picture.shape[:2]) > 300
+    assert np.unique(picture.reshape(-1, picture.shape[2]), axis=0).shape[0] > 50

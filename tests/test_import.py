@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import scfcmi
+
+
+def test_import_is_light():
+    code = (
+        "import sys, time; start = time.perf_counter(); import scfcmi; print(time.perf_counter() - start);"
+        "print([m for m in ('torch', 'scanpy', 'anndata', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")
+    assert out[1] == "[]"
+    assert float(out[0]) < 0.3
+
+
+def test_public_names():
+    for name in scfcmi.__all__:
+        assert getattr(scfcmi, name) is not None
+    assert set(scfcmi.__all__) == set(dir(scfcmi))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = scfcmi.nothing
+
+
+def test_verbosity(capsys):
+    with pytest.raises(ValueError, match="level must be one of"):
+        scfcmi.set_verbosity("loud")
+    logger = scfcmi._logging.logger
+    try:
+        scfcmi.set_verbosity("info")
+        scfcmi.set_verbosity("info")
+        logger.info("once")
+        assert capsys.readouterr().err == "scfcmi: once\n"
+    finally:
+        scfcmi.set_verbosity("warning")
