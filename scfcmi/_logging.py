@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal, get_args
+import sys
+from typing import Literal, TextIO, get_args
 
 Verbosity = Literal["error", "warning", "info", "debug"]
 
@@ -12,7 +13,14 @@ logger.addHandler(logging.NullHandler())
 
 
 class _StderrHandler(logging.StreamHandler):
-    """Named so that a second call replaces the first one's handler instead of doubling every line."""
+    """Writes to what standard error is at the time, which notebooks and tests exchange."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
 
 
 def set_verbosity(level: Verbosity) -> None:
@@ -32,10 +40,9 @@ def set_verbosity(level: Verbosity) -> None:
     if level not in get_args(Verbosity):
         msg = f"level must be one of {list(get_args(Verbosity))}, got {level!r}."
         raise ValueError(msg)
-    for handler in [h for h in logger.handlers if isinstance(h, _StderrHandler)]:
-        logger.removeHandler(handler)
-    handler = _StderrHandler()
-    handler.setFormatter(logging.Formatter("scfcmi: %(message)s"))
-    logger.addHandler(handler)
+    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
+        handler = _StderrHandler()
+        handler.setFormatter(logging.Formatter("scfcmi: %(message)s"))
+        logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -22,6 +23,15 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(autouse=True)
+def _fresh_logger():
+    logger = logging.getLogger("scfcmi")
+    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers, logger.propagate = handlers, propagate
+    logger.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     return Path(os.environ["SCFCMI_DATA_DIR"])
@@ -40,19 +50,19 @@ def pbmc(_pbmc) -> ad.AnnData:
 
 @pytest.fixture
 def blobs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Three well separated types in two groups, the second group shifted: X, labels, groups."""
+    """Three well separated types in two groups of one composition, the second shifted: X, labels, groups."""
     rng = np.random.default_rng(0)
-    labels, groups = rng.integers(3, size=240), rng.integers(2, size=240)
+    labels, groups = np.arange(240) % 3, np.arange(240) // 3 % 2
     centers = rng.normal(size=(3, 20)) * 3
     X = centers[labels] + groups[:, None] * rng.normal(size=20) * 0.5 + rng.normal(size=(240, 20)) * 0.5
-    return X.astype(np.float32), labels, groups
+    order = rng.permutation(240)
+    return X[order].astype(np.float32), labels[order], groups[order]
 
 
 @pytest.fixture
 def small(blobs) -> ad.AnnData:
     """The blobs as non-negative sparse expression, with groups of every kind."""
     X, labels, groups = blobs
-    X = np.where(np.abs(X) < 0.3, 0, X)
     obs = pd.DataFrame(
         {
             "tech": pd.Categorical(np.array(["10x", "seqwell"])[groups], categories=["seqwell", "10x", "unused"]),
@@ -63,4 +73,4 @@ def small(blobs) -> ad.AnnData:
         },
         index=[f"cell{i}" for i in range(len(labels))],
     )
-    return ad.AnnData(sp.csr_matrix(np.abs(X)), obs=obs)
+    return ad.AnnData(sp.csr_matrix(np.maximum(X + 6, 0)), obs=obs)

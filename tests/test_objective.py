@@ -124,3 +124,27 @@ def test_gradients_are_finite_at_certainty():
     table = objective.soft_contingency(soft, torch.tensor([0, 1]), 4)
     objective.total_loss(torch.zeros(()), soft, table, objective.Weights(1, 1, 1)).backward()
     assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize("certainty", [1.0, 20.0])
+def test_chance_information_is_what_independent_samples_show(certainty):
+    """Against the mean over 400 random groupings of the same soft assignments; hard ones give (T-1)(K-1) / 2N."""
+    generator = torch.Generator().manual_seed(0)
+    n_cells, n_groups, n_clusters = 512, 30, 6
+    logits = certainty * torch.randn(n_cells, n_clusters, generator=generator, dtype=torch.float64)
+    assignment = logits.softmax(dim=1)
+    shown, expected = [], []
+    for _ in range(400):
+        groups = torch.randint(n_groups, (n_cells,), generator=generator)
+        table = objective.soft_contingency(assignment, groups, n_groups)
+        shown.append(objective.group_information(table).item())
+        expected.append(objective.chance_information(assignment, table).item())
+    assert np.mean(shown) == pytest.approx(np.mean(expected), rel=0.12)
+    if certainty == 20:
+        assert np.mean(expected) == pytest.approx(29 * 5 / 1024, rel=0.1)
+
+
+def test_chance_information_counts_groups_that_are_there():
+    assignment = torch.eye(2).repeat(10, 1)
+    table = objective.soft_contingency(assignment, torch.arange(20) % 4 // 2, 7)
+    assert objective.chance_information(assignment, table).item() == pytest.approx(1 / 40)

@@ -29,7 +29,7 @@ def test_umap(clustered):
         assert not np.allclose(points, clustered.obsm["X_fcmi_umap"])
         np.testing.assert_allclose(np.sort(points[:, 0]), np.sort(clustered.obsm["X_fcmi_umap"][:, 0]), rtol=1e-6)
     legend = [text.get_text() for text in axes[1].get_legend().get_texts()]
-    assert sorted(legend) == ["10x", "seqwell"]
+    assert {"10x", "seqwell"} <= set(legend)
     assert (clustered.obsm["X_umap"] == 0).all()
     assert len(clustered.uns["fcmi_colors"]) == 3
 

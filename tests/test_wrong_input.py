@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
+from safetensors.torch import safe_open, save_file
 
 import scfcmi
 from scfcmi import FCMI
+from scfcmi.errors import ModelFormatError
 
 
 def change(adata: ad.AnnData, **changes) -> ad.AnnData:
@@ -129,7 +134,6 @@ ESTIMATOR = {
     "groups of one word": ({}, X, "tech", TypeError, "groups must be an array"),
     "images of other size": ({}, np.zeros((30, 1, 32, 32)), None, ValueError, r"shape \(n_cells, 1, 28, 28\)"),
     "unknown decoder": ({"decoder": "branch"}, X, None, ValueError, "Did you mean 'branches'"),
-    "unknown centers": ({"centers": "means"}, X, None, ValueError, "centers must be one of"),
     "zero temperature": ({"temperature": 0}, X, None, ValueError, "temperature must be finite and above 0"),
     "zero learning rate": ({"learning_rate": 0}, X, None, ValueError, "learning_rate must be finite and above 0"),
     "negative warm-up": ({"warmup_epochs": -1}, X, None, ValueError, "warmup_epochs must be at least 0"),
@@ -145,7 +149,10 @@ def test_fit(case, monkeypatch):
         FCMI(**({"n_clusters": 3} | parameters)).fit(data, groups=groups)
 
 
-@pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
+settled = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
+
+
+@settled
 def test_after_fit():
     model = FCMI(2, max_epochs=1).fit(X, groups=np.array(["tenx", "seqwell"])[HALVES])
     with pytest.raises(ValueError, match="X has 3 features, but FCMI is expecting 4 features"):
@@ -156,3 +163,38 @@ def test_after_fit():
         model.reconstruct(X, ["seqwel"] * 30)
     with pytest.raises(ValueError, match="groups has 2 entries for 30 cells"):
         model.reconstruct(X, ["tenx"] * 2)
+
+
+@settled
+def test_model_files(tmp_path):
+    path = tmp_path / "model"
+    FCMI(2, max_epochs=1).fit(X).save(path)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:100], b"", b"not a model at all", b"\x80\x04\x95" + whole[3:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ModelFormatError, match="truncated or no scfcmi model"):
+            FCMI.load(path)
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(ModelFormatError, match="is no scfcmi model"):
+        FCMI.load(path)
+    save_file({"weight": torch.zeros(3)}, path, {"scfcmi": "model", "format": "99", "content": "{}"})
+    with pytest.raises(ModelFormatError, match="format 99"):
+        FCMI.load(path)
+    save_file({"weight": torch.zeros(3)}, path, {"scfcmi": "model", "format": "1", "content": "{}"})
+    with pytest.raises(ModelFormatError, match="no complete scfcmi model"):
+        FCMI.load(path)
+    with pytest.raises(FileNotFoundError, match="No file at"):
+        FCMI.load(tmp_path / "nothing")
+
+
+@settled
+def test_model_file_cannot_ask_for_memory_that_is_not_there(tmp_path):
+    path = tmp_path / "model"
+    FCMI(2, max_epochs=1).fit(X).save(path)
+    with safe_open(path, framework="pt") as file:
+        header, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    content = json.loads(header["content"])
+    content["architecture"]["n_features"] = 10**12
+    save_file(tensors, path, header | {"content": json.dumps(content)})
+    with pytest.raises(ModelFormatError, match="do not fit its own description"):
+        FCMI.load(path)

@@ -1,7 +1,7 @@
 """Spherical k-means: the centres mu_k of the soft assignment.
 
-Centres are not trained by gradient. After every epoch they are found anew among several runs of k-means: one that
-goes on from the last centres, and restarts from k-means++ seeds. Which run wins is the caller's to say.
+Centres are not trained by gradient. After every epoch they are the best of several runs of k-means on the codes: one
+that goes on from the last centres, and restarts, for a centre that sits on outliers rarely leaves them by itself.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
 # Restarts see at most this many codes; a winner among them is then refined on all.
@@ -22,15 +20,9 @@ _RESTART_SAMPLE = 20_000
 
 
 def find_centers(
-    codes: Tensor,
-    n_clusters: int,
-    loss: Callable[[Tensor, Tensor], float],
-    generator: torch.Generator,
-    *,
-    last: Tensor | None = None,
-    n_restarts: int = 5,
+    codes: Tensor, n_clusters: int, generator: torch.Generator, *, last: Tensor | None = None, n_restarts: int = 5
 ) -> Tensor:
-    """Return the centres of least loss among runs of k-means.
+    """Return the centres of largest mean cosine among runs of k-means.
 
     Parameters
     ----------
@@ -38,8 +30,6 @@ def find_centers(
         Codes of unit length, shape (n_cells, n_dims).
     n_clusters
         Number of centres, at most the number of cells.
-    loss
-        What a run is judged by: a function of indices of codes, shape (n_sample,), and centres.
     generator
         Source of the seeding, on the CPU.
     last
@@ -51,25 +41,18 @@ def find_centers(
     -------
     Centres of unit length, shape (n_clusters, n_dims).
     """
-    index = torch.arange(len(codes))
+    sample = codes
     if len(codes) > _RESTART_SAMPLE:
-        index = torch.randperm(len(codes), generator=generator)[:_RESTART_SAMPLE]
-    index = index.to(codes.device)
-    sample = codes if len(codes) <= _RESTART_SAMPLE else codes[index]
+        sample = codes[torch.randperm(len(codes), generator=generator)[:_RESTART_SAMPLE].to(codes.device)]
     runs = [] if last is None else [refine_centers(codes, last)]
     runs += [
         refine_centers(sample, _seed_centers(sample, n_clusters, generator), max_iter=100) for _ in range(n_restarts)
     ]
-    best = min(range(len(runs)), key=lambda run: loss(index, runs[run]))
-    centers = runs[best]
-    if last is not None and best > 0:
-        centers = centers[linear_sum_assignment((last @ centers.T).cpu().numpy(), maximize=True)[1]]
-    return centers if sample is codes else refine_centers(codes, centers)
-
-
-def mean_angle(codes: Tensor, centers: Tensor) -> float:
-    """Mean of 1 - cos between a code and its nearest centre: what k-means itself minimises."""
-    return 1 - nearest_center(codes, centers)[1].mean().item()
+    best = max(range(len(runs)), key=lambda run: nearest_center(sample, runs[run])[1].mean().item())
+    if last is None or best > 0:
+        centers = runs[best] if sample is codes else refine_centers(codes, runs[best])
+        return centers if last is None else _numbered_after(last, centers)
+    return runs[best]
 
 
 def refine_centers(codes: Tensor, centers: Tensor, *, max_iter: int = 20) -> Tensor:
@@ -112,6 +95,10 @@ def nearest_center(codes: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     """Return for each code the index of its nearest centre and the cosine to it, both of shape (n_cells,)."""
     fit, labels = (codes @ centers.T).max(dim=1)
     return labels, fit
+
+
+def _numbered_after(last: Tensor, centers: Tensor) -> Tensor:
+    return centers[linear_sum_assignment((last @ centers.T).cpu().numpy(), maximize=True)[1]]
 
 
 def _seed_centers(codes: Tensor, n_clusters: int, generator: torch.Generator) -> Tensor:

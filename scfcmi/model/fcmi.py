@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-import zlib
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from scfcmi import _validate
-from scfcmi._logging import logger
 from scfcmi._random import RandomState, seed_from, stream
 from scfcmi.batches import rows_of
-from scfcmi.errors import ConvergenceWarning, ModelFormatError
+from scfcmi.errors import ConvergenceWarning
 from scfcmi.model import persistence, training
+from scfcmi.model.checkpoint import checkpointing, identity
+from scfcmi.model.device import choose_device, half_precision
 from scfcmi.model.networks import IMAGE_SHAPE, Architecture, AutoEncoder
 from scfcmi.model.objective import Weights, soft_assignment
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
+    import scipy.sparse as sp
     from numpy.typing import ArrayLike
     from sklearn.utils import Tags
 
 # Purpose of the random stream that draws the first weights; training has the others.
 _WEIGHTS = 0
-_CHECKPOINT_SECONDS = 60
 _UNSETTLED = 0.05
 
 
@@ -43,7 +40,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
     An auto-encoder maps cells to codes of unit length; its decoder is told the group, so that codes need not carry
     it. Clusters are compact and of even size by maximising I(X;C|G), and independent of the group by minimising
     I(G;C): ``L = L_rec + alpha L_clu + beta L_fair``, Eq. 12 of Zeng et al., CVPR 2023. The defaults are the
-    paper's. Without groups it is plain deep clustering.
+    paper's, but for ``chance_correction`` and ``decoder``. Without groups it is plain deep clustering.
 
     Parameters
     ----------
@@ -63,9 +60,10 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
     decoder
         ``"branches"``: one decoder a group, as the paper; memory grows with the number of groups. ``"shared"``: one
         decoder told the group. ``"auto"``: branches for up to eight groups of at least 256 cells each, else shared.
-    centers
-        After every epoch the centres are the best of several runs of k-means on the codes. ``"kmeans"`` judges runs by
-        their own criterion, as the paper; ``"objective"`` by the clustering terms of Eq. 12.
+    chance_correction
+        Whether to take off I(G;C) of a mini-batch what chance gives (``scfcmi.model.objective.chance_information``).
+        With T groups and B cells, Eq. 6 of a mini-batch is some (K - 1)(T - 1) / 2B nats too high, which rewards fewer
+        clusters. ``False`` is the authors' code.
     learning_rate
         Of Adam. The paper prints 1e-4, the authors' runs used 1e-3.
     batch_size
@@ -98,7 +96,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
     groups_
         Names of the groups in code order.
     history_
-        One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair``; over all cells, in nats,
+        One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair`` as minimised; over all cells, in nats,
         ``H_C``, ``H_C_given_X``, ``I_G_C``, ``I_X_C_given_G``; ``changed``, the share of cells that changed cluster;
         ``size_0`` and so on, cells a cluster.
     decoder_
@@ -131,7 +129,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         temperature: float = 0.1,
         n_components: int | None = None,
         decoder: Literal["auto", "branches", "shared"] = "auto",
-        centers: Literal["objective", "kmeans"] = "objective",
+        chance_correction: bool = True,
         learning_rate: float = 1e-3,
         batch_size: int = 512,
         max_epochs: int = 300,
@@ -149,7 +147,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         self.temperature = temperature
         self.n_components = n_components
         self.decoder = decoder
-        self.centers = centers
+        self.chance_correction = chance_correction
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_epochs = max_epochs
@@ -169,7 +167,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
             Dense or sparse (taken as CSR, never densified whole), shape (n_cells, n_features); or images, shape
             (n_cells, 1, 28, 28), which choose the convolutional network.
         y
-            Ignored; here because scikit-learn calls so. Groups are given by name.
+            Ignored, with a warning; here because scikit-learn calls so. Groups are given by name.
         groups
             Group of each cell (technology, donor, laboratory): strings, integers, booleans or a categorical, shape
             (n_cells,). ``None`` is one group.
@@ -185,8 +183,11 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         FloatingPointError
             If the loss is no longer finite.
         """
+        if y is not None and groups is None:
+            msg = "FCMI ignores y. If these are groups, give them by name: fit(X, groups=...)."
+            warnings.warn(msg, UserWarning, stacklevel=2)
         plan = self._plan()
-        device = _device(self.device)
+        device = choose_device(self.device)
         X = self._check_X(X, reset=True)
         n_cells = X.shape[0]
         if plan.n_clusters > n_cells:
@@ -198,7 +199,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         network = _new_network(architecture, plan.seed).to(device)
         rows = rows_of(X, device)
         groups_on_device = torch.from_numpy(codes).to(device)
-        progress = training.start(network, rows, groups_on_device, len(self.groups_), plan)
+        progress = training.start(network, rows, plan)
         embedding = training.train(
             progress,
             rows,
@@ -264,17 +265,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         What belongs to the cells of ``fit`` (``labels_``, ``embedding_``) is not written.
         """
         check_is_fitted(self)
-        params = {k: v for k, v in self.get_params().items() if k not in ("random_state", "progress", "checkpoint")}
-        content = {
-            "params": params | {"device": str(self.device)},
-            "architecture": asdict(self._network.architecture),
-            "groups": [name.item() if isinstance(name, np.generic) else name for name in self.groups_],
-            "feature_names": list(getattr(self, "feature_names_in_", [])),
-            "precision": self.precision_,
-            "history": self.history_.to_dict("list"),
-        }
-        tensors = persistence.network_tensors(self._network) | {"centers": torch.from_numpy(self.cluster_centers_)}
-        persistence.write(path, "model", tensors, content)
+        persistence.write_model(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FCMI:
@@ -287,23 +278,8 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         ModelFormatError
             If the file is truncated, foreign, or of a newer format.
         """
-        tensors, content = persistence.read(path, "model")
-        try:
-            model = cls(**content["params"])
-            model._network = persistence.build_network(content["architecture"], tensors, path)
-            model.cluster_centers_ = tensors["centers"].numpy()
-            model.groups_ = pd.Index(content["groups"]).to_numpy()
-            model.precision_ = content["precision"]
-            history = content["history"]
-            model.n_iter_ = len(history["loss"])
-            model.history_ = pd.DataFrame(history, index=pd.RangeIndex(1, model.n_iter_ + 1, name="epoch"))
-            if content["feature_names"]:
-                model.feature_names_in_ = np.array(content["feature_names"], dtype=object)
-        except (KeyError, TypeError) as error:
-            msg = f"{str(path)!r} is no complete scfcmi model: {error}"
-            raise ModelFormatError(msg) from error
-        model.decoder_ = model._network.architecture.decoder
-        model.n_features_in_ = model._network.architecture.n_features
+        model = cls()
+        persistence.read_model(path, model)
         return model
 
     def __sklearn_tags__(self) -> Tags:
@@ -320,7 +296,6 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         check = _validate
         check.one_of("decoder", self.decoder, ("auto", "branches", "shared"))
         check.one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
-        check.one_of("centers", self.centers, ("objective", "kmeans"))
         if self.n_components is not None:
             check.integer("n_components", self.n_components, minimum=1)
         alpha = check.number("alpha", self.alpha)
@@ -337,8 +312,8 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
             max_epochs=check.integer("max_epochs", self.max_epochs, minimum=1),
             warmup_epochs=check.integer("warmup_epochs", self.warmup_epochs, minimum=0),
             seed=seed_from(self.random_state),
-            centers=self.centers,
-            half_precision=_half_precision(self.precision, _device(self.device)),
+            chance_corrected=bool(self.chance_correction),
+            half_precision=half_precision(self.precision, choose_device(self.device)),
         )
 
     def _check_X(self, X: ArrayLike | sp.spmatrix, *, reset: bool) -> np.ndarray | sp.csr_matrix | sp.csr_array:
@@ -378,26 +353,10 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
 
     def _after_epoch(
         self, progress: training.Progress, plan: training.Plan, X: np.ndarray | sp.spmatrix, codes: np.ndarray
-    ):
-        """Take up an existing checkpoint; return the function that writes the next ones, or None."""
+    ) -> Callable[[training.Progress], None] | None:
         if self.checkpoint is None:
             return None
-        data = zlib.crc32(X.data if sp.issparse(X) else X)
-        run = asdict(plan) | {"data": data, "shape": list(X.shape), "groups": zlib.crc32(codes)}
-        # More epochs of the same run may be asked for later.
-        del run["max_epochs"]
-        if Path(self.checkpoint).exists():
-            persistence.read_checkpoint(self.checkpoint, progress, run)
-            logger.info("took up %s after epoch %d", self.checkpoint, progress.epoch)
-        last = time.monotonic()
-
-        def write_now_and_then(progress: training.Progress) -> None:
-            nonlocal last
-            if progress.epoch == plan.max_epochs or time.monotonic() - last > _CHECKPOINT_SECONDS:
-                persistence.write_checkpoint(self.checkpoint, progress, run)
-                last = time.monotonic()
-
-        return write_now_and_then
+        return checkpointing(self.checkpoint, progress, plan.max_epochs, identity(plan, X, codes))
 
     def _encode(self, X: ArrayLike | sp.spmatrix) -> torch.Tensor:
         check_is_fitted(self)
@@ -409,7 +368,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         return soft_assignment(codes, torch.from_numpy(self.cluster_centers_).to(codes.device), self.temperature)
 
     def _to_device(self) -> torch.device:
-        device = _device(self.device)
+        device = choose_device(self.device)
         self._network.to(device)
         return device
 
@@ -427,25 +386,3 @@ def _new_network(architecture: Architecture, seed: int) -> AutoEncoder:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(stream(seed, _WEIGHTS).integers(2**63)))
         return AutoEncoder(architecture)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        msg = f"device {name!r} cannot be used ({reason}). Use 'auto', 'cpu', or 'cuda' where there is one."
-        raise ValueError(msg) from error
-    return device
-
-
-def _half_precision(precision: str, device: torch.device) -> bool:
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # torch has no public question for it yet; where the private one is missing, float32 is always right.
-    return device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()

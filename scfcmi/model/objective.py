@@ -72,6 +72,19 @@ def group_information(joint: Tensor) -> Tensor:
     return (_x_log_y(joint, joint) - _x_log_y(joint, groups * clusters)).sum()
 
 
+def chance_information(assignment: Tensor, joint: Tensor) -> Tensor:
+    """Return the I(G;C) that a sample of this size shows where groups and clusters are independent.
+
+    To second order, half the chi-squared of the table, its expectation is
+    ``(T - 1) / 2N * sum_k Var_i(c_ik) / p(c_k)`` for T groups present and N cells. For hard assignments that is
+    ``(T - 1)(K - 1) / 2N`` (Miller, 1955). Left in the loss it rewards whatever lowers it: fewer and vaguer clusters.
+    """
+    n_cells, n_present = len(assignment), (joint.sum(dim=1) > 0).sum()
+    clusters = joint.sum(dim=0)
+    variance = assignment.square().mean(dim=0) - clusters.square()
+    return (n_present - 1) / (2 * n_cells) * (variance / clusters.clamp_min(torch.finfo(clusters.dtype).tiny)).sum()
+
+
 def conditional_information(assignment: Tensor, joint: Tensor) -> Tensor:
     """I(X;C|G) = H(C) - H(C|X) - I(G;C), from Eq. 3 and 4."""
     return cluster_entropy(joint) - assignment_entropy(assignment) - group_information(joint)

@@ -1,4 +1,4 @@
-"""Models and checkpoints as files: tensors as safetensors, all else as JSON in the file's header. Never pickle.
+"""Files of tensors and settings: tensors as safetensors, all else as JSON in the file's header. Never pickle.
 
 One file, put in place by one rename, cannot be half of each.
 """
@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from scfcmi.model.training import Progress
+    from scfcmi.model.fcmi import FCMI
 
 _FORMAT = 1
 
@@ -93,45 +95,44 @@ def build_network(
     return network.to(memory_format=torch.channels_last) if network.architecture.convolutional else network
 
 
-def write_checkpoint(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any]) -> None:
-    """Write all that a run has reached; ``run`` says whose it is, and must be equal for it to be taken up again."""
-    tensors = network_tensors(progress.network) | {"centers": progress.centers, "labels": progress.labels}
-    for number, state in progress.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+def write_model(path: str | os.PathLike[str], model: FCMI) -> None:
+    """Write a fitted model, without what belongs to the cells it was fitted on."""
+    params = {k: v for k, v in model.get_params().items() if k not in ("random_state", "progress", "checkpoint")}
     content = {
-        "run": run,
-        "epoch": progress.epoch,
-        "history": progress.history,
-        "architecture": asdict(progress.network.architecture),
+        "params": params | {"device": str(model.device)},
+        "architecture": asdict(model._network.architecture),
+        "groups": [name.item() if isinstance(name, np.generic) else name for name in model.groups_],
+        "feature_names": list(getattr(model, "feature_names_in_", [])),
+        "precision": model.precision_,
+        "history": model.history_.to_dict("list"),
     }
-    write(path, "checkpoint", tensors, content)
+    tensors = network_tensors(model._network) | {"centers": torch.from_numpy(model.cluster_centers_)}
+    write(path, "model", tensors, content)
 
 
-def read_checkpoint(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any]) -> None:
-    """Put a run back to where a checkpoint left it, in place.
+def read_model(path: str | os.PathLike[str], model: FCMI) -> None:
+    """Give a new model the parameters and the state of the one that :func:`write_model` wrote.
 
     Raises
     ------
-    ModelFormatError
-        If the file is no checkpoint.
-    ValueError
-        If it belongs to a run with other data or settings.
+    FileNotFoundError, ModelFormatError
+        As :func:`read` and :func:`build_network`, and if anything is missing.
     """
-    tensors, content = read(path, "checkpoint")
-    # Through JSON, as the file's own, so that tuples equal lists.
-    theirs, ours = content["run"], json.loads(json.dumps(run))
-    differing = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
-    if differing:
-        msg = f"checkpoint {str(path)!r} is of another run: {differing} differ. Delete it, or name another file."
-        raise ValueError(msg)
-    device = progress.centers.device
-    network = build_network(content["architecture"], tensors, path)
-    progress.network.load_state_dict(network.state_dict())
-    states: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, number, entry = name.split(".", 2)
-            states.setdefault(int(number), {})[entry] = value
-    progress.optimizer.load_state_dict(progress.optimizer.state_dict() | {"state": states})
-    progress.centers, progress.labels = tensors["centers"].to(device), tensors["labels"].to(device)
-    progress.epoch, progress.history = content["epoch"], content["history"]
+    tensors, content = read(path, "model")
+    try:
+        model.set_params(**content["params"])
+        model._network = build_network(content["architecture"], tensors, path)
+        model.cluster_centers_ = tensors["centers"].numpy()
+        model.groups_ = pd.Index(content["groups"]).to_numpy()
+        model.precision_ = content["precision"]
+        model.n_iter_ = len(content["history"]["loss"])
+        model.history_ = pd.DataFrame(content["history"], index=pd.RangeIndex(1, model.n_iter_ + 1, name="epoch"))
+        if content["feature_names"]:
+            model.feature_names_in_ = np.array(content["feature_names"], dtype=object)
+    except ModelFormatError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{str(path)!r} is no complete scfcmi model: {error}"
+        raise ModelFormatError(msg) from error
+    model.decoder_ = model._network.architecture.decoder
+    model.n_features_in_ = model._network.architecture.n_features

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from scfcmi._random import stream, torch_stream
 from scfcmi.model import objective
-from scfcmi.model.centroids import find_centers, mean_angle, nearest_center
+from scfcmi.model.centroids import find_centers, nearest_center
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,8 +42,8 @@ class Plan:
     max_epochs: int
     warmup_epochs: int
     seed: int
-    centers: Literal["objective", "kmeans"]
-    """What the runs of k-means are judged by: the clustering terms of Eq. 12, or their own criterion."""
+    chance_corrected: bool
+    """Whether I(G;C) of a mini-batch is less what chance gives."""
     half_precision: bool
     """Whether forward and backward passes run in bfloat16; losses, codes and centres stay in float32."""
 
@@ -83,11 +83,11 @@ def _in_blocks(network: AutoEncoder, rows: Rows, function: Callable[[Tensor, Ten
     return torch.cat(parts).clone()
 
 
-def start(network: AutoEncoder, rows: Rows, groups: Tensor, n_groups: int, plan: Plan) -> Progress:
+def start(network: AutoEncoder, rows: Rows, plan: Plan) -> Progress:
     """Prepare a run: the optimiser, and first centres from the codes of the untrained network."""
     optimizer = torch.optim.Adam(network.parameters(), lr=plan.learning_rate, fused=True)
     codes = encode(network, rows)
-    centers = _find_centers(codes, groups, n_groups, plan, epoch=0, last=None)
+    centers = find_centers(codes, plan.n_clusters, torch_stream(plan.seed, _CENTERS, 0))
     return Progress(network, optimizer, centers, nearest_center(codes, centers)[0])
 
 
@@ -137,7 +137,8 @@ def train(
         for epoch in bar:
             losses = _train_epoch(progress, rows, groups, n_groups, plan, clustering=epoch >= plan.warmup_epochs)
             codes = encode(progress.network, rows)
-            progress.centers = _find_centers(codes, groups, n_groups, plan, epoch=epoch + 1, last=progress.centers)
+            generator = torch_stream(plan.seed, _CENTERS, epoch + 1)
+            progress.centers = find_centers(codes, plan.n_clusters, generator, last=progress.centers)
             progress.history.append(losses | _describe(progress, codes, groups, n_groups, plan))
             progress.epoch = epoch + 1
             bar.set_postfix(loss=f"{losses['loss']:.4f}", refresh=False)
@@ -160,14 +161,15 @@ def _train_epoch(
             outputs = network.decode(codes, batch_groups)
         assignment = objective.soft_assignment(codes, progress.centers, plan.temperature)
         joint = objective.soft_contingency(assignment, batch_groups, n_groups)
+        chance = objective.chance_information(assignment, joint) if plan.chance_corrected else 0.0
         reconstruction = objective.reconstruction_loss(inputs, outputs)
-        loss = objective.total_loss(reconstruction, assignment, joint, weights)
+        loss = objective.total_loss(reconstruction, assignment, joint, weights) - weights.fairness * chance
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         with torch.no_grad():
             clustering_loss = objective.clustering_loss(assignment, joint)
-            fairness_loss = objective.group_information(joint)
+            fairness_loss = objective.group_information(joint) - chance
             total += torch.stack([loss, reconstruction, clustering_loss, fairness_loss]) * len(index) / len(rows)
     names = ("loss", "L_rec", "L_clu", "L_fair")
     losses = dict(zip(names, total.tolist(), strict=True))
@@ -175,23 +177,6 @@ def _train_epoch(
         msg = f"The loss is {losses['loss']} after epoch {progress.epoch + 1}. Lower learning_rate, or scale X."
         raise FloatingPointError(msg)
     return losses
-
-
-def _find_centers(
-    codes: Tensor, groups: Tensor, n_groups: int, plan: Plan, *, epoch: int, last: Tensor | None
-) -> Tensor:
-    # Judged by its own criterion, k-means now and then gives two centres to one mode and one to two; the loss then
-    # welds the two for good. Eq. 12 tells such centres from one a mode.
-    def clustering_terms(index: Tensor, centers: Tensor) -> float:
-        assignment = objective.soft_assignment(codes[index], centers, plan.temperature)
-        joint = objective.soft_contingency(assignment, groups[index], n_groups)
-        return objective.total_loss(codes.new_zeros(()), assignment, joint, plan.weights).item()
-
-    def own_criterion(index: Tensor, centers: Tensor) -> float:
-        return mean_angle(codes[index], centers)
-
-    loss = clustering_terms if plan.centers == "objective" else own_criterion
-    return find_centers(codes, plan.n_clusters, loss, torch_stream(plan.seed, _CENTERS, epoch), last=last)
 
 
 def _mini_batches(n: int, plan: Plan, epoch: int) -> Iterator[np.ndarray]:
@@ -203,7 +188,7 @@ def _mini_batches(n: int, plan: Plan, epoch: int) -> Iterator[np.ndarray]:
 
 @torch.no_grad()
 def _describe(progress: Progress, codes: Tensor, groups: Tensor, n_groups: int, plan: Plan) -> dict[str, float]:
-    """Terms of the objective over all cells, and what the clusters did; moves ``progress.labels`` on."""
+    """Terms of the objective over all cells, and what the clusters did; brings ``progress`` up to date."""
     labels = nearest_center(codes, progress.centers)[0]
     assignment = objective.soft_assignment(codes, progress.centers, plan.temperature)
     joint = objective.soft_contingency(assignment, groups, n_groups)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PAPER_EPOCHS, _PAPER_WARMUP, _PAPER_BETA = 300, 20, 0.20
 # Optimiser steps are what training needs and what it costs: few epochs where cells are many.
-_MAX_STEPS = 6000
+_MAX_STEPS, _MIN_EPOCHS = 2000, 10
 _BATCH_SIZE = 512
 
 
@@ -81,7 +81,7 @@ def fair_cluster(
     key_added
         Name under which results are stored.
     max_epochs
-        Passes over the cells. ``None`` takes the paper's 300, or as many as 6,000 mini-batches allow.
+        Passes over the cells. ``None`` takes the paper's 300, or as many as 2,000 mini-batches allow, but at least 10.
     batch_size
         Cells a mini-batch. ``None`` takes the paper's 512.
     random_state
@@ -221,7 +221,7 @@ def _batches(adata: AnnData, batch_key: str) -> tuple[np.ndarray, np.ndarray]:
 def _epochs(n_cells: int, batch_size: int, max_epochs: int | None) -> tuple[int, int]:
     """Return the number of epochs, and how many of them are warm-up: 20, or the paper's share of fewer epochs."""
     if max_epochs is None:
-        n_epochs = min(_PAPER_EPOCHS, max(1, _MAX_STEPS // math.ceil(n_cells / batch_size)))
+        n_epochs = min(_PAPER_EPOCHS, max(_MIN_EPOCHS, _MAX_STEPS // math.ceil(n_cells / batch_size)))
     else:
         n_epochs = _validate.integer("max_epochs", max_epochs, minimum=1)
     return n_epochs, min(_PAPER_WARMUP, n_epochs // 5)

@@ -75,7 +75,7 @@ def _feature_mask(
         mask_var = "highly_variable"
     if isinstance(mask_var, str):
         _validate.key_in(adata.var.columns, mask_var, "adata.var", hint="Or run sc.pp.highly_variable_genes(adata).")
-        which = "highly variable genes" if mask_var == "highly_variable" else f"features of var[{mask_var!r}]"
+        which = "highly variable genes" if mask_var == "highly_variable" else f"features marked {mask_var!r}"
         mask = adata.var[mask_var].to_numpy()
     else:
         which, mask = "masked features", np.asarray(mask_var)

@@ -1,0 +1,144 @@
+"""fair_cluster on real cells beside k-means on principal components and on Harmony's.
+
+    python benchmarks/single_cell.py --seeds 5 -o benchmarks/results/single_cell.jsonl
+    python benchmarks/single_cell.py --report benchmarks/results/single_cell.jsonl
+
+Reads ``singlecell/*.h5ad`` from the folder named by SCFCMI_DATA_DIR. K is the number of labels, all else the default.
+One JSON line a run is appended as it ends; runs already there are skipped. Labels enter the metrics and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anndata as ad
+import pandas as pd
+import scanpy as sc
+import torch
+from sklearn.cluster import KMeans
+
+from scfcmi import __version__, metrics, tl
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DATASETS = ("human_dc", "pbmc_3tech", "rnamix_2protocol", "kang_ctrl_8donors")
+COUNTS = {"kang_ctrl_8donors", "rnamix_2protocol"}
+
+
+def load(name: str) -> ad.AnnData:
+    adata = ad.read_h5ad(Path(os.environ["SCFCMI_DATA_DIR"]) / "singlecell" / f"{name}.h5ad")
+    if name in COUNTS:
+        sc.pp.normalize_total(adata, target_sum=1e4)
+        sc.pp.log1p(adata)
+    if adata.n_vars > 3000:
+        sc.pp.highly_variable_genes(adata, n_top_genes=2000, batch_key="batch")
+        adata = adata[:, adata.var["highly_variable"]].copy()
+    return adata
+
+
+def components(adata: ad.AnnData) -> np.ndarray:
+    scaled = sc.pp.scale(adata, max_value=10, copy=True)
+    sc.pp.pca(scaled, n_comps=50, random_state=0)
+    return scaled.obsm["X_pca"]
+
+
+def k_means(X: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
+    return KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(X)
+
+
+def pca_kmeans(adata: ad.AnnData, n_clusters: int, seed: int) -> np.ndarray:
+    return k_means(components(adata), n_clusters, seed)
+
+
+def harmony_kmeans(adata: ad.AnnData, n_clusters: int, seed: int) -> np.ndarray:
+    import harmonypy
+
+    corrected = harmonypy.run_harmony(components(adata), adata.obs, "batch", random_state=seed, verbose=False).Z_corr
+    assert corrected.shape[0] == adata.n_obs  # harmonypy has transposed its result before
+    return k_means(corrected, n_clusters, seed)
+
+
+def fair_cluster(**settings):
+    def run(adata: ad.AnnData, n_clusters: int, seed: int) -> np.ndarray:
+        tl.fair_cluster(adata, "batch", n_clusters=n_clusters, random_state=seed, progress=False, **settings)
+        return adata.obs["fcmi"].to_numpy()
+
+    return run
+
+
+METHODS = {
+    "PCA + k-means": pca_kmeans,
+    "Harmony + k-means": harmony_kmeans,
+    "FCMI alpha .04 beta .20": fair_cluster(beta=0.20),
+    "FCMI alpha .04 beta 0": fair_cluster(beta=0.0),
+    "FCMI default": fair_cluster(),
+}
+
+
+def run(output: Path, seeds: int, datasets: list[str]) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    done = set()
+    if output.exists():
+        done = {(r["dataset"], r["method"], r["seed"]) for r in map(json.loads, output.read_text().splitlines())}
+    for name in datasets:
+        adata = load(name)
+        for method, function in METHODS.items():
+            for seed in range(seeds):
+                if (name, method, seed) in done:
+                    continue
+                cells = adata.copy()
+                start = time.perf_counter()
+                clusters = function(cells, cells.obs["label"].nunique(), seed)
+                seconds = time.perf_counter() - start
+                scores = metrics.evaluate(cells.obs["label"], clusters, cells.obs["batch"])
+                record = {
+                    "dataset": name,
+                    "method": method,
+                    "seed": seed,
+                    "seconds": round(seconds, 1),
+                    **scores.round(5).to_dict(),
+                    "params": cells.uns["fcmi"]["params"] if "fcmi" in cells.uns else {},
+                    "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+                    "version": __version__,
+                }
+                with output.open("a") as file:
+                    file.write(json.dumps(record) + "\n")
+                print(name, method, seed, scores.round(3).to_dict(), f"{seconds:.0f} s", flush=True)
+
+
+def report(path: Path) -> None:
+    runs = pd.DataFrame(map(json.loads, path.read_text().splitlines()))
+    columns = ["accuracy", "nmi", "ari", "balance", "mnce", "f_beta", "batch_leakage"]
+    print("| data | method | seeds | " + " | ".join(columns) + " | seconds |")
+    print("| --- | --- | --- |" + " --- |" * (len(columns) + 1))
+    for (dataset, method), group in runs.groupby(["dataset", "method"], sort=False):
+        cells = [f"{100 * group[c].mean():.1f} ± {100 * group[c].std():.1f}" for c in columns]
+        print(f"| {dataset} | {method} | {len(group)} | " + " | ".join(cells) + f" | {group['seconds'].mean():.0f} |")
+    for name in runs["dataset"].unique():
+        adata = load(name)
+        scores = metrics.evaluate(adata.obs["label"], adata.obs["label"], adata.obs["batch"])
+        print(f"| {name} | reference labels | | " + " | ".join(f"{100 * scores[c]:.1f}" for c in columns) + " | |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=list(DATASETS))
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/single_cell.jsonl"))
+    parser.add_argument("--report", type=Path, help="print the table of a file of runs instead")
+    options = parser.parse_args()
+    if options.report:
+        report(options.report)
+    else:
+        run(options.output, options.seeds, options.datasets)
+
+
+if __name__ == "__main__":
+    main()
