@@ -45,7 +45,7 @@ def test_writes_what_is_documented_and_nothing_else(small):
     np.testing.assert_allclose(small.obsm["fcmi_proba"].sum(axis=1), 1, atol=1e-6)
     result = small.uns["fcmi"]
     assert set(result) == {"params", "history", "cluster_centers", "groups"}
-    assert len(result["history"]) == 15
+    assert len(result["history"]) == result["params"]["n_epochs"] <= 15
     assert result["cluster_centers"].shape == (3, 3)
     assert result["groups"].tolist() == ["seqwell", "10x"]
     assert result["params"]["version"] == scfcmi.__version__

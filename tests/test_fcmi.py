@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from safetensors.torch import safe_open
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -89,6 +90,15 @@ def test_history(blobs, fitted):
     np.testing.assert_allclose(history["loss"][:10], history["L_rec"][:10])  # warm-up
     after = history[10:]
     np.testing.assert_allclose(after["loss"], after["L_rec"] + 0.04 * after["L_clu"] + 0.2 * after["L_fair"], atol=1e-5)
+
+
+def test_patience_ends_settled_training(blobs):
+    X, labels, groups = blobs
+    model = FCMI(3, max_epochs=200, warmup_epochs=5, patience=4).fit(X, groups=groups)
+    assert 9 <= model.n_iter_ < 200
+    assert (model.history_["changed"].iloc[-4:] <= 0.001).all()
+    assert adjusted_rand_score(labels, model.labels_) > 0.95
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
 
 
 @unsettled
@@ -288,6 +298,20 @@ def test_groups_given_as_y_warn(blobs):
     with pytest.warns(UserWarning, match="FCMI ignores y"):
         model = FCMI(3, **QUICK).fit(X, groups)
     assert len(model.groups_) == 1
+
+
+def test_a_failed_fit_is_no_fit(blobs, monkeypatch):
+    X, _, groups = blobs
+
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_describe", interrupt)
+    model = FCMI(3, **QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, groups=groups)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
 
 
 def test_unsettled_training_warns(blobs):

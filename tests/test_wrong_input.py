@@ -137,6 +137,7 @@ ESTIMATOR = {
     "zero temperature": ({"temperature": 0}, X, None, ValueError, "temperature must be finite and above 0"),
     "zero learning rate": ({"learning_rate": 0}, X, None, ValueError, "learning_rate must be finite and above 0"),
     "negative warm-up": ({"warmup_epochs": -1}, X, None, ValueError, "warmup_epochs must be at least 0"),
+    "no patience": ({"patience": 0}, X, None, ValueError, "patience must be at least 1"),
     "no components": ({"n_components": 0}, X, None, ValueError, "n_components must be at least 1"),
 }
 

@@ -27,13 +27,13 @@ _SECONDS = 60
 
 
 def identity(plan: Plan, X: np.ndarray | sp.csr_matrix | sp.csr_array, codes: np.ndarray) -> dict[str, Any]:
-    """Say whose run it is: settings and data. The number of epochs is left out, as more may be asked for later."""
+    """Say whose run it is: settings and data, but for the number of epochs: more may be asked for later."""
     run = asdict(plan) | {
         "data": zlib.crc32(X.data if sp.issparse(X) else X),
         "shape": list(X.shape),
         "groups": zlib.crc32(codes),
     }
-    del run["max_epochs"]
+    del run["max_epochs"], run["patience"]
     return run
 
 

@@ -72,6 +72,9 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         Number of passes over the cells.
     warmup_epochs
         Number of these, at the start, that minimise L_rec alone.
+    patience
+        Number of epochs in a row, after warm-up, with at most a thousandth of the cells changing cluster, after which
+        training ends early. ``None`` trains to the end, as the paper.
     random_state
         Seed of all that is drawn. An integer gives the same labels again on the same machine.
     device
@@ -134,6 +137,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         batch_size: int = 512,
         max_epochs: int = 300,
         warmup_epochs: int = 20,
+        patience: int | None = None,
         random_state: RandomState = 0,
         device: str = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
@@ -152,6 +156,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.warmup_epochs = warmup_epochs
+        self.patience = patience
         self.random_state = random_state
         self.device = device
         self.precision = precision
@@ -193,7 +198,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         if plan.n_clusters > n_cells:
             msg = f"n_clusters={plan.n_clusters} is more than the number of cells, n_samples={n_cells}."
             raise ValueError(msg)
-        codes, self.groups_ = _validate.group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
+        codes, names = _validate.group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
 
         architecture = self._architecture(X, codes)
         network = _new_network(architecture, plan.seed).to(device)
@@ -204,13 +209,14 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
             progress,
             rows,
             groups_on_device,
-            len(self.groups_),
+            len(names),
             plan,
             show_progress=self.progress,
             after_epoch=self._after_epoch(progress, plan, X, codes),
         )
 
         self._network = network
+        self.groups_ = names
         self.decoder_ = architecture.decoder
         self.precision_ = "bfloat16" if plan.half_precision else "float32"
         self.labels_ = progress.labels.cpu().numpy().astype(np.int32)
@@ -252,7 +258,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         ValueError
             If a group was not seen in ``fit``.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "cluster_centers_")
         X = self._check_X(X, reset=False)
         codes, names = _validate.group_codes(groups, X.shape[0])
         codes = _validate.known_groups(names, self.groups_)[codes]
@@ -264,7 +270,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
 
         What belongs to the cells of ``fit`` (``labels_``, ``embedding_``) is not written.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "cluster_centers_")
         persistence.write_model(path, self)
 
     @classmethod
@@ -311,6 +317,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
             batch_size=check.integer("batch_size", self.batch_size, minimum=2),
             max_epochs=check.integer("max_epochs", self.max_epochs, minimum=1),
             warmup_epochs=check.integer("warmup_epochs", self.warmup_epochs, minimum=0),
+            patience=None if self.patience is None else check.integer("patience", self.patience, minimum=1),
             seed=seed_from(self.random_state),
             chance_corrected=bool(self.chance_correction),
             half_precision=half_precision(self.precision, choose_device(self.device)),
@@ -344,7 +351,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
             decoder = "branches" if len(sizes) <= 8 and sizes.min() >= 256 else "shared"
         return Architecture(
             n_features=self.n_features_in_,
-            n_groups=len(self.groups_),
+            n_groups=int(codes.max()) + 1,
             n_dims=self.n_clusters if self.n_components is None else self.n_components,
             convolutional=X.ndim > 2,
             decoder=decoder,
@@ -359,7 +366,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         return checkpointing(self.checkpoint, progress, plan.max_epochs, identity(plan, X, codes))
 
     def _encode(self, X: ArrayLike | sp.spmatrix) -> torch.Tensor:
-        check_is_fitted(self)
+        check_is_fitted(self, "cluster_centers_")
         X = self._check_X(X, reset=False)
         return training.encode(self._network, rows_of(X, self._to_device()))
 

@@ -16,6 +16,7 @@ from scfcmi.model.centroids import find_centers, nearest_center
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 # Inference runs in blocks of exactly this many rows, the last one padded: matrix products round differently for
 # different numbers of rows, and a cell's code must not depend on which cells it came with.
 _BLOCK = 512
+
+# Cells that may change cluster in an epoch that counts as settled: a thousandth, as in DEC (Xie et al., 2016).
+_SETTLED = 0.001
 
 # Purposes of the random streams.
 _CENTERS, _ORDER = 1, 2
@@ -41,6 +45,8 @@ class Plan:
     batch_size: int
     max_epochs: int
     warmup_epochs: int
+    patience: int | None
+    """Settled epochs in a row after which training ends early; ``None`` never ends early."""
     seed: int
     chance_corrected: bool
     """Whether I(G;C) of a mini-batch is less what chance gives."""
@@ -60,9 +66,14 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def encode(network: AutoEncoder, rows: Rows) -> Tensor:
-    """Return the codes of all rows, shape (n_cells, n_dims), on the network's device."""
-    return _in_blocks(network, rows, lambda inputs, _: network.encode(inputs))
+def encode(network: AutoEncoder, rows: Rows, *, half_precision: bool = False) -> Tensor:
+    """Return the codes of all rows, float32, shape (n_cells, n_dims), on the network's device."""
+
+    def codes(inputs: Tensor, _: Tensor) -> Tensor:
+        with _precision(inputs.device, half=half_precision):
+            return network.encode(inputs)
+
+    return _in_blocks(network, rows, codes)
 
 
 def reconstruct(network: AutoEncoder, rows: Rows, groups: Tensor) -> np.ndarray:
@@ -101,7 +112,7 @@ def train(
     show_progress: bool | None,
     after_epoch: Callable[[Progress], None] | None = None,
 ) -> Tensor:
-    """Train until ``plan.max_epochs``, updating ``progress`` in place.
+    """Train until ``plan.max_epochs``, or until clusters have settled, updating ``progress`` in place.
 
     Parameters
     ----------
@@ -129,22 +140,33 @@ def train(
     FloatingPointError
         If the loss is no longer finite.
     """
-    codes = encode(progress.network, rows) if progress.epoch >= plan.max_epochs else None
-    epochs = range(progress.epoch, plan.max_epochs)
     # On a terminal only: tqdm reads disable=None so.
     disable = None if show_progress is None else not show_progress
-    with tqdm(epochs, desc="FCMI", unit="epoch", disable=disable, initial=progress.epoch, total=plan.max_epochs) as bar:
-        for epoch in bar:
-            losses = _train_epoch(progress, rows, groups, n_groups, plan, clustering=epoch >= plan.warmup_epochs)
-            codes = encode(progress.network, rows)
-            generator = torch_stream(plan.seed, _CENTERS, epoch + 1)
+    with tqdm(desc="FCMI", unit="epoch", disable=disable, initial=progress.epoch, total=plan.max_epochs) as bar:
+        while progress.epoch < plan.max_epochs and not _has_settled(progress, plan):
+            clustering = progress.epoch >= plan.warmup_epochs
+            losses = _train_epoch(progress, rows, groups, n_groups, plan, clustering=clustering)
+            codes = encode(progress.network, rows, half_precision=plan.half_precision)
+            generator = torch_stream(plan.seed, _CENTERS, progress.epoch + 1)
             progress.centers = find_centers(codes, plan.n_clusters, generator, last=progress.centers)
             progress.history.append(losses | _describe(progress, codes, groups, n_groups, plan))
-            progress.epoch = epoch + 1
+            progress.epoch += 1
             bar.set_postfix(loss=f"{losses['loss']:.4f}", refresh=False)
+            bar.update()
             if after_epoch is not None:
                 after_epoch(progress)
+    # Codes in half precision do to move the centres on; what is handed out is exact.
+    codes = encode(progress.network, rows)
+    progress.history[-1] |= _describe(progress, codes, groups, n_groups, plan) | {
+        "changed": progress.history[-1]["changed"]
+    }
     return codes
+
+
+def _has_settled(progress: Progress, plan: Plan) -> bool:
+    if plan.patience is None or progress.epoch < plan.warmup_epochs + plan.patience:
+        return False
+    return all(row["changed"] <= _SETTLED for row in progress.history[-plan.patience :])
 
 
 def _train_epoch(
@@ -156,7 +178,7 @@ def _train_epoch(
     total = torch.zeros(4, device=device)
     for index in _mini_batches(len(rows), plan, progress.epoch):
         inputs, batch_groups = rows.take(index), groups[torch.from_numpy(index).to(device)]
-        with torch.autocast(device.type, torch.bfloat16) if plan.half_precision else nullcontext():
+        with _precision(device, half=plan.half_precision):
             codes = network.encode(inputs)
             outputs = network.decode(codes, batch_groups)
         assignment = objective.soft_assignment(codes, progress.centers, plan.temperature)
@@ -177,6 +199,10 @@ def _train_epoch(
         msg = f"The loss is {losses['loss']} after epoch {progress.epoch + 1}. Lower learning_rate, or scale X."
         raise FloatingPointError(msg)
     return losses
+
+
+def _precision(device: torch.device, *, half: bool) -> AbstractContextManager:
+    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
 
 
 def _mini_batches(n: int, plan: Plan, epoch: int) -> Iterator[np.ndarray]:

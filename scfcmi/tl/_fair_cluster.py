@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _PAPER_EPOCHS, _PAPER_WARMUP, _PAPER_BETA = 300, 20, 0.20
+_PATIENCE = 10
 # Optimiser steps are what training needs and what it costs: few epochs where cells are many.
 _MAX_STEPS, _MIN_EPOCHS = 2000, 10
 _BATCH_SIZE = 512
@@ -81,7 +82,8 @@ def fair_cluster(
     key_added
         Name under which results are stored.
     max_epochs
-        Passes over the cells. ``None`` takes the paper's 300, or as many as 2,000 mini-batches allow, but at least 10.
+        Most passes over the cells. ``None`` takes the paper's 300, or as many as 2,000 mini-batches allow, but at least
+        10. Training ends early when clusters have not changed for ten epochs.
     batch_size
         Cells a mini-batch. ``None`` takes the paper's 512.
     random_state
@@ -165,6 +167,7 @@ def fair_cluster(
         batch_size=batch_size,
         max_epochs=n_epochs,
         warmup_epochs=warmup_epochs,
+        patience=_PATIENCE,
         random_state=seed,
         device=device,
         precision=precision,
@@ -190,7 +193,8 @@ def fair_cluster(
         "decoder": model.decoder_,
         "learning_rate": model.learning_rate,
         "batch_size": model.batch_size,
-        "max_epochs": model.n_iter_,
+        "max_epochs": n_epochs,
+        "n_epochs": model.n_iter_,
         "warmup_epochs": model.warmup_epochs,
         "random_state": seed,
         "precision": model.precision_,
