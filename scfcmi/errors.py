@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 
+class ChecksumError(OSError):
+    """A file of a data set is not the one that its manifest describes."""
+
+
 class ConvergenceWarning(UserWarning):
     """Training ended while cells were still changing cluster, or clusters could not be told apart."""
+
+
+class DatasetUnavailableError(OSError):
+    """Files of a data set are not here, and cannot or must not be fetched."""
 
 
 class ModelFormatError(ValueError):
