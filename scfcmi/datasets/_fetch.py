@@ -94,7 +94,9 @@ def _any_of(files: list[File], manifest: Manifest, folder: Path, *, download: bo
                 failures.append(error)
     wrong_content = faults or any(isinstance(failure, ChecksumError) for failure in failures)
     error = ChecksumError if wrong_content else DatasetUnavailableError
-    words = "; ".join([*faults, *map(str, failures)]) or f"{files[0].path} is not in {folder}"
+    words = (
+        "; ".join([*faults, *map(str, failures)]) or f"{' or '.join(file.path for file in files)} is not in {folder}"
+    )
     msg = f"{manifest.name}: {words}. {_way_out(files, manifest, download=download)}"
     raise error(msg)
 
