@@ -1,4 +1,4 @@
-"""The command line: ``scfcmi cluster``, ``scfcmi evaluate``, ``scfcmi demo``."""
+"""The command line: ``scfcmi cluster``, ``scfcmi evaluate``, ``scfcmi data``, ``scfcmi demo``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from scfcmi import __version__
+from scfcmi.datasets import _cli as _data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--label-key")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.set_defaults(run=_evaluate)
+
+    _data.add_commands(commands)
 
     demo = commands.add_parser("demo", help="cluster 700 blood cells that come with scanpy, against the cell cycle")
     demo.add_argument("-o", "--output-dir", type=Path, default=Path(), metavar="DIR")

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from scfcmi.datasets._archive import Archive
 
@@ -21,29 +21,37 @@ _BLOCK = 1 << 20
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
-def fault(path: Path, file: File) -> str | None:
-    """Return what is wrong with the file at ``path``, in words; ``None`` if it is good.
+class Verdict(NamedTuple):
+    """What is wrong with a file, in words, ``None`` if it is good; and what it was held against."""
+
+    fault: str | None
+    basis: str
+
+
+def examine(path: Path, file: File) -> Verdict:
+    """Hold the file, or folder of images, at ``path`` against its manifest.
 
     Where no checksum is known, the archive's own must do, and the size if known.
     """
     if path.is_dir():
-        return None if images_in(path) else "holds no images"
+        return Verdict(None if images_in(path) else "holds no images", "number of images")
     with path.open("rb") as stream:
         if stream.read(len(_LFS)) == _LFS:
-            return "is a Git LFS pointer, three lines that stand for the data (run `git lfs pull`, or have it fetched)"
-    if file.checksum is None and file.payload is None:
-        return _own_fault(path, file)
-    found = _file_digest(path, file.checksum) if file.checksum else None
-    if found is not None and found == file.checksum:
-        return None
-    if file.payload is None:
-        return f"has checksum {found} instead of {file.checksum}"
-    try:
-        with gzip.open(path) as stream:
-            found = digest(stream, file.payload.partition(":")[0])
-    except (EOFError, OSError, zlib.error) as error:
-        return f"cannot be decompressed ({error})"
-    return None if found == file.payload else f"decompresses to checksum {found} instead of {file.payload}"
+            words = "is a Git LFS pointer, three lines that stand for the data (run `git lfs pull`, or have it fetched)"
+            return Verdict(words, "first bytes")
+    fault = None
+    if file.checksum is not None:
+        with path.open("rb") as stream:
+            found = digest(stream, file.checksum.partition(":")[0], path.stat().st_size)
+        if found == file.checksum:
+            return Verdict(None, found.partition(":")[0])
+        fault = f"has checksum {found} instead of {file.checksum}"
+    if file.payload is not None:
+        return Verdict(_payload_fault(path, file.payload), f"{file.payload.partition(':')[0]} of the content")
+    if fault is not None:
+        return Verdict(fault, "checksum")
+    basis = "checksums of members" if file.members else "own consistency (no checksum is known)"
+    return Verdict(_own_fault(path, file), basis)
 
 
 def miscount(path: Path, file: File) -> str | None:
@@ -75,9 +83,13 @@ def digest(stream: BinaryIO, kind: str, size: int = 0) -> str:
     return f"{kind}:{state.hexdigest()}"
 
 
-def _file_digest(path: Path, checksum: str) -> str:
-    with path.open("rb") as stream:
-        return digest(stream, checksum.partition(":")[0], path.stat().st_size)
+def _payload_fault(path: Path, payload: str) -> str | None:
+    try:
+        with gzip.open(path) as stream:
+            found = digest(stream, payload.partition(":")[0])
+    except (EOFError, OSError, zlib.error) as error:
+        return f"cannot be decompressed ({error})"
+    return None if found == payload else f"decompresses to checksum {found} instead of {payload}"
 
 
 def _own_fault(path: Path, file: File) -> str | None:

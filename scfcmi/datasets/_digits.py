@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -137,9 +138,10 @@ def read_idx(path: Path) -> np.ndarray:
     """Return the unsigned bytes of a gzipped IDX file, in its shape; ``ValueError`` if it is none, or is cut short."""
     with gzip.open(path) as stream:
         content = stream.read()
+    # Two zeros, 8 for unsigned bytes, the number of axes; the length of each axis; the bytes.
     n_axes = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
-    shape = np.frombuffer(content[4 : 4 + 4 * n_axes], dtype=">u4").astype(int)
-    if n_axes == 0 or len(shape) != n_axes or len(content) != 4 + 4 * n_axes + shape.prod():
+    shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(n_axes)]
+    if n_axes == 0 or len(content) != 4 + 4 * n_axes + math.prod(shape):
         msg = f"{path} is no whole IDX file of unsigned bytes."
         raise ValueError(msg)
     return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * n_axes).reshape(shape)

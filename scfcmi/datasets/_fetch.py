@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from scfcmi._logging import logger
-from scfcmi.datasets._check import fault, miscount
+from scfcmi.datasets._check import examine, miscount
 from scfcmi.errors import ChecksumError, DatasetUnavailableError
 
 if TYPE_CHECKING:
@@ -75,19 +76,18 @@ def _any_of(files: list[File], manifest: Manifest, folder: Path, *, download: bo
     for file in files:
         path = folder / file.path
         if path.exists():
-            why = fault(path, file)
+            why = examine(path, file).fault
             if why is None:
                 other = miscount(path, file)
                 if other is not None:
                     msg = f"{manifest.name}: {path} {other}. Results will not compare with published ones."
                     warnings.warn(msg, UserWarning, stacklevel=5)
                 return Found(path, file)
+            logger.warning("%s %s", path, why)
             faults.append(f"{path} {why}")
     failures = []
     for file in files if download else ():
         if file.urls:
-            for why in faults:
-                logger.warning("%s; fetching it anew", why)
             try:
                 return Found(fetch(file, folder / file.path, progress=progress), file)
             except (ChecksumError, DatasetUnavailableError) as error:
@@ -126,7 +126,7 @@ def fetch(file: File, path: Path, *, progress: bool | None = None) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
-            if path.exists() and fault(path, file) is None:
+            if path.exists() and examine(path, file).fault is None:
                 return path
             for url in file.urls:
                 try:
@@ -134,6 +134,8 @@ def fetch(file: File, path: Path, *, progress: bool | None = None) -> Path:
                 except (requests.RequestException, ChecksumError) as failure:
                     logger.warning("%s: %s", url, failure)
                     failures.append(failure)
+                    if partial.exists() and partial.stat().st_size == 0:
+                        partial.unlink()
                 else:
                     partial.replace(path)
                     return path
@@ -160,7 +162,7 @@ def _download(url: str, partial: Path, file: File, *, progress: bool | None) -> 
                 raise
             failure = error
         else:
-            why = fault(partial, file)
+            why = examine(partial, file).fault
             if why is None:
                 return
             partial.unlink()
@@ -175,10 +177,12 @@ def _download(url: str, partial: Path, file: File, *, progress: bool | None) -> 
 
 def _transfer(url: str, partial: Path, file: File, *, progress: bool | None) -> None:
     """Append to ``partial`` what it lacks, or all of it anew where the server does not resume."""
-    with partial.open("ab") as stream:
+    with partial.open("ab") as stream, ExitStack() as answers:
         start = stream.tell()
 
         def check_range(response: requests.Response, *_: Any, **__: Any) -> None:
+            # pooch leaves the connection open where it fails.
+            answers.callback(response.close)
             begins = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
             if response.status_code in (200, 416) or (response.status_code == 206 and not begins):
                 stream.truncate(0)

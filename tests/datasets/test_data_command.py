@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from scfcmi import cli
+from scfcmi.datasets import _manifest
+from scfcmi.datasets._manifest import NAMES, parse
+
+
+def run(*arguments) -> int:
+    return cli.main(["data", *map(str, arguments)])
+
+
+def lines(capsys) -> list[list[str]]:
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_nothing_here(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SCFCMI_DATA_DIR", str(tmp_path / "none"))
+    assert run("list") == cli.OK
+    out = capsys.readouterr().out
+    assert f"Data folder: {tmp_path / 'none'}" in out
+    assert all(name in out for name in NAMES)
+    assert run("verify") == cli.OK
+    assert {row[-1] for row in lines(capsys)[1:]} == set(NAMES)
+    assert run("path", "har") == cli.OK
+    assert capsys.readouterr().out == f"{tmp_path / 'none' / 'har' / 'UCI HAR Dataset.zip'}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_info(capsys, tmp_path):
+    for name in NAMES:
+        assert run("info", name, "--data-dir", tmp_path) == cli.OK
+        out = capsys.readouterr().out
+        assert "Terms" in out
+        assert "(missing)" in out
+    assert run("info", "mouse_atlas") == cli.OK
+    out = capsys.readouterr().out
+    for words in (
+        "Groups    Batch1 4239, Batch2 2715",
+        "B-cell 1106",
+        "97,901 bytes",
+        "git_blob:3ec1646d",
+        "Genome Biology",
+    ):
+        assert words in out
+
+
+@pytest.mark.parametrize("verb", ["info", "fetch", "verify", "path"])
+def test_wrong_name(verb, capsys):
+    assert run(verb, "mnsit") == cli.WRONG_USE
+    error = capsys.readouterr().err
+    assert error.startswith("scfcmi: error: Unknown dataset 'mnsit'. Did you mean 'mnist_usps'? Available: [")
+    assert error.count("\n") == 1
+
+
+def test_fetch(server, tmp_path, monkeypatch, capsys, checksum):
+    packed = gzip.compress(b"content")
+    table = {
+        "name": "har",
+        "version": 1,
+        "title": "Toy",
+        "citation": ["Nobody"],
+        "licence": "None",
+        "terms": "None",
+        "by_hand": "Ask nobody.",
+        "expected": {"samples": 1, "groups": {"a": 1}},
+        "files": [
+            {"part": "x", "path": "har/x.gz", "urls": [server.put("x.gz", packed)], "checksum": checksum(packed)}
+        ],
+    }
+    monkeypatch.setattr(_manifest, "read_manifest", lambda _: parse(table, "har"))
+    assert run("fetch", "har", "--data-dir", tmp_path) == cli.OK
+    assert capsys.readouterr().out == f"{tmp_path / 'har' / 'x.gz'}\n"
+    server.put("x.gz", b"wrong")
+    (tmp_path / "har" / "x.gz").write_bytes(b"damaged")
+    assert run("fetch", "har", "--data-dir", tmp_path) == cli.FAILURE
+    error = capsys.readouterr().err
+    assert error.startswith("scfcmi: error: ChecksumError: har: ")
+    assert "Ask nobody" in error
+
+
+def test_listing_is_quick():
+    code = (
+        "import sys; from scfcmi import cli; cli.main(['data', 'list']); cli.main(['data', 'info', 'har']);"
+        "print([m for m in ('torch', 'scanpy', 'anndata', 'pandas') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+@pytest.mark.needs_data
+def test_verify_real_data(data_dir, capsys, tmp_path):
+    assert run("verify") == cli.OK
+    rows = lines(capsys)
+    counts = {row[0]: row for row in rows if row[1] == "counts"}
+    assert {name for name, row in counts.items() if row[2] == "ok"} >= {
+        "mnist_usps",
+        "reverse_mnist",
+        "har",
+        "mouse_atlas",
+    }
+    assert "WRONG" not in {word for row in rows for word in row}
+
+    # A copy with one byte changed is noticed.
+    copy = tmp_path / "har" / "har561.npz"
+    copy.parent.mkdir()
+    shutil.copyfile(data_dir / "har" / "har561.npz", copy)
+    with copy.open("r+b") as file:
+        file.seek(10_000_000)
+        byte = file.read(1)
+        file.seek(10_000_000)
+        file.write(bytes([byte[0] ^ 1]))
+    assert run("verify", "har", "--data-dir", tmp_path) == cli.FAILURE
+    captured = capsys.readouterr()
+    assert "har/har561.npz  WRONG  has checksum sha256:" in captured.out
+    assert "ChecksumError: 1 of 1 checks failed" in captured.err
+    assert run("list") == cli.OK
+    listed = {row[0]: row[4:6] for row in lines(capsys) if row and row[0] in NAMES}
+    assert listed["har"][0] == "yes"
+    assert listed["mouse_atlas"] == ["1", "of"]
