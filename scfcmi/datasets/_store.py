@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     import scipy.sparse as sp
 
-# Said outright: left to defaults, anndata warns of a change to come. Older releases know none of them.
-_ZARR = {"zarr_write_format": 3, "auto_shard_zarr_v3": False}
 # Numbers to a piece of an array on disk: 4 MB of float32.
 _PIECE = 1 << 20
 
@@ -54,45 +52,46 @@ def write_in_chunks(path: Path, chunks: Iterable[sp.csr_matrix], annotate: Calla
     if not path.parent.is_dir():
         msg = f"path is in a folder that does not exist: {str(path.parent)!r}."
         raise FileNotFoundError(msg)
-    with (_zarr if path.suffix == ".zarr" else _h5ad)(path) as root:
+    with (_zarr if path.suffix == ".zarr" else _h5ad)(path) as (root, options):
         root.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        _fill(root, chunks)
+        _fill(root, chunks, options)
         adata = annotate()
         for name in ("obs", "var"):
-            ad.io.write_elem(root, name, getattr(adata, name))
+            ad.io.write_elem(root, name, getattr(adata, name), dataset_kwargs=options)
         for name in ("uns", "layers", "obsm", "varm", "obsp", "varp"):
-            ad.io.write_elem(root, name, dict(getattr(adata, name)))
+            ad.io.write_elem(root, name, dict(getattr(adata, name)), dataset_kwargs=options)
     return path
 
 
-def _fill(root: Any, chunks: Iterable[sp.csr_matrix]) -> None:
+def _fill(root: Any, chunks: Iterable[sp.csr_matrix], options: dict[str, Any]) -> None:
     for number, chunk in enumerate(chunks):
         if number == 0:
             # 32 bits count two thousand million entries, no more.
             chunk.indptr = chunk.indptr.astype(np.int64)
-            ad.io.write_elem(root, "X", chunk, dataset_kwargs={"chunks": (_PIECE,)})
+            ad.io.write_elem(root, "X", chunk, dataset_kwargs=options | {"chunks": (_PIECE,)})
         else:
             ad.io.sparse_dataset(root["X"]).append(chunk)
 
 
 @contextmanager
-def _h5ad(path: Path) -> Iterator[Any]:
+def _h5ad(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     import h5py
 
     with replacing(path) as temporary, h5py.File(temporary, "w") as root:
-        yield root
+        yield root, {}
 
 
 @contextmanager
-def _zarr(path: Path) -> Iterator[Any]:
+def _zarr(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     import zarr
 
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".zarr"))
     try:
-        with ad.settings.override(**{name: value for name, value in _ZARR.items() if hasattr(ad.settings, name)}):
-            yield zarr.open_group(
-                temporary, mode="w", **({} if zarr.__version__.startswith("2.") else {"zarr_format": 3})
-            )
+        if zarr.__version__.startswith("2."):
+            yield zarr.open_group(temporary, mode="w"), {}
+        else:
+            # Said outright: shards of the default size would be read and written again with each chunk appended.
+            yield zarr.open_group(temporary, mode="w", zarr_format=3), {"shards": None}
         temporary.chmod(path.parent.stat().st_mode & 0o777)
         temporary.replace(path)
     except BaseException:

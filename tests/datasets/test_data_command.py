@@ -81,7 +81,7 @@ def test_fetch(server, tmp_path, monkeypatch, capsys, checksum):
     (tmp_path / "har" / "x.gz").write_bytes(b"damaged")
     assert run("fetch", "har", "--data-dir", tmp_path) == cli.FAILURE
     error = capsys.readouterr().err
-    assert error.startswith("scfcmi: error: ChecksumError: har: ")
+    assert error.splitlines()[-1].startswith("scfcmi: error: ChecksumError: har: ")
     assert "Ask nobody" in error
 
 
