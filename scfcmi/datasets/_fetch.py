@@ -66,8 +66,10 @@ def obtain(
         If a file is not the one that the manifest describes, and no good one could be fetched in its place.
     """
     folder = data_folder(data_dir)
-    parts = manifest.parts().values()
-    return {files[0].part: _any_of(files, manifest, folder, download=download, progress=progress) for files in parts}
+    found = {}
+    for part, files in manifest.parts().items():
+        found[part] = _any_of(files, manifest, folder, download=download, progress=progress)
+    return found
 
 
 def _any_of(files: list[File], manifest: Manifest, folder: Path, *, download: bool, progress: bool | None) -> Found:
@@ -81,7 +83,7 @@ def _any_of(files: list[File], manifest: Manifest, folder: Path, *, download: bo
                 other = miscount(path, file)
                 if other is not None:
                     msg = f"{manifest.name}: {path} {other}. Results will not compare with published ones."
-                    warnings.warn(msg, UserWarning, stacklevel=5)
+                    warnings.warn(msg, UserWarning, stacklevel=4)
                 return Found(path, file)
             logger.warning("%s %s", path, why)
             faults.append(f"{path} {why}")

@@ -12,6 +12,7 @@ from scfcmi.datasets._check import images_in
 from scfcmi.datasets._features import image_features, read_features
 from scfcmi.datasets._fetch import obtain
 from scfcmi.datasets._manifest import Manifest, read_manifest
+from scfcmi.errors import DatasetUnavailableError
 
 if TYPE_CHECKING:
     import os
@@ -137,7 +138,7 @@ def mtfl(
         absent = [str(image) for image in images if not image.is_file()]
         if absent:
             msg = f"mtfl: {len(absent)} images are missing, such as {absent[0]}. By hand: {manifest.by_hand}"
-            raise FileNotFoundError(msg)
+            raise DatasetUnavailableError(msg)
         X = image_features(images, folder, download=download, progress=progress)
         names = [f"face{number}" for number in faces.index]
         adata = build(X, _obs(faces["label"].to_numpy(), faces["group"].to_numpy(), names, manifest), manifest)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 # In the order of the paper's table, then our own.
 NAMES = ("mnist_usps", "reverse_mnist", "har", "office31", "mtfl", "mouse_atlas", "human_dc", "pancreas")
 
+# Fields that a manifest must have.
+_TEXTS = ("name", "title", "licence", "terms", "by_hand")
+_REQUIRED = dict.fromkeys(_TEXTS, str) | {"version": int, "citation": list, "expected": dict, "files": list}
+
 # Hexadecimal digits of each kind of checksum.
 _DIGITS = {"md5": 32, "sha256": 64, "git_blob": 40}
 
@@ -117,8 +121,7 @@ def parse(table: dict[str, Any], name: str) -> Manifest:
         If a field is missing, unknown or of the wrong kind, a path leaves the data folder, a checksum is malformed,
         or counts do not add up.
     """
-    _fields(table, name, {"name": str, "version": int, "title": str, "citation": list, "licence": str, "terms": str,
-                          "by_hand": str, "expected": dict, "files": list}, optional={})  # fmt: skip
+    _fields(table, name, _REQUIRED, optional={})
     if table["name"] != name:
         raise _wrong(name, f"is named {table['name']!r}")
     return Manifest(

@@ -208,8 +208,8 @@ def _block(atlas: _Atlas, start: int, stop: int) -> sp.csr_matrix:
     some = np.flatnonzero(uniform >= none)
     values = _search(uniform.ravel()[some], success.ravel()[some])
     rows, n_genes = success.shape
-    lengths = np.searchsorted(some, np.arange(rows + 1) * n_genes)
-    return sp.csr_matrix((values, (some % n_genes).astype(np.int32), lengths.astype(np.int32)), shape=success.shape)
+    starts = np.searchsorted(some, np.arange(rows + 1) * n_genes)
+    return sp.csr_matrix((values, (some % n_genes).astype(np.int32), starts.astype(np.int32)), shape=success.shape)
 
 
 def _search(uniform: np.ndarray, success: np.ndarray) -> np.ndarray:

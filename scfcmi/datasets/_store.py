@@ -92,6 +92,7 @@ def _zarr(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
         else:
             # Said outright: shards of the default size would be read and written again with each chunk appended.
             yield zarr.open_group(temporary, mode="w", zarr_format=3), {"shards": None}
+        # mkdtemp makes folders private; a result is as readable as the folder it is in.
         temporary.chmod(path.parent.stat().st_mode & 0o777)
         temporary.replace(path)
     except BaseException:

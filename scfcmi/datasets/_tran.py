@@ -179,7 +179,6 @@ def _load(
     manifest = read_manifest(name)
     found = obtain(manifest, data_dir, download=download, progress=progress)
     obs = read_cells(found["cells"].path, manifest)
-    rows = draw(obs["label"].to_numpy(), obs["group"].to_numpy(), subset)
     X, cells, genes = read_expression(found["expression"].path, progress=progress)
     places = pd.Index(cells).get_indexer(obs.index)
     if (places < 0).any():
@@ -189,7 +188,9 @@ def _load(
     adata.var_names_make_unique()
     _prepare(adata)
     adata.uns["dataset"] = describe(manifest)
-    return adata if subset is None else adata[adata.obs_names.isin(obs.index[rows])].copy()
+    if subset is None:
+        return adata
+    return adata[draw(adata.obs["label"].to_numpy(), adata.obs["group"].to_numpy(), subset)].copy()
 
 
 def _prepare(adata: AnnData) -> None:

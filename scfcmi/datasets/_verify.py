@@ -14,7 +14,7 @@ from scfcmi.errors import DatasetUnavailableError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import pandas as pd
@@ -50,26 +50,27 @@ def verify(manifest: Manifest, data_dir: str | os.PathLike[str] | None) -> Itera
                 yield Finding(manifest.name, file.path, "WRONG" if why else "ok", why or f"{verdict.basis} fits")
             seen.add(file.path)
     if good.keys() == manifest.parts().keys():
-        yield from _count(manifest, folder)
+        yield _count(manifest, lambda: _load(manifest, folder))
     elif "cells" in good:
         # The table of cells alone has all counts but that of genes.
-        yield _compare(manifest, read_cells(good["cells"], manifest), None)
+        yield _count(manifest, lambda: (read_cells(good["cells"], manifest), None))
 
 
-def _count(manifest: Manifest, folder: Path) -> Iterator[Finding]:
+def _load(manifest: Manifest, folder: Path) -> tuple[pd.DataFrame, int]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adata = getattr(datasets, manifest.name)(data_dir=folder, download=False)
+    return adata.obs, adata.n_vars
+
+
+def _count(manifest: Manifest, read: Callable[[], tuple[pd.DataFrame, int | None]]) -> Finding:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            adata = getattr(datasets, manifest.name)(data_dir=folder, download=False)
+        obs, n_features = read()
+    except DatasetUnavailableError as error:
+        # Such as features that are still to be computed from good images.
+        return Finding(manifest.name, "counts", "missing", str(error))
     except (OSError, ValueError) as error:
-        # Whole files of which the features are still to be computed are no failure of the files.
-        state = "missing" if isinstance(error, DatasetUnavailableError) else "WRONG"
-        yield Finding(manifest.name, "counts", state, str(error))
-    else:
-        yield _compare(manifest, adata.obs, adata.n_vars)
-
-
-def _compare(manifest: Manifest, obs: pd.DataFrame, n_features: int | None) -> Finding:
+        return Finding(manifest.name, "counts", "WRONG", str(error))
     words = differences(obs, manifest, n_features)
     features = "" if n_features is None else f" x {n_features}"
     shape = f"{len(obs)}{features}, {obs['group'].nunique()} groups, {obs['label'].nunique()} labels"

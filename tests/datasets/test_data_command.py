@@ -85,6 +85,16 @@ def test_fetch(server, tmp_path, monkeypatch, capsys, checksum):
     assert "Ask nobody" in error
 
 
+def test_verify_goes_on_after_a_table_it_cannot_read(tmp_path, capsys):
+    path = tmp_path / "human_dc" / "sample_sm_uc3.txt.gz"
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(b"cell\tbatch\nc1\tBatch1\n"))
+    assert run("verify", "--data-dir", tmp_path) == cli.FAILURE
+    rows = lines(capsys)
+    assert [row[:3] for row in rows if "WRONG" in row] == [["human_dc", "counts", "WRONG"]]
+    assert rows[-1][0] == "pancreas"
+
+
 def test_listing_is_quick():
     code = (
         "import sys; from scfcmi import cli; cli.main(['data', 'list']); cli.main(['data', 'info', 'har']);"

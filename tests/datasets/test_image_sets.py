@@ -136,7 +136,9 @@ def test_mtfl(faces, network):
     assert datasets.mtfl(data_dir=faces, subset=200).obs_names.equals(adata.obs_names)
 
     (faces / "mtfl" / "lfw_5590" / "face_3.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match=r"images are missing, such as .*face_3.jpg. By hand: Download MTFL"):
+    with pytest.raises(
+        DatasetUnavailableError, match=r"images are missing, such as .*face_3.jpg. By hand: Download MTFL"
+    ):
         datasets.mtfl(data_dir=faces)
     (faces / "mtfl" / "testing.txt").write_text(face(0, 1, 1) + "\n")
     with pytest.raises(ValueError, match="501 faces are annotated as male, glasses; the benchmark has 654"):
