@@ -34,16 +34,17 @@ def _list(options: argparse.Namespace) -> None:
     from scfcmi.datasets._manifest import NAMES, read_manifest
 
     folder = data_folder(options.data_dir)
-    rows = [("NAME", "SAMPLES", "GROUPS", "LABELS", "HERE", "TITLE")]
+    rows = [("NAME", "SAMPLES", "GROUPS", "LABELS", "HERE", "GET BY", "TERMS")]
     for name in NAMES:
         manifest = read_manifest(name)
         expected = manifest.expected
         labels = str(len(expected.labels)) if expected.labels else "?"
-        here = _here(manifest, folder)
-        rows.append((name, str(expected.samples), str(len(expected.groups)), labels, here, manifest.title))
+        get = "fetch" if all(any(file.urls for file in files) for files in manifest.parts().values()) else "hand"
+        shape = (str(expected.samples), str(len(expected.groups)), labels)
+        rows.append((name, *shape, _here(manifest, folder), get, manifest.terms))
     print(f"Data folder: {folder}\n")
     _print_table(rows)
-    print("\nFor files, terms and how to get what is missing: scfcmi data info NAME")
+    print("\nTo fetch: scfcmi data fetch NAME. By hand, and for files and citations: scfcmi data info NAME.")
 
 
 def _info(options: argparse.Namespace) -> None:

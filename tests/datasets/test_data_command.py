@@ -25,7 +25,9 @@ def test_nothing_here(tmp_path, capsys, monkeypatch):
     assert run("list") == cli.OK
     out = capsys.readouterr().out
     assert f"Data folder: {tmp_path / 'none'}" in out
-    assert all(name in out for name in NAMES)
+    assert [line.split()[0] for line in out.splitlines()[3:-2]] == list(NAMES)
+    assert "office31       3612     2       31      no    hand" in out
+    assert "pancreas       14767    5       ?       no    fetch" in out
     assert run("verify") == cli.OK
     assert {row[-1] for row in lines(capsys)[1:]} == set(NAMES)
     assert run("path", "har") == cli.OK
