@@ -82,7 +82,7 @@ def simulate_atlas(
         even; or weights of shape (n_types, n_batches).
     path
         Where to write the atlas, ending in ``.zarr`` or ``.h5ad``, 65,536 cells at a time: memory does not grow with
-        the counts, only with the annotation, by about 100 bytes a cell. ``None`` returns it.
+        the counts, only with the annotation, by about 160 bytes a cell. ``None`` returns it.
     random_state
         Seed. An integer gives the same atlas again, in memory or on disk.
     progress
