@@ -59,7 +59,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         Dimension of the code. ``None`` takes ``n_clusters``, as the paper.
     decoder
         ``"branches"``: one decoder a group, as the paper; memory grows with the number of groups. ``"shared"``: one
-        decoder told the group. ``"auto"``: branches for up to eight groups of at least 256 cells each, else shared.
+        decoder told the group. ``"auto"``: branches for up to three groups of at least 256 cells each, else shared.
     chance_correction
         Whether to take off I(G;C) of a mini-batch what chance gives (``scfcmi.model.objective.chance_information``).
         With T groups and B cells, Eq. 6 of a mini-batch is some (K - 1)(T - 1) / 2B nats too high, which rewards fewer
@@ -348,7 +348,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         decoder = self.decoder
         if decoder == "auto":
             sizes = np.bincount(codes)
-            decoder = "branches" if len(sizes) <= 8 and sizes.min() >= 256 else "shared"
+            decoder = "branches" if len(sizes) <= 3 and sizes.min() >= 256 else "shared"
         return Architecture(
             n_features=self.n_features_in_,
             n_groups=int(codes.max()) + 1,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PAPER_EPOCHS, _PAPER_WARMUP, _PAPER_BETA = 300, 20, 0.20
 _PATIENCE = 10
 # Optimiser steps are what training needs and what it costs: few epochs where cells are many.
-_MAX_STEPS, _MIN_EPOCHS = 2000, 10
+_MAX_STEPS, _MIN_EPOCHS = 1000, 10
 _BATCH_SIZE = 512
 
 
@@ -82,7 +82,7 @@ def fair_cluster(
     key_added
         Name under which results are stored.
     max_epochs
-        Most passes over the cells. ``None`` takes the paper's 300, or as many as 2,000 mini-batches allow, but at least
+        Most passes over the cells. ``None`` takes the paper's 300, or as many as 1,000 mini-batches allow, but at least
         10. Training ends early when clusters have not changed for ten epochs.
     batch_size
         Cells a mini-batch. ``None`` takes the paper's 512.
