@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from scfcmi._logging import set_verbosity
 
 if TYPE_CHECKING:
-    from scfcmi import datasets, errors, metrics, pl, tl
+    from scfcmi import baselines, datasets, errors, metrics, pl, tl
     from scfcmi.model import FCMI
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["FCMI", "__version__", "datasets", "errors", "metrics", "pl", "set_verbosity", "tl"]
+__all__ = ["FCMI", "__version__", "baselines", "datasets", "errors", "metrics", "pl", "set_verbosity", "tl"]
 
-_SUBPACKAGES = frozenset({"datasets", "errors", "metrics", "pl", "tl"})
+_SUBPACKAGES = frozenset({"baselines", "datasets", "errors", "metrics", "pl", "tl"})
 
 
 def __getattr__(name: str) -> object:

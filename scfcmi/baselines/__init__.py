@@ -1,0 +1,45 @@
+"""Other methods, to compare with: shallow clustering, fair and not; arrays in, labels out.
+
+All are called alike, ``method(X, groups, n_clusters, random_state=0, ...)``, and return the cluster of each cell as
+integers from zero. ``METHODS`` has them by name; those in ``TWO_GROUPS_ONLY`` refuse any other number of groups.
+:func:`fair_repair` makes the soft assignment of any method fair.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from scfcmi.baselines._fair_repair import fair_repair
+from scfcmi.baselines._falg import falg
+from scfcmi.baselines._harmony_kmeans import harmony_kmeans
+from scfcmi.baselines._harmony_leiden import harmony_leiden
+from scfcmi.baselines._kmeans import kmeans
+from scfcmi.baselines._pca_kmeans import pca_kmeans
+from scfcmi.baselines._scfc import scfc
+from scfcmi.baselines._spfc import spfc
+from scfcmi.baselines._vfc import vfc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+__all__ = [
+    "METHODS",
+    "TWO_GROUPS_ONLY",
+    "fair_repair",
+    "falg",
+    "harmony_kmeans",
+    "harmony_leiden",
+    "kmeans",
+    "pca_kmeans",
+    "scfc",
+    "spfc",
+    "vfc",
+]
+
+METHODS: Mapping[str, Callable[..., np.ndarray]] = MappingProxyType(
+    {method.__name__: method for method in (kmeans, pca_kmeans, harmony_kmeans, harmony_leiden, falg, vfc, spfc, scfc)}
+)
+TWO_GROUPS_ONLY = frozenset({"scfc"})
