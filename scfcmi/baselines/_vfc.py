@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import softmax
 from sklearn.cluster import KMeans, kmeans_plusplus
-from sklearn.preprocessing import normalize, scale
+from sklearn.preprocessing import StandardScaler, normalize
 
 from scfcmi import _validate
 from scfcmi.baselines._inputs import check_inputs
@@ -75,7 +75,11 @@ def vfc(
     fairness = _validate.number("fairness", fairness)
     lipschitz = _validate.number("lipschitz", lipschitz, strict=True)
     # scikit-learn leaves constant features at zero.
-    X, n_clusters, membership = normalize(scale(inputs.X)), inputs.n_clusters, inputs.membership
+    X, n_clusters, membership = (
+        normalize(StandardScaler().fit_transform(inputs.X)),
+        inputs.n_clusters,
+        inputs.membership,
+    )
     shares = membership.sum(axis=0).A1 / len(X)
     centers = kmeans_plusplus(X, n_clusters, random_state=inputs.seed)[0]
     best, last, n_reseeds = None, np.inf, 0
