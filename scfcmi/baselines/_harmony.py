@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from scfcmi.baselines._inputs import Inputs, import_extra, principal_components
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 
 def harmonised(inputs: Inputs, n_components: int, method: str) -> np.ndarray:
@@ -15,7 +10,7 @@ def harmonised(inputs: Inputs, n_components: int, method: str) -> np.ndarray:
 
     With a single group there is nothing to correct.
     """
-    harmonypy: ModuleType = import_extra("harmonypy", method)
+    harmonypy = import_extra("harmonypy", method)
     components = principal_components(inputs.X, n_components, inputs.seed)
     if inputs.n_groups == 1:
         return components

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from scfcmi import _validate
 from scfcmi.baselines._harmony import harmonised
-from scfcmi.baselines._inputs import check_inputs, import_extra
+from scfcmi.baselines._inputs import check_inputs, import_extra, one_hot
 from scfcmi.baselines._neighbors import nearest
 
 if TYPE_CHECKING:
@@ -125,8 +125,7 @@ def _partition_of(partition: Callable[[float], np.ndarray], n_clusters: int) -> 
 def _joined(labels: np.ndarray, components: np.ndarray, n_clusters: int) -> np.ndarray:
     while (n_found := labels.max() + 1) > n_clusters:
         sizes = np.bincount(labels)
-        members = sp.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), shape=(n_found, len(labels)))
-        means = (members @ components) / sizes[:, None]
+        means = one_hot(labels, n_found).T @ components / sizes[:, None]
         smallest = sizes.argmin()
         distances = np.linalg.norm(means - means[smallest], axis=1)
         distances[smallest] = np.inf

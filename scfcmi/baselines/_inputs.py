@@ -29,8 +29,13 @@ class Inputs(NamedTuple):
     @property
     def membership(self) -> sp.csr_matrix:
         """One row a cell, a one in the column of its group."""
-        n_cells = len(self.codes)
-        return sp.csr_matrix((np.ones(n_cells), self.codes, np.arange(n_cells + 1)), shape=(n_cells, self.n_groups))
+        return one_hot(self.codes, self.n_groups)
+
+
+def one_hot(codes: np.ndarray, n_columns: int) -> sp.csr_matrix:
+    """Return one row a code, with a one in its column."""
+    n_rows = len(codes)
+    return sp.csr_matrix((np.ones(n_rows), codes, np.arange(n_rows + 1)), shape=(n_rows, n_columns))
 
 
 def check_inputs(

@@ -34,7 +34,7 @@ def spfc(
     with any group; then k-means. The constraint binds the embedding, not the clusters: where groups lie so far apart
     that the graph falls into groups, as with images and their negatives, clusters follow the groups all the same.
 
-    The published rows (NMI 0.4 on HAR) are one giant cluster, the mark of a broken graph. Expect better.
+    The published rows (NMI 0.4 of 100 on HAR) are one giant cluster, the mark of a broken graph. Expect better.
 
     Parameters
     ----------

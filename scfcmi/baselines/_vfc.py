@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import softmax
 from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import StandardScaler, normalize
 
 from scfcmi import _validate
-from scfcmi.baselines._inputs import check_inputs
+from scfcmi.baselines._inputs import check_inputs, one_hot
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -40,7 +41,8 @@ def vfc(
     KL(rho || group shares of the cluster), by bounds that are independent from cell to cell. Features are z-scored and
     rows then set to unit length, without which the method does not converge; sparse features become dense by that.
 
-    No value of ``fairness`` serves all data: Bal grows with it, from none to near the data's own.
+    No value of ``fairness`` serves all data: Bal grows with it, from none to near the data's own. On HAR 50 gives 0.05
+    and 1000 gives 0.44. Compare methods over several.
 
     Parameters
     ----------
@@ -75,17 +77,13 @@ def vfc(
     fairness = _validate.number("fairness", fairness)
     lipschitz = _validate.number("lipschitz", lipschitz, strict=True)
     # scikit-learn leaves constant features at zero.
-    X, n_clusters, membership = (
-        normalize(StandardScaler().fit_transform(inputs.X)),
-        inputs.n_clusters,
-        inputs.membership,
-    )
+    X = normalize(StandardScaler().fit_transform(inputs.X))
+    n_clusters, membership = inputs.n_clusters, inputs.membership
     shares = membership.sum(axis=0).A1 / len(X)
     centers = kmeans_plusplus(X, n_clusters, random_state=inputs.seed)[0]
     best, last, n_reseeds = None, np.inf, 0
     for iteration in range(_OUTER):
-        # Rows have unit length, or none at all.
-        distances = np.maximum((X**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2 * X @ centers.T, 0)
+        distances = euclidean_distances(X, centers, squared=True).astype(np.float64)
         soft = _assign(distances, inputs.codes, membership, shares, fairness, lipschitz)
         labels = soft.argmax(axis=1).astype(np.int32)
         sizes = np.bincount(labels, minlength=n_clusters)
@@ -101,9 +99,7 @@ def vfc(
         if iteration > 1 and abs(last - energy) <= _OUTER_TOLERANCE * abs(last):
             break
         last = energy
-        centers = np.zeros_like(centers)
-        np.add.at(centers, labels, X)
-        centers /= sizes[:, None]
+        centers = one_hot(labels, n_clusters).T @ X / sizes[:, None]
     # Clusters that stay empty whatever the seeds: the last labels, as they are.
     return labels if best is None else best
 

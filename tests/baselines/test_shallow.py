@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import harmonypy
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -121,7 +122,6 @@ def test_components_of_as_many_cells_as_features():
 
 
 def test_unknown_answer_of_harmony(blobs, monkeypatch):
-    harmonypy = pytest.importorskip("harmonypy")
     monkeypatch.setattr(harmonypy, "run_harmony", lambda X, *_, **__: type("Harmony", (), {"Z_corr": X}))
     with pytest.raises(RuntimeError, match="answered with shape"):
         METHODS["harmony_kmeans"](blobs[0], blobs[2], 3)
