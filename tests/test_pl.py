@@ -35,7 +35,7 @@ def test_umap(clustered):
 
     # Kept, and drawn again with the colours as they are.
     before = clustered.obsm["X_fcmi_umap"]
-    clustered.uns["tech_colors"] = ["#ff0000", "#00ff00"]
+    clustered.uns["tech_colors"] = ["#ff0000", "#00ff00", "#0000ff"]  # the third category has no cells
     figure = scfcmi.pl.umap(clustered, "tech", return_fig=True)
     assert clustered.obsm["X_fcmi_umap"] is before
     assert {mpl.colors.to_hex(c) for c in figure.axes[0].collections[0].get_facecolors()} == {"#ff0000", "#00ff00"}

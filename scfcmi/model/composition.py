@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.01
 _MAX_CELLS = 20_000
-# The sample is made dense: 40 million float32 are 160 MB.
-_MAX_ENTRIES = 40_000_000
+# The sample is made dense: ten million float32 are 40 MB.
+_MAX_ENTRIES = 10_000_000
 _MIN_CLUSTERS = 15
 
 
@@ -31,7 +31,8 @@ def composition_imbalance(X: np.ndarray | csr_matrix | csr_array, groups: np.nda
     Parameters
     ----------
     X
-        Cells, shape (n_cells, n_features). At most 20,000 of them, drawn at random, are looked at.
+        Cells, shape (n_cells, n_features). Of these, at most 20,000 and ten million numbers, but no fewer than 1,000
+        cells, are drawn at random and looked at.
     groups
         Group codes, shape (n_cells,).
     n_clusters
@@ -51,11 +52,12 @@ def composition_imbalance(X: np.ndarray | csr_matrix | csr_array, groups: np.nda
         rows = groups == group
         # The floor keeps features that hardly vary within a group from being blown up.
         X[rows] = (X[rows] - X[rows].mean(axis=0)) / (X[rows].std(axis=0) + 1e-3)
+    np.clip(X, -10, 10, out=X)
     components = PCA(
         min(30, *X.shape), svd_solver="covariance_eigh" if X.shape[1] <= 5000 else "arpack", random_state=0
     )
     n_clusters = min(max(n_clusters, _MIN_CLUSTERS), n_sample)
-    clusters = KMeans(n_clusters, n_init=5, random_state=0).fit_predict(components.fit_transform(np.clip(X, -10, 10)))
+    clusters = KMeans(n_clusters, n_init=5, random_state=0).fit_predict(components.fit_transform(X))
 
     joint = np.zeros((groups.max() + 1, n_clusters))
     np.add.at(joint, (groups, clusters), 1 / n_sample)
