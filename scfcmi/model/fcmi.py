@@ -12,14 +12,15 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Cluster
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from scfcmi import _validate
-from scfcmi._random import RandomState, seed_from, stream
+from scfcmi._random import RandomState, stream
 from scfcmi.batches import rows_of
 from scfcmi.errors import ConvergenceWarning
 from scfcmi.model import persistence, training
 from scfcmi.model.checkpoint import checkpointing, identity
-from scfcmi.model.device import choose_device, half_precision
+from scfcmi.model.device import choose_device
 from scfcmi.model.networks import IMAGE_SHAPE, Architecture, AutoEncoder
-from scfcmi.model.objective import Weights, soft_assignment
+from scfcmi.model.objective import soft_assignment
+from scfcmi.model.settings import architecture_of, plan_of
 
 if TYPE_CHECKING:
     import os
@@ -191,7 +192,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         if y is not None and groups is None:
             msg = "FCMI ignores y. If these are groups, give them by name: fit(X, groups=...)."
             warnings.warn(msg, UserWarning, stacklevel=2)
-        plan = self._plan()
+        plan = plan_of(self)
         device = choose_device(self.device)
         X = self._check_X(X, reset=True)
         n_cells = X.shape[0]
@@ -200,7 +201,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
             raise ValueError(msg)
         codes, names = _validate.group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
 
-        architecture = self._architecture(X, codes)
+        architecture = architecture_of(self, X, codes)
         network = _new_network(architecture, plan.seed).to(device)
         rows = rows_of(X, device)
         groups_on_device = torch.from_numpy(codes).to(device)
@@ -298,31 +299,6 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
     def _n_features_out(self) -> int:
         return self.cluster_centers_.shape[1]
 
-    def _plan(self) -> training.Plan:
-        check = _validate
-        check.one_of("decoder", self.decoder, ("auto", "branches", "shared"))
-        check.one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
-        if self.n_components is not None:
-            check.integer("n_components", self.n_components, minimum=1)
-        alpha = check.number("alpha", self.alpha)
-        return training.Plan(
-            n_clusters=check.integer("n_clusters", self.n_clusters, minimum=1),
-            weights=Weights(
-                compactness=alpha,
-                balance=alpha if self.balance is None else check.number("balance", self.balance),
-                fairness=check.number("beta", self.beta),
-            ),
-            temperature=check.number("temperature", self.temperature, strict=True),
-            learning_rate=check.number("learning_rate", self.learning_rate, strict=True),
-            batch_size=check.integer("batch_size", self.batch_size, minimum=2),
-            max_epochs=check.integer("max_epochs", self.max_epochs, minimum=1),
-            warmup_epochs=check.integer("warmup_epochs", self.warmup_epochs, minimum=0),
-            patience=None if self.patience is None else check.integer("patience", self.patience, minimum=1),
-            seed=seed_from(self.random_state),
-            chance_corrected=bool(self.chance_correction),
-            half_precision=half_precision(self.precision, choose_device(self.device)),
-        )
-
     def _check_X(self, X: ArrayLike | sp.spmatrix, *, reset: bool) -> np.ndarray | sp.csr_matrix | sp.csr_array:
         X = X if hasattr(X, "shape") else np.asarray(X)
         images = len(X.shape) > 2
@@ -343,20 +319,6 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
             ensure_min_samples=2 if reset else 1,
         )
         return X.reshape(-1, *IMAGE_SHAPE) if images else X
-
-    def _architecture(self, X: np.ndarray | sp.csr_matrix | sp.csr_array, codes: np.ndarray) -> Architecture:
-        decoder = self.decoder
-        if decoder == "auto":
-            sizes = np.bincount(codes)
-            decoder = "branches" if len(sizes) <= 3 and sizes.min() >= 256 else "shared"
-        return Architecture(
-            n_features=self.n_features_in_,
-            n_groups=int(codes.max()) + 1,
-            n_dims=self.n_clusters if self.n_components is None else self.n_components,
-            convolutional=X.ndim > 2,
-            decoder=decoder,
-            bounded=bool(X.min() >= -1 and X.max() <= 1),
-        )
 
     def _after_epoch(
         self, progress: training.Progress, plan: training.Plan, X: np.ndarray | sp.spmatrix, codes: np.ndarray

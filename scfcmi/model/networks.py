@@ -76,10 +76,8 @@ def _fully_connected_encoder(a: Architecture) -> nn.Sequential:
     for out in a.encoder_widths[:-1]:
         layers += [nn.Linear(width, out), nn.BatchNorm1d(out), nn.ReLU()]
         width = out
-    if a.encoder_widths[-1]:
-        layers += [nn.Linear(width, a.encoder_widths[-1]), nn.ReLU()]
-        width = a.encoder_widths[-1]
-    return nn.Sequential(*layers, nn.Linear(width, a.n_dims))
+    last = a.encoder_widths[-1]
+    return nn.Sequential(*layers, nn.Linear(width, last), nn.ReLU(), nn.Linear(last, a.n_dims))
 
 
 def _convolutional_encoder(n_dims: int) -> nn.Sequential:
