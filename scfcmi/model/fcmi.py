@@ -12,13 +12,12 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Cluster
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from scfcmi import _validate
-from scfcmi._random import RandomState, stream
 from scfcmi.batches import rows_of
 from scfcmi.errors import ConvergenceWarning
 from scfcmi.model import persistence, training
 from scfcmi.model.checkpoint import checkpointing, identity
 from scfcmi.model.device import choose_device
-from scfcmi.model.networks import IMAGE_SHAPE, Architecture, AutoEncoder
+from scfcmi.model.networks import IMAGE_SHAPE, new_network
 from scfcmi.model.objective import soft_assignment
 from scfcmi.model.settings import architecture_of, plan_of
 
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from sklearn.utils import Tags
 
-# Purpose of the random stream that draws the first weights; training has the others.
-_WEIGHTS = 0
+    from scfcmi._random import RandomState
+
 _UNSETTLED = 0.05
 
 
@@ -202,7 +201,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         codes, names = _validate.group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
 
         architecture = architecture_of(self, X, codes)
-        network = _new_network(architecture, plan.seed).to(device)
+        network = new_network(architecture, plan.seed).to(device)
         rows = rows_of(X, device)
         groups_on_device = torch.from_numpy(codes).to(device)
         progress = training.start(network, rows, plan)
@@ -348,10 +347,3 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
                 f"{changed:.0%} of the cells changed cluster in the last epoch. Raise max_epochs (now {self.n_iter_})."
             )
             warnings.warn(msg, ConvergenceWarning, stacklevel=3)
-
-
-def _new_network(architecture: Architecture, seed: int) -> AutoEncoder:
-    # torch draws first weights from its global generator; the fork gives that back as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(stream(seed, _WEIGHTS).integers(2**63)))
-        return AutoEncoder(architecture)

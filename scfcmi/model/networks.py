@@ -16,11 +16,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scfcmi._random import stream
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 IMAGE_SHAPE = (1, 28, 28)
 _STEM_IMAGE = (16, 7, 7)
+# Purpose of the random stream that draws the first weights; training has the others.
+_WEIGHTS = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,14 @@ class AutoEncoder(nn.Module):
         """Return reconstructions in float32, of the shape of the inputs, each by the decoder of its group."""
         outputs = self.branches(self.stem(codes), groups).float()
         return outputs.tanh() if self.architecture.bounded else outputs
+
+
+def new_network(architecture: Architecture, seed: int) -> AutoEncoder:
+    """Return a network with the first weights of a seed."""
+    # torch draws first weights from its global generator; the fork gives that back as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(stream(seed, _WEIGHTS).integers(2**63)))
+        return AutoEncoder(architecture)
 
 
 def _fully_connected_encoder(a: Architecture) -> nn.Sequential:
