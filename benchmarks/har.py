@@ -30,13 +30,10 @@ class WatchedFCMI(FCMI):
         self.labels, self.groups, self.every, self.curve = labels, groups, every, []
         return self
 
-    def _after_epoch(self, progress, plan, X, codes):
-        def measure(progress):
-            if progress.epoch % self.every == 0:
-                scores = metrics.evaluate(self.labels, progress.labels.cpu().numpy(), self.groups)
-                self.curve.append({"epoch": progress.epoch} | scores.round(4).to_dict())
-
-        return measure
+    def _on_epoch(self, progress):
+        if progress.epoch % self.every == 0:
+            scores = metrics.evaluate(self.labels, progress.labels.cpu().numpy(), self.groups)
+            self.curve.append({"epoch": progress.epoch} | scores.round(4).to_dict())
 
 
 def main() -> None:

@@ -15,15 +15,14 @@ from scfcmi import _validate
 from scfcmi.batches import rows_of
 from scfcmi.errors import ConvergenceWarning
 from scfcmi.model import persistence, training
-from scfcmi.model.checkpoint import checkpointing, identity
 from scfcmi.model.device import choose_device
-from scfcmi.model.networks import IMAGE_SHAPE, new_network
+from scfcmi.model.networks import IMAGE_SHAPE
 from scfcmi.model.objective import soft_assignment
+from scfcmi.model.restarts import train_best
 from scfcmi.model.settings import architecture_of, plan_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
 
     import scipy.sparse as sp
     from numpy.typing import ArrayLike
@@ -75,6 +74,9 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
     patience
         Number of epochs in a row, after warm-up, with at most a thousandth of the cells changing cluster, after which
         training ends early. ``None`` trains to the end, as the paper.
+    n_init
+        Number of training runs, from different draws, of which the one with the lowest Eq. 12 over all cells is kept.
+        The first is the one that ``n_init=1`` gives.
     random_state
         Seed of all that is drawn. An integer gives the same labels again on the same machine.
     device
@@ -86,7 +88,8 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
         File to keep the state of training in, at most once a minute. If it exists, and is of the same data and
-        settings, training goes on from there, to the same end.
+        settings, training goes on from there, to the same end. Of several runs, each has a file: the names of the
+        later ones end in ``.2`` and so on.
 
     Attributes
     ----------
@@ -102,6 +105,8 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair`` as minimised; over all cells, in nats,
         ``H_C``, ``H_C_given_X``, ``I_G_C``, ``I_X_C_given_G``; ``changed``, the share of cells that changed cluster;
         ``size_0`` and so on, cells a cluster.
+    objectives_
+        Eq. 12 over all cells at the end of each of the ``n_init`` runs.
     decoder_
         The form of decoder taken.
     precision_
@@ -138,6 +143,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         max_epochs: int = 300,
         warmup_epochs: int = 20,
         patience: int | None = None,
+        n_init: int = 1,
         random_state: RandomState = 0,
         device: str = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
@@ -157,6 +163,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         self.max_epochs = max_epochs
         self.warmup_epochs = warmup_epochs
         self.patience = patience
+        self.n_init = n_init
         self.random_state = random_state
         self.device = device
         self.precision = precision
@@ -201,21 +208,9 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         codes, names = _validate.group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
 
         architecture = architecture_of(self, X, codes)
-        network = new_network(architecture, plan.seed).to(device)
-        rows = rows_of(X, device)
-        groups_on_device = torch.from_numpy(codes).to(device)
-        progress = training.start(network, rows, plan)
-        embedding = training.train(
-            progress,
-            rows,
-            groups_on_device,
-            len(names),
-            plan,
-            show_progress=self.progress,
-            after_epoch=self._after_epoch(progress, plan, X, codes),
-        )
+        progress, embedding, self.objectives_ = train_best(self, architecture, X, codes, plan, device)
 
-        self._network = network
+        self._network = progress.network
         self.groups_ = names
         self.decoder_ = architecture.decoder
         self.precision_ = "bfloat16" if plan.half_precision else "float32"
@@ -319,12 +314,8 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         )
         return X.reshape(-1, *IMAGE_SHAPE) if images else X
 
-    def _after_epoch(
-        self, progress: training.Progress, plan: training.Plan, X: np.ndarray | sp.spmatrix, codes: np.ndarray
-    ) -> Callable[[training.Progress], None] | None:
-        if self.checkpoint is None:
-            return None
-        return checkpointing(self.checkpoint, progress, plan.max_epochs, identity(plan, X, codes))
+    def _on_epoch(self, progress: training.Progress) -> None:
+        """Watch training: subclasses are told of every epoch."""
 
     def _encode(self, X: ArrayLike | sp.spmatrix) -> torch.Tensor:
         check_is_fitted(self, "cluster_centers_")

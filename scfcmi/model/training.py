@@ -83,6 +83,16 @@ def reconstruct(network: AutoEncoder, rows: Rows, groups: Tensor) -> np.ndarray:
     ).numpy()
 
 
+def reconstruction_error(network: AutoEncoder, rows: Rows, groups: Tensor) -> float:
+    """Return L_rec of Eq. 11 over all rows, each by the decoder of its own group; memory does not grow with rows."""
+
+    def errors(inputs: Tensor, index: Tensor) -> Tensor:
+        outputs = network.decode(network.encode(inputs), groups[index.to(groups.device)])
+        return (outputs - inputs).square().flatten(1).mean(dim=1)
+
+    return float(_in_blocks(network, rows, errors).mean())
+
+
 def _in_blocks(network: AutoEncoder, rows: Rows, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     network.eval()
     parts = []
