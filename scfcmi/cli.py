@@ -1,4 +1,4 @@
-"""The command line: ``scfcmi cluster``, ``scfcmi evaluate``, ``scfcmi data``, ``scfcmi demo``."""
+"""The command line: ``scfcmi cluster``, ``scfcmi assign``, ``scfcmi evaluate``, ``scfcmi data``, ``scfcmi demo``."""
 
 from __future__ import annotations
 
@@ -84,6 +84,17 @@ def _parser() -> argparse.ArgumentParser:
     cluster.add_argument("-v", "--verbose", action="store_true", help="say which matrix and weights were taken")
     cluster.set_defaults(run=_cluster)
 
+    assign = commands.add_parser("assign", help="label the cells of an h5ad file with a model that cluster saved")
+    assign.add_argument("model", type=Path, metavar="MODEL")
+    assign.add_argument("input", type=Path, metavar="IN.h5ad")
+    assign.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5ad")
+    assign.add_argument("--overwrite", action="store_true", help="allow OUT.h5ad to be IN.h5ad")
+    assign.add_argument("--batch-key", help="column of obs; batches that the model has not seen are noted in uns")
+    assign.add_argument("--layer")
+    assign.add_argument("--use-rep", metavar="OBSM_KEY")
+    assign.add_argument("--key-added", default="fcmi")
+    assign.set_defaults(run=_assign)
+
     evaluate = commands.add_parser("evaluate", help="measure clusters against batches and, if given, labels")
     evaluate.add_argument("input", type=Path, metavar="IN.h5ad")
     evaluate.add_argument("--batch-key", required=True)
@@ -128,6 +139,23 @@ def _cluster(options: argparse.Namespace) -> None:
     )
     if options.save_model is not None:
         model.save(options.save_model)
+    _write(adata, options.output)
+
+
+def _assign(options: argparse.Namespace) -> None:
+    from scfcmi import FCMI, tl
+
+    _check_output(options.output, options.input, overwrite=options.overwrite)
+    model = FCMI.load(options.model)
+    adata = _read(options.input)
+    tl.assign(
+        adata,
+        model,
+        batch_key=options.batch_key,
+        layer=options.layer,
+        use_rep=options.use_rep,
+        key_added=options.key_added,
+    )
     _write(adata, options.output)
 
 

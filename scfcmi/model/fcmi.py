@@ -117,6 +117,8 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         Number of features (pixels, of images).
     feature_names_in_
         Names of the features, if ``fit`` was given a data frame.
+    var_names_
+        Names of the features, if :func:`scfcmi.tl.fair_cluster` fitted the model on named genes.
 
     Examples
     --------

@@ -103,6 +103,7 @@ def write_model(path: str | os.PathLike[str], model: FCMI) -> None:
         "architecture": asdict(model._network.architecture),
         "groups": [name.item() if isinstance(name, np.generic) else name for name in model.groups_],
         "feature_names": list(getattr(model, "feature_names_in_", [])),
+        "var_names": list(getattr(model, "var_names_", [])),
         "precision": model.precision_,
         "history": model.history_.to_dict("list"),
     }
@@ -129,6 +130,8 @@ def read_model(path: str | os.PathLike[str], model: FCMI) -> None:
         model.history_ = pd.DataFrame(content["history"], index=pd.RangeIndex(1, model.n_iter_ + 1, name="epoch"))
         if content["feature_names"]:
             model.feature_names_in_ = np.array(content["feature_names"], dtype=object)
+        if content.get("var_names"):
+            model.var_names_ = np.array(content["var_names"], dtype=object)
     except ModelFormatError:
         raise
     except (KeyError, TypeError, ValueError) as error:

@@ -11,7 +11,7 @@ from scfcmi._logging import logger
 from scfcmi._random import RandomState, seed_from
 from scfcmi.model import FCMI
 from scfcmi.model.composition import THRESHOLD, composition_imbalance
-from scfcmi.tl._matrix import choose_matrix
+from scfcmi.tl._matrix import choose_matrix, feature_names
 
 if TYPE_CHECKING:
     import os
@@ -181,6 +181,9 @@ def fair_cluster(
     )
     model.fit(X, groups=groups[batches])
     proba = model.predict_proba(X)
+    genes = feature_names(adata, X, use_rep=use_rep, mask_var=mask_var)
+    if genes is not None:
+        model.var_names_ = genes
 
     params |= {
         "batch_key": batch_key,

@@ -66,6 +66,17 @@ def choose_matrix(
     return X, f"{X.shape[1]} {which} of {name}"
 
 
+def feature_names(
+    adata: AnnData, X: object, *, use_rep: str | None, mask_var: str | ArrayLike | None
+) -> np.ndarray | None:
+    """Return the names of the columns that :func:`choose_matrix` took; ``None`` of images, ``obsm``, or names that repeat."""
+    if use_rep not in (None, "X") or X.ndim != 2:
+        return None
+    mask, _ = _feature_mask(adata, mask_var, all_features=use_rep == "X")
+    names = adata.var_names if mask is None else adata.var_names[mask]
+    return names.to_numpy(dtype=object) if names.is_unique else None
+
+
 def _feature_mask(
     adata: AnnData, mask_var: str | ArrayLike | None, *, all_features: bool
 ) -> tuple[np.ndarray | None, str]:

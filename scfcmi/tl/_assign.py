@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scfcmi import __version__, _validate
+from scfcmi._logging import logger
+from scfcmi.tl._model_matrix import check_model, chunks, matrix_for
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scfcmi.model import FCMI
+
+
+def assign(
+    adata: AnnData,
+    model: FCMI,
+    *,
+    batch_key: str | None = None,
+    layer: str | None = None,
+    use_rep: str | None = None,
+    key_added: str = "fcmi",
+    copy: bool = False,
+) -> AnnData | None:
+    """Label and embed cells with a fitted model, without training.
+
+    The encoder is not told the batch, so cells of batches that the model has never seen are served as well. How well
+    depends on how much they resemble those it has seen: look at ``adata.obsm[key_added + "_proba"]``.
+
+    Parameters
+    ----------
+    adata
+        Cells on the scale that the model was fitted on (normalised and log-transformed in the same way). Left as it is
+        by any error.
+    model
+        Fitted model, of ``fair_cluster(..., return_model=True)``, ``FCMI.fit`` or ``FCMI.load``.
+    batch_key
+        Column of ``adata.obs``. Changes no label; batches that the model has not seen are named in ``params``.
+    layer
+        Take expression from this layer instead of ``adata.X``.
+    use_rep
+        Take this entry of ``adata.obsm``, if that is what the model was fitted on.
+    key_added
+        Name under which results are stored.
+    copy
+        Whether to write to, and return, a copy.
+
+    Returns
+    -------
+    ``None``, or the copy if ``copy``. Sets the fields of :func:`scfcmi.tl.fair_cluster`:
+
+    ``adata.obs[key_added]``
+        Clusters: categorical of strings; all clusters of the model are categories, with cells or without.
+    ``adata.obsm["X_" + key_added]``
+        Embedding: float32, shape (n_obs, n_components), rows of unit length.
+    ``adata.obsm[key_added + "_proba"]``
+        Soft assignment: float32, shape (n_obs, n_clusters), rows summing to one.
+    ``adata.uns[key_added]``
+        ``params``, and of the model: ``history``, ``cluster_centers`` and ``groups``.
+
+    Raises
+    ------
+    KeyError
+        If a key is not in ``adata``.
+    TypeError, ValueError
+        If ``model`` is no fitted model, or ``adata`` has not its features. They are matched by ``adata.var_names``
+        if the model knows their names, and otherwise taken as they are, all of them.
+
+    Examples
+    --------
+    >>> import scanpy as sc, scfcmi
+    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> seen, new = adata[:500].copy(), adata[500:].copy()
+    >>> model = scfcmi.tl.fair_cluster(seen, "phase", n_clusters=8, max_epochs=50, return_model=True)
+    >>> scfcmi.tl.assign(new, model)
+    >>> new.obsm["X_fcmi"].shape
+    (200, 8)
+    """
+    model = check_model(model)
+    if not isinstance(key_added, str) or not key_added or key_added == batch_key:
+        msg = f"key_added must be a non-empty string other than batch_key, got {key_added!r}."
+        raise ValueError(msg)
+    X, matrix = matrix_for(adata, model, layer=layer, use_rep=use_rep)
+    params: dict[str, Any] = {"assigned": True, "matrix": matrix, "version": __version__}
+    params |= {"n_clusters": model.n_clusters, "temperature": model.temperature}
+    if batch_key is not None:
+        _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
+        params["batch_key"] = batch_key
+        _, batches = _validate.group_codes(adata.obs[batch_key], adata.n_obs, f"adata.obs[{batch_key!r}]")
+        unseen = [str(name) for name in batches if name not in set(model.groups_)]
+        if unseen:
+            params["unseen_groups"] = np.array(unseen, dtype=object)
+            logger.info("assign: %d batches that the model has not seen: %s", len(unseen), ", ".join(unseen))
+    parts = [(model.predict_proba(rows), model.transform(rows)) for rows in chunks(X, model)]
+    proba, embedding = (np.concatenate(part) for part in zip(*parts, strict=True))
+
+    out = adata.copy() if copy else adata
+    if out.is_view:
+        out._init_as_actual(out.copy())
+    names = [str(cluster) for cluster in range(proba.shape[1])]
+    out.obs[key_added] = pd.Categorical.from_codes(proba.argmax(axis=1), categories=names)
+    out.obsm[f"X_{key_added}"] = embedding
+    out.obsm[f"{key_added}_proba"] = proba
+    out.uns[key_added] = {
+        "params": params,
+        # Indexed by name: h5ad and zarr keep no name of a range.
+        "history": model.history_.set_axis(model.history_.index.astype(str).rename("epoch")),
+        "cluster_centers": model.cluster_centers_,
+        "groups": np.asarray(model.groups_).astype(str).astype(object),
+    }
+    return out if copy else None

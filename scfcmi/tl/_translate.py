@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scfcmi import _validate
+from scfcmi.tl._model_matrix import check_model, chunks, known_names, matrix_for
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scfcmi.model import FCMI
+
+
+def translate(
+    adata: AnnData,
+    model: FCMI,
+    to: str | int | bool,  # noqa: FBT001  # the name of a group, of whatever kind the column is
+    *,
+    layer: str | None = None,
+    layer_added: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Decode every cell as if another batch had measured it.
+
+    Cells are encoded as they are and decoded as members of ``to`` (the switched decoder, Fig. 4 of Zeng et al., CVPR
+    2023). What comes out is the model's reconstruction, on the scale that it was fitted on: smoother than any
+    measurement, and below zero in places. It is for looking at, not for tests of differential expression.
+
+    Parameters
+    ----------
+    adata
+        Cells of batches seen or not, with the features of the model and no others. Left as it is by any error.
+    model
+        Model fitted on expression, of ``fair_cluster(..., return_model=True)``, ``FCMI.fit`` or ``FCMI.load``.
+    to
+        Batch to decode as, one of ``model.groups_``.
+    layer
+        Take expression from this layer instead of ``adata.X``.
+    layer_added
+        Name of the layer to write. ``None`` takes ``"fcmi_"`` and the name of ``to``.
+    copy
+        Whether to write to, and return, a copy.
+
+    Returns
+    -------
+    ``None``, or the copy if ``copy``. Sets the following field:
+
+    ``adata.layers[layer_added]``
+        Decoded expression: dense, float32, shape (n_obs, n_vars).
+
+    Raises
+    ------
+    KeyError
+        If a key is not in ``adata``.
+    TypeError, ValueError
+        If ``model`` is no fitted model, ``to`` is none of its groups, or ``adata`` has other features than the model.
+
+    Examples
+    --------
+    >>> import scanpy as sc, scfcmi
+    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> model = scfcmi.tl.fair_cluster(adata, "phase", n_clusters=8, max_epochs=50, return_model=True)
+    >>> genes = adata[:, model.var_names_].copy()
+    >>> scfcmi.tl.translate(genes, model, "G1")
+    >>> genes.layers["fcmi_G1"].shape == genes.shape
+    True
+    """
+    model = check_model(model)
+    _validate.known_groups(np.array([to], dtype=object), model.groups_)
+    layer_added = f"fcmi_{to}" if layer_added is None else layer_added
+    if not isinstance(layer_added, str) or not layer_added:
+        msg = f"layer_added must be a non-empty string, got {layer_added!r}."
+        raise ValueError(msg)
+    X, _ = matrix_for(adata, model, layer=layer, use_rep=None)
+    names = known_names(model)
+    if adata.n_vars != model.n_features_in_:
+        msg = (
+            f"adata has {adata.n_vars} features, the model decodes {model.n_features_in_}, and a layer holds all. "
+            "Give adata[:, model.var_names_].copy()."
+        )
+        raise ValueError(msg)
+    parts = [model.reconstruct(rows, np.full(rows.shape[0], to)) for rows in chunks(X, model)]
+    decoded = np.concatenate(parts).reshape(adata.shape)
+    if names is not None:
+        decoded = decoded[:, np.argsort(adata.var_names.get_indexer(names))]
+
+    out = adata.copy() if copy else adata
+    if out.is_view:
+        out._init_as_actual(out.copy())
+    out.layers[layer_added] = decoded
+    return out if copy else None
