@@ -1,4 +1,4 @@
-"""The command line: ``scfcmi cluster``, ``scfcmi assign``, ``scfcmi evaluate``, ``scfcmi data``, ``scfcmi demo``."""
+"""The command line: ``scfcmi cluster``, ``assign``, ``evaluate``, ``data``, ``benchmark`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from scfcmi import __version__
+from scfcmi.benchmark import _cli as _benchmark
 from scfcmi.datasets import _cli as _data
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
 
     _data.add_commands(commands)
+    _benchmark.add_commands(commands)
 
     demo = commands.add_parser("demo", help="cluster 700 blood cells that come with scanpy, against the cell cycle")
     demo.add_argument("-o", "--output-dir", type=Path, default=Path(), metavar="DIR")

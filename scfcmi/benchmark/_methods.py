@@ -1,0 +1,225 @@
+"""Methods by name: those of ``scfcmi.baselines``, FCMI in its forms, and any of them repaired.
+
+A name may carry settings: ``fcmi:beta=0,n_init=3``, ``falg:delta=0.1``. ``+repair`` at the end gives every cluster its
+fair share of every group, by :func:`scfcmi.baselines.fair_repair`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from scfcmi import _validate, metrics
+from scfcmi.benchmark._record import REPAIR
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
+    from scfcmi.benchmark._data import Data
+
+LABELS, ORACLE = "labels", "oracle-repair"
+REFERENCES = (LABELS, ORACLE)
+FCMI = "fcmi"
+
+# Forms of FCMI: the paper's weights, and what differs from them.
+FORMS = MappingProxyType(
+    {
+        "fcmi": {},
+        "fcmi-plug-in": {"chance_correction": False},
+        "fcmi-branches": {"decoder": "branches"},
+        "fcmi-restarts": {"n_init": 3},
+    }
+)
+DEFAULT = "fcmi-default"
+
+# The paper's exceptions.
+_EXCEPTIONS = {"mouse_atlas": {"beta": 0.0}, "mtfl": {"n_components": 5}}
+_EPOCHS, _WARMUP = 300, 20
+_DELTAS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
+
+
+class Unsupported(Exception):
+    """A method that cannot serve a data set, or is not installed; not an error of the run."""
+
+
+class Outcome(NamedTuple):
+    """What a method found; ``proba`` is its soft assignment, or any scores that fair_repair takes."""
+
+    clusters: np.ndarray
+    params: dict[str, Any]
+    proba: np.ndarray | None = None
+    history: pd.DataFrame | None = None
+
+
+def names() -> list[str]:
+    """Return the methods that a benchmark runs by default."""
+    from scfcmi.baselines import METHODS
+
+    return [*METHODS, *FORMS, DEFAULT, FCMI + REPAIR]
+
+
+def parse(method: str) -> tuple[str, dict[str, Any]]:
+    """Split ``"name:key=value,..."``, without ``+repair``, into name and settings.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method, or a setting is not of this form.
+    """
+    from scfcmi.baselines import METHODS
+
+    name, _, words = method.removesuffix(REPAIR).partition(":")
+    _validate.one_of("method", name, (*METHODS, *FORMS, DEFAULT, *REFERENCES))
+    settings = {}
+    for word in words.split(",") if words else ():
+        key, equals, value = word.partition("=")
+        if not equals:
+            msg = f"method {method!r}: settings are key=value, separated by commas, got {word!r}."
+            raise ValueError(msg)
+        try:
+            settings[key.strip()] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            settings[key.strip()] = value
+    return name, settings
+
+
+def takes_epochs(method: str) -> bool:
+    """Tell whether a number of epochs means anything to a method."""
+    from scfcmi.baselines import METHODS
+
+    name, _ = parse(method)
+    if name in METHODS:
+        return "max_epochs" in inspect.signature(METHODS[name]).parameters
+    return name not in REFERENCES
+
+
+def cluster(
+    method: str,
+    data: Data,
+    seed: int,
+    *,
+    epochs: int | None = None,
+    device: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Outcome:
+    """Run one method, without repair.
+
+    Raises
+    ------
+    Unsupported
+        If it cannot serve these data.
+    """
+    name, settings = parse(method)
+    if name in REFERENCES:
+        return Outcome(data.labels if name == LABELS else oracle_repair(data.labels, data.groups), {})
+    if name == DEFAULT:
+        return _fair_cluster(data, seed, settings, epochs, device, checkpoint)
+    if name in FORMS:
+        return _fcmi(data, seed, FORMS[name] | settings, epochs, device, checkpoint)
+    return _baseline(name, data, seed, settings, epochs, device)
+
+
+def oracle_repair(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Move as few samples out of their true class as fair shares ask for, at the tolerance of the best F_beta.
+
+    No method can be expected to do better: it bounds what F_beta can mean on these data.
+    """
+    from scfcmi.baselines import fair_repair
+
+    truth = (labels[:, None] == np.unique(labels)).astype(float)
+    candidates = [fair_repair(truth, groups, delta=delta, fair_enough=1.0) for delta in _DELTAS]
+    return max(candidates, key=lambda clusters: metrics.f_beta(labels, clusters, groups))
+
+
+def scores_of(outcome: Outcome, X: np.ndarray) -> np.ndarray:
+    """Return what fair_repair takes: the soft assignment, or minus the squared distances to the clusters' means."""
+    if outcome.proba is not None:
+        return outcome.proba
+    means = np.stack([X[outcome.clusters == cluster].mean(axis=0) for cluster in np.unique(outcome.clusters)])
+    return -((X**2).sum(axis=1)[:, None] - 2 * X @ means.T + (means**2).sum(axis=1))
+
+
+def _baseline(name: str, data: Data, seed: int, settings: dict[str, Any], epochs: int | None, device: str) -> Outcome:
+    from scfcmi.baselines import METHODS, TWO_GROUPS_ONLY
+
+    n_groups = len(set(data.groups))
+    if name in TWO_GROUPS_ONLY and n_groups != 2:
+        msg = f"serves two groups only; there are {n_groups}"
+        raise Unsupported(msg)
+    known = inspect.signature(METHODS[name]).parameters
+    deep = "max_epochs" in known
+    given = {"max_epochs": epochs} if deep and epochs is not None else {}
+    given |= {"device": device} if "device" in known else {}
+    X = data.matrix if deep else data.features
+    if deep and X.ndim > 2:
+        X = X.reshape(len(X), -1)
+    try:
+        clusters = METHODS[name](X, data.groups, data.n_clusters, seed, **given, **settings)
+    except ImportError as error:
+        raise Unsupported(str(error)) from error
+    defaults = {k: p.default for k, p in known.items() if p.kind is p.KEYWORD_ONLY}
+    return Outcome(clusters, defaults | given | settings | {"n_features": int(X.shape[1])})
+
+
+def _fcmi(
+    data: Data,
+    seed: int,
+    settings: dict[str, Any],
+    epochs: int | None,
+    device: str,
+    checkpoint: str | os.PathLike[str] | None,
+) -> Outcome:
+    from scfcmi.model import FCMI
+
+    epochs = _EPOCHS if epochs is None else epochs
+    given = {"max_epochs": epochs, "warmup_epochs": min(_WARMUP, epochs // 5)} | _EXCEPTIONS.get(data.name, {})
+    model = FCMI(
+        data.n_clusters,
+        **(given | settings),
+        random_state=seed,
+        device=device,
+        progress=True,
+        checkpoint=checkpoint,
+    ).fit(data.matrix, groups=data.groups)
+    params = model.get_params() | {
+        "decoder": model.decoder_,
+        "precision": model.precision_,
+        "n_epochs": model.n_iter_,
+        "objectives": model.objectives_,
+    }
+    del params["checkpoint"], params["progress"]
+    return Outcome(model.labels_, params, model.predict_proba(data.matrix), model.history_)
+
+
+def _fair_cluster(
+    data: Data,
+    seed: int,
+    settings: dict[str, Any],
+    epochs: int | None,
+    device: str,
+    checkpoint: str | os.PathLike[str] | None,
+) -> Outcome:
+    from scfcmi import tl
+
+    adata = tl.fair_cluster(
+        data.adata,
+        "group",
+        n_clusters=data.n_clusters,
+        max_epochs=epochs,
+        random_state=seed,
+        device=device,
+        progress=True,
+        checkpoint=checkpoint,
+        copy=True,
+        **settings,
+    )
+    found = adata.uns["fcmi"]
+    return Outcome(
+        adata.obs["fcmi"].astype(str).to_numpy(), found["params"], adata.obsm["fcmi_proba"], found["history"]
+    )

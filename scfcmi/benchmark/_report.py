@@ -1,0 +1,186 @@
+"""The table of all runs."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from scfcmi._files import replacing
+from scfcmi.benchmark._methods import ORACLE, REFERENCES
+from scfcmi.benchmark._paper import paper_table
+from scfcmi.benchmark._record import DONE, UNAVAILABLE
+
+if TYPE_CHECKING:
+    import os
+
+# Column, its heading, and whether more is better; the paper has the first five.
+METRICS = (
+    ("accuracy", "ACC", True),
+    ("nmi", "NMI", True),
+    ("balance", "Bal", True),
+    ("mnce", "MNCE", True),
+    ("f_beta", "F_beta", True),
+    ("ari", "ARI", True),
+    ("batch_leakage", "leakage", False),
+)
+_PAPER = [column for column, _, _ in METRICS[:5]]
+_TITLES = {"labels": "true labels", ORACLE: "oracle repair of the true labels"}
+
+_INTRODUCTION = """\
+Percent, mean ± standard deviation over seeds; **best** and <u>second best</u> mean of a column, the two rows that bound
+them left out. Leakage is I(C;G|Y) / H(G|Y), 0 is ideal. Seconds and peak memory are means, loading not timed, the whole
+process in memory. The true labels are what a perfect clustering scores; the oracle repair moves as few samples as it can
+out of their true class to fair shares. "Paper" is Table 1 of Zeng et al., CVPR 2023, and where its numbers are from."""
+
+_STYLE = """\
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 80em; padding: 0 1em; }
+div { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { border-bottom: 1px solid #ccc; padding: .25em .6em; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }"""
+
+
+def write_report(runs: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
+    """Write ``report.md``, ``report.csv`` and ``report.html`` of runs and return the path of the first.
+
+    Parameters
+    ----------
+    runs
+        From :func:`scfcmi.benchmark.read_runs`.
+    folder
+        Where to write. Existing reports are replaced.
+    """
+    folder, table = Path(folder), summarise(runs)
+    texts = {"report.md": _markdown(table), "report.csv": table.to_csv(index=False), "report.html": _page(table)}
+    for name, text in texts.items():
+        with replacing(folder / name) as path:
+            path.write_text(text)
+    return folder / "report.md"
+
+
+def summarise(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a data set, part of it, method and number of epochs, in the order of the runs.
+
+    ``seeds`` counts the runs that came to an end; ``note`` says what became of the others. Metrics are in percent: the
+    mean under the metric's name, the standard deviation under ``..._sd`` (missing for one seed), the paper's under
+    ``paper_...``; ``paper_origin`` and ``paper_misprint`` are those of :func:`scfcmi.benchmark.paper_table`.
+    """
+    rows = []
+    for (dataset, subset, method, epochs), group in runs.groupby(
+        ["dataset", "subset", "method", "epochs"], sort=False, dropna=False
+    ):
+        done = group[group["status"] == DONE]
+        row = {"dataset": dataset, "subset": subset, "method": method, "epochs": epochs, "seeds": len(done)}
+        row["variant"] = done["variant"].iloc[0] if len(done) else None
+        for column, _, _ in METRICS:
+            values = 100 * done[column] if len(done) else pd.Series(dtype=float)
+            row |= {column: values.mean(), f"{column}_sd": values.std()}
+        row |= {column: done[column].mean() if len(done) else None for column in ("seconds", "peak_memory_mb")}
+        undone = group.loc[group["status"] != DONE]
+        row["note"] = "; ".join(
+            dict.fromkeys(f"{s}: {w}" for s, w in zip(undone["status"], undone.get("why", ()), strict=False))
+        )
+        rows.append(row)
+    paper = paper_table().set_index(["dataset", "method"]).add_prefix("paper_")
+    return pd.DataFrame(rows).merge(paper, how="left", left_on=["dataset", "method"], right_index=True)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    parts = ["# Benchmark", _INTRODUCTION]
+    for heading, cells in _blocks(table):
+        parts.append(f"## {heading}")
+        if isinstance(cells, str):
+            parts.append(cells)
+            continue
+        header, *rows = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+        lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _page(table: pd.DataFrame) -> str:
+    def marked(text: str) -> str:
+        text = html.escape(text).replace("&lt;u&gt;", "<u>").replace("&lt;/u&gt;", "</u>")
+        while "**" in text:
+            text = text.replace("**", "<b>", 1).replace("**", "</b>", 1)
+        return text
+
+    parts = [f"<h1>Benchmark</h1><p>{marked(_INTRODUCTION)}</p>"]
+    for heading, cells in _blocks(table):
+        parts.append(f"<h2>{html.escape(heading)}</h2>")
+        if isinstance(cells, str):
+            parts.append(f"<p>{html.escape(cells)}</p>")
+            continue
+        tags = ["th"] + ["td"] * (len(cells) - 1)
+        rows = "\n".join(
+            "<tr>" + "".join(f"<{tag}>{marked(cell)}</{tag}>" for cell in row) + "</tr>"
+            for tag, row in zip(tags, cells, strict=True)
+        )
+        parts.append(f"<div><table>\n{rows}\n</table></div>")
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>scfcmi benchmark</title>'
+    return f"<!doctype html><html lang=en>{head}<style>{_STYLE}</style>\n" + "\n".join(parts) + "</html>\n"
+
+
+def _blocks(table: pd.DataFrame) -> list[tuple[str, list[list[str]] | str]]:
+    """Return, for each data set or part of one, a heading and rows of cells, the first of them names; or why not."""
+    blocks = []
+    for (dataset, subset), rows in table.groupby(["dataset", "subset"], sort=False, dropna=False):
+        variants = [v for v in rows["variant"].dropna().unique() if v not in ("as published", "as in the file")]
+        words = [dataset, *([] if pd.isna(subset) else [f"{subset:.0f} samples drawn"]), *variants]
+        if len(rows) == 1 and rows["note"].iloc[0].startswith(UNAVAILABLE):
+            blocks.append((", ".join(words), rows["note"].iloc[0].capitalize()))
+            continue
+        has_paper = rows["paper_origin"].notna().any()
+        header = ["method", "seeds", *(name for _, name, _ in METRICS), "seconds", "MB"]
+        header += ["paper: " + " / ".join(name for _, name, _ in METRICS[:5]), "its origin"] if has_paper else []
+        marks = {column: _marks(rows, column, more=more) for column, _, more in METRICS}
+        cells = [
+            [
+                _method(row),
+                f"{row['seeds']}",
+                *(_value(row, column, marks[column].get(index, "")) for column, _, _ in METRICS),
+                "" if pd.isna(row["seconds"]) else f"{row['seconds']:.0f}",
+                "" if pd.isna(row["peak_memory_mb"]) else f"{row['peak_memory_mb']:.0f}",
+                *(_of_paper(row) if has_paper else ()),
+            ]
+            for index, row in rows.iterrows()
+        ]
+        notes = rows["note"].where(rows["note"] != "", None)
+        if notes.notna().any():
+            header.append("note")
+            for line, note in zip(cells, notes, strict=True):
+                line.append("" if note is None else str(note))
+        blocks.append((", ".join(words), [header, *cells]))
+    return blocks
+
+
+def _marks(rows: pd.DataFrame, column: str, *, more: bool) -> dict[object, str]:
+    """Return the marks of the best and second best means, as the table shows them: equal ones share a mark."""
+    values = rows.loc[~rows["method"].isin(REFERENCES), column].dropna().astype(float).round(1)
+    best = sorted(values.unique(), reverse=more)[:2]
+    return {index: ("**", "u")[best.index(value)] for index, value in values.items() if value in best}
+
+
+def _method(row: pd.Series) -> str:
+    epochs = "" if pd.isna(row["epochs"]) else f" ({row['epochs']:.0f} epochs)"
+    return _TITLES.get(row["method"], row["method"]) + epochs
+
+
+def _value(row: pd.Series, column: str, mark: str) -> str:
+    if pd.isna(row[column]):
+        return ""
+    text = f"{row[column]:.1f}" + ("" if pd.isna(row[f"{column}_sd"]) else f" ± {row[f'{column}_sd']:.1f}")
+    return {"": text, "**": f"**{text}**", "u": f"<u>{text}</u>"}[mark]
+
+
+def _of_paper(row: pd.Series) -> tuple[str, str]:
+    if pd.isna(row["paper_origin"]):
+        return "", ""
+    numbers = ["-" if pd.isna(row[f"paper_{c}"]) else f"{row[f'paper_{c}']:.1f}" for c in _PAPER]
+    wrong = row["paper_misprint"]
+    column, _, value = wrong.partition("=")
+    names = {c: name for c, name, _ in METRICS}
+    return " / ".join(numbers), row["paper_origin"] + (f"; {names[column]} misprinted for {value}" if wrong else "")

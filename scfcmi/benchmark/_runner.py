@@ -1,0 +1,194 @@
+"""Run after run, each in a process of its own; what is done is not done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scfcmi import _validate
+from scfcmi.benchmark import _methods
+from scfcmi.benchmark._record import (
+    DONE,
+    FAILED,
+    TIME_LIMIT,
+    UNAVAILABLE,
+    UNSUPPORTED,
+    Job,
+    append,
+    dataset_name,
+    key_of,
+    read_records,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# The data sets of the paper's table.
+PAPER = ("mnist_usps", "reverse_mnist", "har", "office31", "mtfl", "mouse_atlas")
+
+
+def run(
+    output: str | os.PathLike[str],
+    *,
+    datasets: Sequence[str] = PAPER,
+    methods: Sequence[str] | None = None,
+    seeds: Sequence[int] = range(5),
+    epochs: int | None = None,
+    subset: int | None = None,
+    device: str = "auto",
+    time_limit: float | None = None,
+    retry: bool = False,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Make the runs that are not there yet, and append a line to ``runs.jsonl`` as each ends.
+
+    Kill it at any time and call it again: what was done is skipped, and FCMI goes on inside a run. A crash or a time
+    limit is recorded, and the next run goes on. Standard error of a run, with its progress over epochs, is in
+    ``logs``. Every data set also gets the scores of its true labels and of their oracle repair, which bound the others.
+
+    Parameters
+    ----------
+    output
+        Folder for all that is written; made if it is not there.
+    datasets
+        Names in ``scfcmi.datasets``, or paths of h5ad files with ``.obs["label"]`` and ``.obs["group"]`` or
+        ``.obs["batch"]``. One that is not on disk is recorded as not run.
+    methods
+        Names in ``scfcmi.baselines.METHODS``; ``fcmi`` (the paper), ``fcmi-plug-in`` (the authors' estimate of I(G;C)),
+        ``fcmi-branches`` (one decoder a group, whatever their number), ``fcmi-restarts`` (the best of three by the
+        objective), ``fcmi-default`` (``tl.fair_cluster``). Settings may follow, ``fcmi:beta=0,alpha=0.1``, and
+        ``+repair``. ``None`` takes all, and ``fcmi+repair``.
+    seeds
+        One run each.
+    epochs
+        Passes over the samples, for methods that train; ``None`` takes each method's own number.
+    subset
+        Samples to draw from each data set, stratified by label and group.
+    device
+        ``"auto"``, or any name torch knows.
+    time_limit
+        Seconds a run may take, loading included.
+    retry
+        Whether runs that failed or met the time limit are made again. FCMI then goes on from its checkpoint.
+    say
+        Called with a line a run.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as said, or there is no such method or data set.
+    """
+    folder = Path(output)
+    jobs = _jobs(datasets, methods, seeds, epochs, subset)
+    if time_limit is not None:
+        time_limit = _validate.number("time_limit", time_limit, strict=True)
+    for name in ("assignments", "checkpoints", "histories", "logs"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    missing: set[str] = set()
+    for number, job in enumerate(jobs, start=1):
+        if job.dataset in missing or _settled(job, read_records(folder), retry=retry):
+            continue
+        start = time.perf_counter()
+        record = _record(job, folder, device, time_limit)
+        append(folder, asdict(job) | {"dataset": dataset_name(job.dataset)} | record)
+        if record["status"] == UNAVAILABLE:
+            missing.add(job.dataset)
+        elif record["status"] == DONE:
+            for path in (folder / "checkpoints").glob(f"{job.base.name}.safetensors*"):
+                path.unlink()
+        outcome = f"F_beta {100 * record['f_beta']:.1f}" if record["status"] == DONE else _words(record)
+        say(f"[{number}/{len(jobs)}] {job.name}: {outcome} ({time.perf_counter() - start:.0f} s)")
+
+
+def _jobs(
+    datasets: Sequence[str],
+    methods: Sequence[str] | None,
+    seeds: Sequence[int],
+    epochs: int | None,
+    subset: int | None,
+) -> list[Job]:
+    from scfcmi.datasets._manifest import NAMES
+
+    for dataset in datasets:
+        if not dataset.endswith(".h5ad"):
+            _validate.one_of("dataset", dataset, NAMES)
+    methods = _methods.names() if methods is None else list(methods)
+    trains = {method: _methods.takes_epochs(method) for method in methods}
+    seeds = [_validate.integer("seed", seed, minimum=0) for seed in seeds]
+    if epochs is not None:
+        epochs = _validate.integer("epochs", epochs, minimum=1)
+    if subset is not None:
+        subset = _validate.integer("subset", subset, minimum=2)
+    return [
+        job
+        for dataset in datasets
+        for job in (
+            *(Job(dataset, reference, 0, None, subset) for reference in _methods.REFERENCES),
+            *(
+                Job(dataset, method, seed, epochs if trains[method] else None, subset)
+                for method in methods
+                for seed in seeds
+                if method not in _methods.REFERENCES
+            ),
+        )
+    ]
+
+
+def _settled(job: Job, records: list[dict[str, Any]], *, retry: bool) -> bool:
+    """Tell whether a run need not be made: it was, or one with another seed has shown that it cannot be."""
+    for record in records:
+        if record["status"] == UNSUPPORTED and (record["method"], record["dataset"]) == (job.method, job.key[0]):
+            return not retry
+    last = {key_of(record): record["status"] for record in records}.get(job.key)
+    return last == DONE or (last in (FAILED, TIME_LIMIT) and not retry)
+
+
+def _record(job: Job, folder: Path, device: str, time_limit: float | None) -> dict[str, Any]:
+    told = {"job": asdict(job), "folder": str(folder), "device": device, "parent": os.getpid()}
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as place, (folder / "logs" / f"{job.name}.log").open("w") as log:
+        result = Path(place) / "result.json"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scfcmi.benchmark._job", str(result)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            process.communicate(json.dumps(told), timeout=time_limit)
+            record = (
+                json.loads(result.read_text())
+                if result.exists()
+                else {"status": FAILED, "why": _end_of(process.returncode)}
+            )
+        except subprocess.TimeoutExpired:
+            record = {"status": TIME_LIMIT, "why": f"more than {time_limit:g} s"}
+        finally:
+            if process.poll() is None:
+                # With all that it started.
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    seconds = {} if "seconds" in record else {"seconds": round(time.perf_counter() - start, 1)}
+    return record | seconds | {"ended": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def _end_of(code: int) -> str:
+    if code < 0:
+        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return f"ended by signal {signal.Signals(-code).name}{hint}"
+    return f"ended with exit code {code}; see its log"
+
+
+def _words(record: dict[str, Any]) -> str:
+    return f"{record['status']}: {record['why']}"

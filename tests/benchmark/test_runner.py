@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+
+from scfcmi import benchmark, metrics
+from scfcmi.benchmark import _methods, _runner
+from scfcmi.benchmark._record import Job, append
+from scfcmi.cli import main
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """300 digits, a third of them inverted and a third at half contrast: three groups."""
+    X, labels = load_digits(return_X_y=True)
+    X, labels = X[:300] / 16, labels[:300]
+    groups = np.arange(300) % 3
+    X = np.select([groups[:, None] == 1, groups[:, None] == 2], [1 - X, X / 2], X)
+    obs = pd.DataFrame({"batch": pd.Categorical(groups.astype(str)), "label": labels.astype(str)})
+    obs.index = obs.index.astype(str)
+    path = tmp_path_factory.mktemp("data") / "digits.h5ad"
+    ad.AnnData(X.astype(np.float32), obs=obs).write_h5ad(path)
+    return path
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+
+
+def done(job, *_):
+    return {"status": "done", "f_beta": 0.5, "seed_seen": job.seed}
+
+
+def quiet(_):
+    """Say nothing."""
+
+
+def test_real_runs(digits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SCFCMI_DATA_DIR", str(tmp_path / "empty"))
+    (tmp_path / "empty").mkdir()
+    arguments = [
+        *("benchmark", "--datasets", str(digits), "mtfl", "--seeds", "1", "--epochs", "2", "-o", str(tmp_path / "r")),
+        *("--methods", "kmeans:n_init=0", "scfc", "fcmi", "fcmi+repair"),
+    ]
+    assert main(arguments) == 0
+    runs = benchmark.read_runs(tmp_path / "r").set_index(["dataset", "method"])
+    status = runs["status"]
+    assert status["digits", "labels"] == status["digits", "fcmi"] == "done"
+    assert runs.loc[("digits", "labels"), "nmi"] == 1
+    assert status["digits", "kmeans:n_init=0"] == "failed"
+    assert "n_init" in runs.loc[("digits", "kmeans:n_init=0"), "why"]
+    assert status["digits", "scfc"] == "cannot"
+    assert status["mtfl", "labels"] == "not run"
+    assert len(runs.loc["mtfl"]) == 1
+
+    fcmi = runs.loc["digits", "fcmi"]
+    assert fcmi["params"]["max_epochs"] == 2
+    assert fcmi["params"]["beta"] == 0.20
+    assert len(fcmi["params"]["objectives"]) == 1
+    assert fcmi["n_clusters"] == 10
+    assert fcmi["seconds"] > 0
+    assert 50 < fcmi["peak_memory_mb"] < 5000
+    assert len(fcmi["data_checksum"]) == 32
+    assert fcmi["processor"]
+    assert {"python", "numpy", "torch"} <= fcmi["versions"].keys()
+    repaired = runs.loc["digits", "fcmi+repair"]
+    assert repaired["params"]["repaired"] == "fcmi"
+    assert repaired["mnce"] > fcmi["mnce"]
+    assert repaired["seconds"] >= fcmi["seconds"]
+    assert len(pd.read_csv(next((tmp_path / "r" / "histories").glob("*fcmi-seed0*")))) == 2
+
+    # Nothing is left to do, but for the data that are not here.
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    assert main(["benchmark", "report", str(tmp_path / "r")]) == 0
+    printed = capsys.readouterr().out
+    assert "serves two groups only; there are 3" in printed
+    assert "## mtfl\n\nNot run: mtfl/features.npz or" in printed.replace("Not run: mtfl: ", "Not run: ")
+
+
+def test_time_limit(digits, tmp_path):
+    start = time.perf_counter()
+    benchmark.run(tmp_path, datasets=[str(digits)], methods=["labels"], time_limit=0.2, say=quiet)
+    assert time.perf_counter() - start < 5
+    assert [line["status"] for line in lines(tmp_path)] == ["time limit", "time limit"]
+    assert lines(tmp_path)[0]["why"] == "more than 0.2 s"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+def test_killed_runner_takes_its_run_along(digits, tmp_path):
+    for method in _methods.REFERENCES:
+        append(tmp_path, vars(Job("digits", method, 0)) | {"status": "done"})
+    code = (
+        f"from scfcmi import benchmark; benchmark.run({str(tmp_path)!r}, datasets=[{str(digits)!r}], "
+        "methods=['fcmi'], seeds=[0], epochs=100_000)"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    while not list(tmp_path.glob("logs/*fcmi*")) or b"epoch" not in next(tmp_path.glob("logs/*fcmi*")).read_bytes():
+        time.sleep(0.2)
+        assert runner.poll() is None
+    children = Path(f"/proc/{runner.pid}/task/{runner.pid}/children").read_text().split()
+    assert children
+    runner.kill()
+    runner.wait()
+    time.sleep(2.5)
+    assert not [pid for pid in children if _alive(pid)]
+    assert [line["method"] for line in lines(tmp_path)] == ["labels", "oracle-repair"]
+
+
+def _alive(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_goes_on_after_a_kill(digits, tmp_path, monkeypatch):
+    made = []
+
+    def until_the_third(job, *_):
+        made.append(job)
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return done(job)
+
+    monkeypatch.setattr(_runner, "_record", until_the_third)
+    settings = {"datasets": [str(digits)], "methods": ["kmeans", "fcmi"], "seeds": range(3), "epochs": 5, "say": quiet}
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(tmp_path, **settings)
+    # The kill came while a line was written.
+    with (tmp_path / "runs.jsonl").open("a") as file:
+        file.write('{"dataset": "dig')
+    benchmark.run(tmp_path, **settings)
+    benchmark.run(tmp_path, **settings)
+    assert len(made) == 9
+    runs = benchmark.read_runs(tmp_path)
+    assert len(runs) == 8
+    # Epochs are nothing to k-means: another number does not run it again, but does FCMI.
+    benchmark.run(tmp_path, **settings | {"epochs": 6})
+    assert [job.method for job in made[9:]] == ["fcmi"] * 3
+
+
+def test_failures_are_made_again_when_asked(digits, tmp_path, monkeypatch):
+    made = []
+
+    def fail(job, *_):
+        made.append(job)
+        return {"status": "failed", "why": "boom"} if len(made) < 4 else done(job)
+
+    monkeypatch.setattr(_runner, "_record", fail)
+    settings = {"datasets": [str(digits)], "methods": ["kmeans"], "seeds": [0], "say": quiet}
+    benchmark.run(tmp_path, **settings)
+    benchmark.run(tmp_path, **settings)
+    assert len(made) == 3
+    benchmark.run(tmp_path, **settings, retry=True)
+    assert len(made) == 6
+    assert (benchmark.read_runs(tmp_path)["status"] == "done").all()
+
+
+def test_missing_data_are_asked_for_again(tmp_path, monkeypatch):
+    answers = iter([{"status": "not run", "why": "gone"}])
+    monkeypatch.setattr(_runner, "_record", lambda job, *_: next(answers, None) or done(job))
+    settings = {"datasets": ["har"], "methods": ["kmeans"], "seeds": [0, 1], "say": quiet}
+    benchmark.run(tmp_path, **settings)
+    assert len(lines(tmp_path)) == 1
+    benchmark.run(tmp_path, **settings)
+    runs = benchmark.read_runs(tmp_path)
+    assert (runs["status"] == "done").all()
+    assert len(runs) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"methods": ["fcmmi"]}, "Did you mean 'fcmi'"),
+        ({"methods": ["fcmi:beta"]}, "settings are key=value"),
+        ({"datasets": ["hat"]}, "Did you mean 'har'"),
+        ({"time_limit": 0}, "time_limit must be finite and above 0"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+    ],
+)
+def test_wrong_use(tmp_path, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        benchmark.run(tmp_path / "results", **arguments)
+    assert not (tmp_path / "results").exists()
+
+
+def test_settings_in_names():
+    assert _methods.parse("fcmi:beta=0,decoder=shared+repair") == ("fcmi", {"beta": 0, "decoder": "shared"})
+    assert (
+        Job("a/b/cells.h5ad", "falg:delta=0.1+repair", 3, None, 50).name == "cells-falg_delta=0.1+repair-seed3-50drawn"
+    )
+
+
+def test_oracle_repair_bounds_f_beta():
+    rng = np.random.default_rng(0)
+    groups = rng.permutation(np.repeat(["a", "b"], [300, 100]))
+    # Composition differs: the second label is rare in group b.
+    labels = np.where(rng.random(400) < np.where(groups == "a", 0.5, 0.15), "x", "y")
+    repaired = _methods.oracle_repair(labels, groups)
+    assert metrics.f_beta(labels, repaired, groups) > metrics.f_beta(labels, labels, groups)
+
+
+def test_lines_of_two_runners_stay_whole(tmp_path):
+    for i in range(3):
+        append(tmp_path, {"i": i})
+    assert [line["i"] for line in lines(tmp_path)] == [0, 1, 2]
