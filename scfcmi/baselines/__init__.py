@@ -1,7 +1,9 @@
-"""Other methods, to compare with: shallow clustering, fair and not; arrays in, labels out.
+"""Other methods, to compare with: clustering shallow and deep, fair and not; arrays in, labels out.
 
 All are called alike, ``method(X, groups, n_clusters, random_state=0, ...)``, and return the cluster of each cell as
-integers from zero. ``METHODS`` has them by name; those in ``TWO_GROUPS_ONLY`` refuse any other number of groups.
+integers from zero. ``METHODS`` has them by name; those in ``TWO_GROUPS_ONLY`` refuse any other number of groups,
+and those in ``DEEP`` train a network, on the CPU, and take ``epochs``. :func:`pretrain_autoencoder` trains once what
+AE + k-means and DEC start from.
 :func:`fair_repair` makes the soft assignment of any method fair.
 """
 
@@ -10,6 +12,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from scfcmi.baselines._ae_kmeans import ae_kmeans
+from scfcmi.baselines._autoencoder import pretrain_autoencoder
+from scfcmi.baselines._dec import dec
 from scfcmi.baselines._fair_repair import fair_repair
 from scfcmi.baselines._falg import falg
 from scfcmi.baselines._harmony_kmeans import harmony_kmeans
@@ -26,20 +31,27 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
+    "DEEP",
     "METHODS",
     "TWO_GROUPS_ONLY",
+    "ae_kmeans",
+    "dec",
     "fair_repair",
     "falg",
     "harmony_kmeans",
     "harmony_leiden",
     "kmeans",
     "pca_kmeans",
+    "pretrain_autoencoder",
     "scfc",
     "spfc",
     "vfc",
 ]
 
+_SHALLOW = (kmeans, pca_kmeans, harmony_kmeans, harmony_leiden, falg, vfc, spfc, scfc)
+_DEEP = (ae_kmeans, dec)
 METHODS: Mapping[str, Callable[..., np.ndarray]] = MappingProxyType(
-    {method.__name__: method for method in (kmeans, pca_kmeans, harmony_kmeans, harmony_leiden, falg, vfc, spfc, scfc)}
+    {method.__name__: method for method in (*_SHALLOW, *_DEEP)}
 )
+DEEP = frozenset(method.__name__ for method in _DEEP)
 TWO_GROUPS_ONLY = frozenset({"scfc"})

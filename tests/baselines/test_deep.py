@@ -1,0 +1,173 @@
+"""The deep baselines, shortened: networks of the reference's size would take minutes a test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from scfcmi import metrics
+from scfcmi.baselines import DEEP, METHODS, TWO_GROUPS_ONLY, _deep, ae_kmeans, dec, kmeans, pretrain_autoencoder
+
+STARTS_FROM_AUTOENCODER = {"ae_kmeans", "dec"}
+SMALL = (128, 128, 10)
+# Enough to tell learning from none; the defaults are the references'.
+SHORT = {"ae_kmeans": {}, "dec": {"epochs": 30}}
+
+
+def shortened(name, autoencoder):
+    return SHORT[name] | ({"autoencoder": autoencoder} if name in STARTS_FROM_AUTOENCODER else {})
+
+
+@pytest.fixture(scope="module")
+def small(inverse_digits):
+    return pretrain_autoencoder(inverse_digits[0], 3, epochs=30, widths=SMALL)
+
+
+@pytest.fixture(scope="module")
+def plain(digits):
+    return pretrain_autoencoder(digits[0], 3, epochs=60, widths=SMALL)
+
+
+@pytest.fixture(scope="module")
+def of_cells(cells):
+    return pretrain_autoencoder(cells[0], 3, epochs=30, widths=SMALL)
+
+
+@pytest.fixture
+def of_blobs(blobs):
+    return pretrain_autoencoder(blobs[0], 3, epochs=30, widths=SMALL)
+
+
+@pytest.mark.parametrize("name", sorted(DEEP))
+def test_digits_and_their_inverse(name, inverse_digits, small):
+    X, labels, groups = inverse_digits
+    settings = shortened(name, small)
+    found = METHODS[name](X, groups, 10, 3, **settings)
+    assert found.shape == (len(X),)
+    assert found.dtype == np.int32
+    assert set(found) <= set(range(10))
+    assert len(set(found)) > 7
+    assert np.array_equal(METHODS[name](X, groups, 10, 3, **settings), found)
+    # Labels drawn at random have 0.01; k-means, which splits each class by group, has 0.48.
+    assert metrics.nmi(labels, found) > 0.3
+
+
+@pytest.mark.needs_data
+@pytest.mark.parametrize("name", sorted(DEEP))
+def test_cells_of_three_chemistries(name, cells, of_cells):
+    X, labels, groups = cells
+    if name in TWO_GROUPS_ONLY:
+        with pytest.raises(ValueError, match=r"serves two groups only, got 3"):
+            METHODS[name](X, groups, 8)
+        two = np.flatnonzero(groups != groups[0])
+        X, labels, groups = X[two], labels[two], groups[two]
+    found = METHODS[name](X, groups, 8, **shortened(name, of_cells))
+    # Labels drawn at random have 0.06.
+    assert metrics.nmi(labels, found) > 0.35
+
+
+@pytest.mark.parametrize("name", sorted(DEEP))
+def test_leaves_everything_alone(name, blobs, of_blobs):
+    X, labels, groups = blobs
+    before, state, torch_state = X.copy(), np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    weights = [weight.clone() for weight in of_blobs.parameters()]
+    found = METHODS[name](X, groups, 3, np.random.default_rng(1), **shortened(name, of_blobs))
+    assert metrics.nmi(labels, found) > 0.8
+    assert np.array_equal(X, before)
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert all(torch.equal(a, b) for a, b in zip(weights, of_blobs.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", sorted(DEEP))
+def test_sparse_and_images_are_as_dense(name, blobs, of_blobs):
+    X, _, groups = blobs
+    settings = shortened(name, of_blobs)
+    found = METHODS[name](X, groups, 3, **settings)
+    assert np.array_equal(METHODS[name](sp.csr_matrix(X), groups, 3, **settings), found)
+    assert np.array_equal(METHODS[name](X.reshape(-1, 4, 5), groups, 3, **settings), found)
+
+
+@pytest.mark.parametrize("name", sorted(DEEP))
+def test_wrong_input(name, blobs):
+    X, _, groups = blobs
+    method = METHODS[name]
+    with pytest.raises(ValueError, match="groups has 239 entries for 240 cells"):
+        method(X, groups[1:], 3)
+    with pytest.raises(ValueError, match="at most the number of cells, 240, got 241"):
+        method(X, groups, 241)
+    with pytest.raises(ValueError, match="X contains NaN"):
+        method(np.full_like(X, np.nan), groups, 3)
+    with pytest.raises(ValueError, match="random_state must be"):
+        method(X, groups, 3, -1)
+    with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
+        method(X, groups, 3, epochs=0)
+
+
+@pytest.mark.parametrize("name", sorted(STARTS_FROM_AUTOENCODER))
+def test_autoencoder_of_other_data(name, blobs, of_blobs):
+    with pytest.raises(ValueError, match="autoencoder was trained on 20 features, X has 19"):
+        METHODS[name](blobs[0][:, 1:], blobs[2], 3, autoencoder=of_blobs)
+
+
+def test_given_autoencoder_is_the_one_trained_inside(blobs):
+    X, _, groups = blobs
+    given = pretrain_autoencoder(X, 5, epochs=3)
+    for method, settings in ((ae_kmeans, {"epochs": 3}), (dec, {"epochs": 2, "pretrain_epochs": 3})):
+        inside = method(X, groups, 3, 5, **settings)
+        assert np.array_equal(method(X, groups, 3, 5, autoencoder=given, **settings), inside)
+
+
+def test_autoencoder_beats_the_components_of_as_many_dimensions(digits, plain):
+    X = plain.prepare(digits[0])
+    left = (plain.decoder(_deep.evaluate(plain.encoder, X)) - X).square().mean().item()
+    values = np.linalg.svd(X.numpy() - X.numpy().mean(axis=0), compute_uv=False)
+    assert left < np.square(values[10:]).sum() / X.numel()
+
+
+def test_dec_improves_on_kmeans_of_the_code(digits, plain):
+    X, labels = digits
+    groups = ["a"] * len(X)
+    found = dec(X, groups, 10, 3, epochs=100, autoencoder=plain)
+    assert metrics.nmi(labels, found) > metrics.nmi(labels, ae_kmeans(X, groups, 10, 3, autoencoder=plain))
+    assert metrics.nmi(labels, found) > metrics.nmi(labels, kmeans(X, groups, 10, 3))
+
+
+def test_target_is_that_of_the_paper():
+    soft = np.random.default_rng(0).dirichlet(np.ones(4), 30)
+    sharp = np.array([[q**2 / soft[:, j].sum() for j, q in enumerate(row)] for row in soft])
+    found = _deep.target(torch.from_numpy(soft)).numpy()
+    assert np.allclose(found, sharp / sharp.sum(axis=1, keepdims=True))
+    assert (found.max(axis=1) >= soft.max(axis=1)).mean() > 0.9
+
+
+def test_gradients_are_those_of_the_paper():
+    """Equations 4 and 5 of Xie et al., which autograd knows nothing of."""
+    rng = np.random.default_rng(0)
+    codes = torch.tensor(rng.normal(size=(40, 3)), requires_grad=True)
+    centers = torch.tensor(rng.normal(size=(5, 3)), requires_grad=True)
+    soft = _deep.student(codes, centers)
+    goal = _deep.target(soft).detach()
+    _deep.divergence(goal, soft).backward()
+    apart = (codes[:, None] - centers).detach()
+    pull = 2 * ((goal - soft) / (1 + apart.square().sum(-1))).detach()[:, :, None] * apart
+    # The paper's loss is a sum over cells, ours their mean.
+    assert torch.allclose(codes.grad, pull.sum(dim=1) / 40)
+    assert torch.allclose(centers.grad, -pull.sum(dim=0) / 40)
+
+
+def test_dec_is_as_good_as_that_of_clustpy(digits):
+    clustpy = pytest.importorskip("clustpy.deep", reason="ClustPy is not installed: no other DEC to compare with")
+    X, labels = digits
+    theirs = clustpy.DEC(10, pretrain_epochs=50, clustering_epochs=50, random_state=0).fit(X.astype(np.float32))
+    ours = dec(X, ["a"] * len(X), 10, pretrain_epochs=50, epochs=50)
+    assert abs(metrics.nmi(labels, ours) - metrics.nmi(labels, theirs.dec_labels_)) < 0.1
+
+
+@pytest.mark.parametrize("n_cells", [2, 256, 257, 258, 600])
+def test_batches_hold_every_cell_once_and_never_one_alone(n_cells):
+    parts = list(_deep.batches(n_cells, 256, torch.Generator()))
+    assert sorted(torch.cat(parts).tolist()) == list(range(n_cells))
+    assert min(map(len, parts)) > 1
