@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from scfcmi import metrics
 from scfcmi._files import replacing
@@ -154,8 +155,7 @@ def _processor() -> str:
 
 
 def _threads() -> int:
-    torch = sys.modules.get("torch")
-    return (os.cpu_count() or 1) if torch is None else torch.get_num_threads()
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 
 def _versions() -> dict[str, str]:
