@@ -1,0 +1,46 @@
+"""Settings of the documentation. ``make docs`` builds it, with warnings as errors, and checks its links."""
+
+from __future__ import annotations
+
+import scfcmi
+
+project = "scfcmi"
+author = "The scfcmi developers"
+copyright = f"2026, {author}"  # Sphinx's name
+version = release = scfcmi.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinxarg.ext",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
+
+# Notebooks are executed by the tests and shown as they were committed.
+nb_execution_mode = "off"
+myst_enable_extensions = ["amsmath", "dollarmath"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autosummary_imported_members = True
+autosummary_ignore_module_all = False
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+html_theme = "sphinx_book_theme"
+html_title = "scfcmi"
+html_static_path = ["_static"]
+html_theme_options = {
+    "navbar_persistent": [],  # the sidebar has a search field already
+    "navigation_with_keys": False,
+    "show_navbar_depth": 1,
+    "show_toc_level": 2,
+}
