@@ -3,7 +3,7 @@
 All are called alike, ``method(X, groups, n_clusters, random_state=0, ...)``, and return the cluster of each cell as
 integers from zero. ``METHODS`` has them by name; those in ``TWO_GROUPS_ONLY`` refuse any other number of groups,
 and those in ``DEEP`` train a network, on the CPU, and take ``epochs``. :func:`pretrain_autoencoder` trains once what
-AE + k-means and DEC start from.
+AE + k-means, DEC and Towards start from.
 :func:`fair_repair` makes the soft assignment of any method fair.
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from scfcmi.baselines._ae_kmeans import ae_kmeans
 from scfcmi.baselines._autoencoder import pretrain_autoencoder
 from scfcmi.baselines._dec import dec
+from scfcmi.baselines._dfdc import dfdc
 from scfcmi.baselines._fair_repair import fair_repair
 from scfcmi.baselines._falg import falg
 from scfcmi.baselines._harmony_kmeans import harmony_kmeans
@@ -23,6 +24,7 @@ from scfcmi.baselines._kmeans import kmeans
 from scfcmi.baselines._pca_kmeans import pca_kmeans
 from scfcmi.baselines._scfc import scfc
 from scfcmi.baselines._spfc import spfc
+from scfcmi.baselines._towards import towards
 from scfcmi.baselines._vfc import vfc
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
     "TWO_GROUPS_ONLY",
     "ae_kmeans",
     "dec",
+    "dfdc",
     "fair_repair",
     "falg",
     "harmony_kmeans",
@@ -45,11 +48,12 @@ __all__ = [
     "pretrain_autoencoder",
     "scfc",
     "spfc",
+    "towards",
     "vfc",
 ]
 
 _SHALLOW = (kmeans, pca_kmeans, harmony_kmeans, harmony_leiden, falg, vfc, spfc, scfc)
-_DEEP = (ae_kmeans, dec)
+_DEEP = (ae_kmeans, dec, towards, dfdc)
 METHODS: Mapping[str, Callable[..., np.ndarray]] = MappingProxyType(
     {method.__name__: method for method in (*_SHALLOW, *_DEEP)}
 )

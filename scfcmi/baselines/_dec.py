@@ -68,5 +68,5 @@ def dec(
     inputs = check_inputs(flat(X), groups, n_clusters, random_state, dense=True)
     epochs = _validate.integer("epochs", epochs, minimum=1)
     auto = given_or_trained(autoencoder, inputs, pretrain_epochs)
-    encoder = _deep.copy_of(auto.encoder)
-    return _deep.refine(encoder, auto.prepare(inputs.X), inputs.n_clusters, inputs.seed, epochs)[0]
+    copied = _deep.copy_of(auto)
+    return _deep.refine(copied, auto.prepare(inputs.X), inputs.n_clusters, inputs.seed, epochs)[0]

@@ -6,6 +6,7 @@ The other modules import this one inside functions, because it imports torch.
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,6 +51,10 @@ class AutoEncoder(nn.Module):
     def prepare(self, X: np.ndarray) -> Tensor:
         return to_tensor(X) * self.scale
 
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return codes."""
+        return self.encoder(inputs)
+
 
 def mlp(widths: tuple[int, ...], *, batch_norm: bool = False) -> nn.Sequential:
     """Return linear layers of these widths, ReLU (before it batch norm) between them."""
@@ -60,10 +65,22 @@ def mlp(widths: tuple[int, ...], *, batch_norm: bool = False) -> nn.Sequential:
 
 
 def build(make: Callable[[], M], seed: int, purpose: int = _WEIGHTS) -> M:
-    """Return a network with the first weights of a seed; torch's global generator is given back as it was."""
+    """Return a network with the first weights of a seed."""
+    with seeded(seed, purpose):
+        return make()
+
+
+@contextmanager
+def seeded(seed: int, purpose: int) -> Iterator[None]:
+    """Let torch's global generator draw by a seed, for what can use no other, and give it back as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(stream(seed, purpose).integers(2**63)))
-        return make()
+        yield
+
+
+def unit_scale(X: np.ndarray) -> float:
+    """Return the number that brings the mean square of X to one."""
+    return 1 / (float(np.sqrt(np.square(X, dtype=np.float64).mean())) or 1.0)
 
 
 def to_tensor(X: np.ndarray) -> Tensor:
@@ -88,8 +105,7 @@ def evaluate(network: nn.Module, inputs: Tensor) -> Tensor:
 
 def pretrain(X: np.ndarray, seed: int, epochs: int, widths: tuple[int, ...]) -> AutoEncoder:
     """Train an auto-encoder by the mean squared error, Adam at 1e-3, 256 cells a step."""
-    scale = 1 / (float(np.sqrt(np.square(X, dtype=np.float64).mean())) or 1.0)
-    auto = build(lambda: AutoEncoder(X.shape[1], widths, scale), seed)
+    auto = build(lambda: AutoEncoder(X.shape[1], widths, unit_scale(X)), seed)
     inputs = auto.prepare(X)
     optimizer = torch.optim.Adam(auto.parameters(), lr=1e-3)
     generator = torch_stream(seed, _PRETRAIN)
@@ -123,41 +139,41 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
 
 
 def refine(
-    encoder: nn.Module,
+    network: nn.Module,
     inputs: Tensor,
     n_clusters: int,
     seed: int,
     epochs: int,
     *,
     added: AddedLoss | None = None,
-    each_epoch: Callable[[nn.Module], None] | None = None,
-) -> tuple[np.ndarray, nn.Module, Tensor]:
-    """Train encoder and centres towards their own sharpened assignment, the second stage of DEC.
+    each_epoch: Callable[[nn.Module], object] | None = None,
+) -> tuple[np.ndarray, Tensor]:
+    """Train a network, which returns codes, and centres towards their own sharpened assignment, the second stage of DEC.
 
     The target is computed from all cells every 140 steps; training ends when fewer than 0.1 % of cells have changed
-    cluster since the last time. ``added`` is a loss to add; what it trains besides must be in ``encoder``.
+    cluster since the last time. ``added`` is a loss to add; what it trains besides must be in ``network``.
 
     Returns
     -------
-    Cluster of each cell, the trained copy of the encoder, and the centres.
+    Cluster of each cell, and the centres; the network is changed.
     """
-    codes = evaluate(encoder, inputs)
+    codes = evaluate(network, inputs)
     start = KMeans(n_clusters, n_init=20, random_state=seed).fit(codes.numpy())
     centers = nn.Parameter(to_tensor(start.cluster_centers_))
     labels = torch.from_numpy(start.labels_.astype(np.int64))
-    optimizer = torch.optim.SGD([*encoder.parameters(), centers], lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD([*network.parameters(), centers], lr=0.01, momentum=0.9)
     generator = torch_stream(seed, _REFINE)
     step = 0
     for _ in range(epochs):
         if each_epoch is not None:
-            each_epoch(encoder)
+            each_epoch(network)
         for rows in batches(len(inputs), _BATCH, generator):
             if step % _UPDATE_STEPS == 0:
-                soft = student(evaluate(encoder, inputs), centers.detach())
+                soft = student(evaluate(network, inputs), centers.detach())
                 goal, before, labels = target(soft), labels, soft.argmax(dim=1)
                 if step and (labels != before).float().mean() < _SETTLED:
-                    return labels.numpy().astype(np.int32), encoder, centers.detach()
-            codes = encoder(inputs[rows])
+                    return labels.numpy().astype(np.int32), centers.detach()
+            codes = network(inputs[rows])
             loss = divergence(goal[rows], student(codes, centers))
             if added is not None:
                 loss = loss + added(rows, codes, centers)
@@ -165,8 +181,8 @@ def refine(
             loss.backward()
             optimizer.step()
             step += 1
-    labels = student(evaluate(encoder, inputs), centers.detach()).argmax(dim=1)
-    return labels.numpy().astype(np.int32), encoder, centers.detach()
+    labels = student(evaluate(network, inputs), centers.detach()).argmax(dim=1)
+    return labels.numpy().astype(np.int32), centers.detach()
 
 
 def copy_of(network: M) -> M:

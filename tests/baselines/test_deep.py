@@ -8,12 +8,29 @@ import scipy.sparse as sp
 import torch
 
 from scfcmi import metrics
-from scfcmi.baselines import DEEP, METHODS, TWO_GROUPS_ONLY, _deep, ae_kmeans, dec, kmeans, pretrain_autoencoder
+from scfcmi.baselines import (
+    DEEP,
+    METHODS,
+    TWO_GROUPS_ONLY,
+    _deep,
+    _dfdc,
+    ae_kmeans,
+    dec,
+    dfdc,
+    kmeans,
+    pretrain_autoencoder,
+    towards,
+)
 
-STARTS_FROM_AUTOENCODER = {"ae_kmeans", "dec"}
+STARTS_FROM_AUTOENCODER = {"ae_kmeans", "dec", "towards"}
 SMALL = (128, 128, 10)
 # Enough to tell learning from none; the defaults are the references'.
-SHORT = {"ae_kmeans": {}, "dec": {"epochs": 30}}
+SHORT = {"ae_kmeans": {}, "dec": {"epochs": 30}, "towards": {"epochs": 30}, "dfdc": {"epochs": 5, "fair_epochs": 2}}
+
+
+@pytest.fixture(autouse=True)
+def _small_networks(monkeypatch):
+    monkeypatch.setattr(_dfdc, "_WIDTHS", (200, 200))
 
 
 def shortened(name, autoencoder):
@@ -164,6 +181,44 @@ def test_dec_is_as_good_as_that_of_clustpy(digits):
     theirs = clustpy.DEC(10, pretrain_epochs=50, clustering_epochs=50, random_state=0).fit(X.astype(np.float32))
     ours = dec(X, ["a"] * len(X), 10, pretrain_epochs=50, epochs=50)
     assert abs(metrics.nmi(labels, ours) - metrics.nmi(labels, theirs.dec_labels_)) < 0.1
+
+
+def test_towards_makes_clusters_depend_less_on_groups(inverse_digits, small):
+    X, _, groups = inverse_digits
+    without, with_fairness = (
+        metrics.nmi(groups, towards(X, groups, 10, 3, epochs=30, autoencoder=small, fairness=fairness))
+        for fairness in (0, 100)
+    )
+    assert with_fairness < 0.95 * without
+
+
+@pytest.mark.parametrize(("name", "setting"), [("towards", "fairness"), ("dfdc", "fairness")])
+def test_negative_weight(name, setting, blobs, of_blobs):
+    with pytest.raises(ValueError, match=f"{setting} must be finite and at least 0"):
+        METHODS[name](blobs[0], blobs[2], 3, **shortened(name, of_blobs), **{setting: -1})
+
+
+def test_dfdc_is_fair_by_its_second_phase_only(inverse_digits):
+    X, _, groups = inverse_digits
+    assert metrics.mnce(dfdc(X, groups, 10, 3, epochs=4, fair_epochs=0), groups) < 0.3
+    assert metrics.mnce(dfdc(X, groups, 10, 3, epochs=4, fair_epochs=3), groups) > 0.8
+
+
+def test_perturbation_is_worse_than_one_at_random():
+    generator = torch.Generator().manual_seed(0)
+    network = _deep.build(lambda: _deep.mlp((20, 50, 4), batch_norm=True), 0)
+    x = torch.randn(100, 20, generator=generator)
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    with torch.no_grad():
+        logits = network(x)
+    after_inputs = {name: value.clone() for name, value in network.named_buffers()}
+    worst = _dfdc._roughness(network, x, logits, torch.full((100, 1), 0.5), generator).item()
+    assert all(torch.equal(value, after_inputs[name]) for name, value in network.named_buffers())
+    assert any(not torch.equal(value, after_inputs[name]) for name, value in before.items())
+    step = torch.nn.functional.normalize(torch.randn(x.shape, generator=generator), dim=1) * 0.5
+    with torch.no_grad():
+        at_random = _deep.divergence(logits.softmax(1), network(x + step).softmax(1)).item()
+    assert worst > 2 * at_random
 
 
 @pytest.mark.parametrize("n_cells", [2, 256, 257, 258, 600])
