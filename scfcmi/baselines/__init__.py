@@ -2,7 +2,7 @@
 
 All are called alike, ``method(X, groups, n_clusters, random_state=0, ...)``, and return the cluster of each cell as
 integers from zero. ``METHODS`` has them by name; those in ``TWO_GROUPS_ONLY`` refuse any other number of groups,
-and those in ``DEEP`` train a network, on the CPU, and take ``epochs``. :func:`pretrain_autoencoder` trains once what
+and those in ``DEEP`` train a network, on the CPU, and take ``max_epochs``. :func:`pretrain_autoencoder` trains once what
 AE + k-means, DEC and Towards start from.
 :func:`fair_repair` makes the soft assignment of any method fair.
 """

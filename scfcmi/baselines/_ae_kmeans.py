@@ -23,7 +23,7 @@ def ae_kmeans(
     n_clusters: int,
     random_state: RandomState = 0,
     *,
-    epochs: int = 100,
+    max_epochs: int = 100,
     n_init: int = 20,
     autoencoder: AutoEncoder | None = None,
 ) -> np.ndarray:
@@ -41,7 +41,7 @@ def ae_kmeans(
         Number of clusters, K.
     random_state
         Seed. An integer gives the same labels again, on the same machine and number of threads.
-    epochs
+    max_epochs
         Number of passes of the auto-encoder over all cells; not used where one is given.
     n_init
         Number of k-means++ seedings, of which the tightest result is taken.
@@ -61,7 +61,7 @@ def ae_kmeans(
 
     inputs = check_inputs(flat(X), groups, n_clusters, random_state, dense=True)
     n_init = _validate.integer("n_init", n_init, minimum=1)
-    epochs = _validate.integer("epochs", epochs, minimum=1)
-    auto = given_or_trained(autoencoder, inputs, epochs)
+    max_epochs = _validate.integer("max_epochs", max_epochs, minimum=1)
+    auto = given_or_trained(autoencoder, inputs, max_epochs)
     codes = _deep.evaluate(auto.encoder, auto.prepare(inputs.X)).numpy()
     return KMeans(inputs.n_clusters, n_init=n_init, random_state=inputs.seed).fit_predict(codes)

@@ -21,7 +21,7 @@ def dec(
     n_clusters: int,
     random_state: RandomState = 0,
     *,
-    epochs: int = 150,
+    max_epochs: int = 150,
     pretrain_epochs: int = 100,
     autoencoder: AutoEncoder | None = None,
 ) -> np.ndarray:
@@ -43,7 +43,7 @@ def dec(
         Number of clusters, K.
     random_state
         Seed. An integer gives the same labels again, on the same machine and number of threads.
-    epochs
+    max_epochs
         Number of passes over all cells, at most. The reference sets no limit; the default is that of ClustPy.
     pretrain_epochs
         Number of passes of the auto-encoder; not used where one is given.
@@ -66,7 +66,7 @@ def dec(
     from scfcmi.baselines import _deep
 
     inputs = check_inputs(flat(X), groups, n_clusters, random_state, dense=True)
-    epochs = _validate.integer("epochs", epochs, minimum=1)
+    max_epochs = _validate.integer("max_epochs", max_epochs, minimum=1)
     auto = given_or_trained(autoencoder, inputs, pretrain_epochs)
     copied = _deep.copy_of(auto)
-    return _deep.refine(copied, auto.prepare(inputs.X), inputs.n_clusters, inputs.seed, epochs)[0]
+    return _deep.refine(copied, auto.prepare(inputs.X), inputs.n_clusters, inputs.seed, max_epochs)[0]

@@ -32,19 +32,17 @@ def dfdc(
     n_clusters: int,
     random_state: RandomState = 0,
     *,
-    epochs: int = 50,
-    fair_epochs: int = 50,
+    max_epochs: int = 100,
     fairness: float = 1.0,
 ) -> np.ndarray:
     """Deep fair discriminative clustering (DFDC), any number of groups.
 
-    A network d-1200-1200-K (batch norm, ReLU, softmax) gives y. ``epochs`` passes lower the loss of IMSAT,
+    A network d-1200-1200-K (batch norm, ReLU, softmax) gives y. The first half of the passes lowers the loss of IMSAT,
     0.1 (H(Y|X) - 4 H(Y)) + the mean of KL(y(x) || y(x + t)), where t is the worst perturbation of a cell, found by one
-    power iteration, as long as a quarter of the distance to its tenth neighbour. Then, before each of ``fair_epochs``
-    passes, the fair labels nearest to y are found: :func:`fair_repair` at no tolerance, an exact transport within each
-    group that keeps the sizes of clusters; ``fairness`` times the cross-entropy with them joins the loss. Adam at
-    0.002, 250 cells a step. The label is the largest y, not the transport's, which :func:`fair_repair` would give
-    again from any soft assignment.
+    power iteration, as long as a quarter of the distance to its tenth neighbour. Before each further pass the fair
+    labels nearest to y are found: :func:`fair_repair` at no tolerance, an exact transport within each group that keeps
+    the sizes of clusters; ``fairness`` times the cross-entropy with them joins the loss. Adam at 0.002, 250 cells a
+    step. The label is the largest y, not the transport's.
 
     H(Y) asks for clusters of one size: where types are uneven this method splits the large ones.
 
@@ -61,10 +59,8 @@ def dfdc(
         Number of clusters, K.
     random_state
         Seed. An integer gives the same labels again, on the same machine and number of threads.
-    epochs
-        Number of passes over all cells without fairness.
-    fair_epochs
-        Number of passes over all cells with it.
+    max_epochs
+        Number of passes over all cells, the second half of them with fairness.
     fairness
         Weight of the cross-entropy with the fair labels, the paper's beta: there the smallest that is fair enough.
 
@@ -83,13 +79,12 @@ def dfdc(
     Information Maximizing Self-Augmented Training, ICML 2017.
     """
     inputs = check_inputs(flat(X), groups, n_clusters, random_state, dense=True)
-    epochs = _validate.integer("epochs", epochs, minimum=1)
-    fair_epochs = _validate.integer("fair_epochs", fair_epochs, minimum=0)
+    max_epochs = _validate.integer("max_epochs", max_epochs, minimum=1)
     fairness = _validate.number("fairness", fairness)
-    return _train(inputs, epochs, fair_epochs, fairness)
+    return _train(inputs, max_epochs, fairness)
 
 
-def _train(inputs: Inputs, epochs: int, fair_epochs: int, fairness: float) -> np.ndarray:
+def _train(inputs: Inputs, max_epochs: int, fairness: float) -> np.ndarray:
     import torch
     from torch.nn import functional as F
 
@@ -102,9 +97,9 @@ def _train(inputs: Inputs, epochs: int, fair_epochs: int, fairness: float) -> np
     network = _deep.build(lambda: _deep.mlp(widths, batch_norm=True), inputs.seed, _WEIGHTS)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.002)
     generator = torch_stream(inputs.seed, _TRAIN)
-    for epoch in range(epochs + fair_epochs):
+    for epoch in range(max_epochs):
         fair = None
-        if epoch >= epochs:
+        if 2 * epoch >= max_epochs:
             soft = _deep.evaluate(network, x).softmax(dim=1)
             fair = torch.from_numpy(fair_repair(soft.numpy(), inputs.codes, delta=0, fair_enough=1).astype("int64"))
         for rows in _deep.batches(len(x), _BATCH, generator):

@@ -23,7 +23,7 @@ def towards(
     random_state: RandomState = 0,
     *,
     fairness: float = 1.0,
-    epochs: int = 150,
+    max_epochs: int = 150,
     pretrain_epochs: int = 100,
     autoencoder: AutoEncoder | None = None,
 ) -> np.ndarray:
@@ -50,7 +50,7 @@ def towards(
         Seed. An integer gives the same labels again, on the same machine and number of threads.
     fairness
         Weight of the second term, the paper's gamma. Published comparisons chose among 0.1, 1, 10 and 100.
-    epochs
+    max_epochs
         Number of passes over all cells, at most.
     pretrain_epochs
         Number of passes of the auto-encoder; not used where one is given.
@@ -75,7 +75,7 @@ def towards(
     from scfcmi.baselines import _deep
 
     inputs = check_inputs(flat(X), groups, n_clusters, random_state, dense=True)
-    epochs = _validate.integer("epochs", epochs, minimum=1)
+    max_epochs = _validate.integer("max_epochs", max_epochs, minimum=1)
     auto = given_or_trained(autoencoder, inputs, pretrain_epochs)
     fairness = _validate.number("fairness", fairness)
     copied = _deep.copy_of(auto)
@@ -95,4 +95,4 @@ def towards(
         unfair = len(centers) * _deep.divergence(nearness, even)
         return fairness * unfair + (copied.decoder(codes) - x[rows]).square().mean()
 
-    return _deep.refine(copied, x, inputs.n_clusters, inputs.seed, epochs, added=added, each_epoch=find_fairoids)[0]
+    return _deep.refine(copied, x, inputs.n_clusters, inputs.seed, max_epochs, added=added, each_epoch=find_fairoids)[0]
