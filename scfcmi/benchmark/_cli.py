@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
+    from scfcmi.benchmark._figures import Setting
+
 _WORDS = """\
 Makes the runs that are not there yet; kill it at any time and start it again. Data sets are those of 'scfcmi data list'
 or h5ad files with obs columns 'label' and 'group' or 'batch'; nothing is downloaded. 'scfcmi benchmark report DIR'
@@ -38,6 +40,19 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     report.add_argument("folder", type=Path, metavar="DIR")
     report.set_defaults(run=_report)
 
+    table = verbs.add_parser("table", help="the paper's Table 2, made anew: L_clu and L_fair, each and both")
+    table.add_argument("number", type=int, choices=(2,), metavar="2")
+    figure = verbs.add_parser("figure", help="Figures 3 to 6 of the paper, made anew: numbers and picture")
+    figure.add_argument("number", type=int, choices=(3, 4, 5, 6), metavar="{3,4,5,6}")
+    for parser, make in ((table, _table), (figure, _figure)):
+        parser.add_argument("--dataset", default="har", metavar="NAME", help="or an h5ad file (default har)")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--epochs", type=int, metavar="N", help="default 300")
+        parser.add_argument("--subset", type=int, metavar="N")
+        parser.add_argument("--device", default="auto")
+        parser.add_argument("-o", "--output", type=Path, default=Path("results"), metavar="DIR")
+        parser.set_defaults(run=make)
+
 
 def _run(options: argparse.Namespace) -> None:
     from scfcmi import _validate
@@ -55,7 +70,7 @@ def _run(options: argparse.Namespace) -> None:
         device=options.device,
         time_limit=options.time_limit,
         retry=options.retry,
-        say=lambda line: print(line, flush=True),
+        say=_say,
     )
 
 
@@ -63,3 +78,32 @@ def _report(options: argparse.Namespace) -> None:
     from scfcmi.benchmark import read_runs, write_report
 
     print(write_report(read_runs(options.folder), options.folder).read_text())
+
+
+def _table(options: argparse.Namespace) -> None:
+    from scfcmi._files import replacing
+    from scfcmi.benchmark import _figures
+
+    setting = _setting(options)
+    table = _figures.ablation(setting, _say)
+    path = setting.folder / f"table2-{setting.job('fcmi').name}.csv"
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index_label="terms")
+    print(table.round(1).to_string())
+    print(path)
+
+
+def _figure(options: argparse.Namespace) -> None:
+    from scfcmi.benchmark import _figures
+
+    print(_figures.make(options.number, _setting(options), _say))
+
+
+def _setting(options: argparse.Namespace) -> Setting:
+    from scfcmi.benchmark._figures import Setting
+
+    return Setting(options.output, options.dataset, options.seed, options.epochs, options.subset, options.device)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -89,14 +89,18 @@ def parse(method: str) -> tuple[str, dict[str, Any]]:
     return name, settings
 
 
+def fcmi_parameters(data: Data, epochs: int | None) -> dict[str, Any]:
+    """Return what the paper trains with on a data set, where that is not FCMI's default."""
+    epochs = _EPOCHS if epochs is None else epochs
+    return {"max_epochs": epochs, "warmup_epochs": min(_WARMUP, epochs // 5)} | _EXCEPTIONS.get(data.name, {})
+
+
 def takes_epochs(method: str) -> bool:
     """Tell whether a number of epochs means anything to a method."""
-    from scfcmi.baselines import METHODS
+    from scfcmi.baselines import DEEP, METHODS
 
     name, _ = parse(method)
-    if name in METHODS:
-        return "max_epochs" in inspect.signature(METHODS[name]).parameters
-    return name not in REFERENCES
+    return name in DEEP if name in METHODS else name not in REFERENCES
 
 
 def cluster(
@@ -122,7 +126,7 @@ def cluster(
         return _fair_cluster(data, seed, settings, epochs, device, checkpoint)
     if name in FORMS:
         return _fcmi(data, seed, FORMS[name] | settings, epochs, device, checkpoint)
-    return _baseline(name, data, seed, settings, epochs, device)
+    return _baseline(name, data, seed, settings, epochs)
 
 
 def oracle_repair(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -145,17 +149,15 @@ def scores_of(outcome: Outcome, X: np.ndarray) -> np.ndarray:
     return -((X**2).sum(axis=1)[:, None] - 2 * X @ means.T + (means**2).sum(axis=1))
 
 
-def _baseline(name: str, data: Data, seed: int, settings: dict[str, Any], epochs: int | None, device: str) -> Outcome:
-    from scfcmi.baselines import METHODS, TWO_GROUPS_ONLY
+def _baseline(name: str, data: Data, seed: int, settings: dict[str, Any], epochs: int | None) -> Outcome:
+    from scfcmi.baselines import DEEP, METHODS, TWO_GROUPS_ONLY
 
     n_groups = len(set(data.groups))
     if name in TWO_GROUPS_ONLY and n_groups != 2:
         msg = f"serves two groups only; there are {n_groups}"
         raise Unsupported(msg)
-    known = inspect.signature(METHODS[name]).parameters
-    deep = "max_epochs" in known
-    given = {"max_epochs": epochs} if deep and epochs is not None else {}
-    given |= {"device": device} if "device" in known else {}
+    deep = name in DEEP
+    given = {"epochs": epochs} if deep and epochs is not None else {}
     X = data.matrix if deep else data.features
     if deep and X.ndim > 2:
         X = X.reshape(len(X), -1)
@@ -163,7 +165,8 @@ def _baseline(name: str, data: Data, seed: int, settings: dict[str, Any], epochs
         clusters = METHODS[name](X, data.groups, data.n_clusters, seed, **given, **settings)
     except ImportError as error:
         raise Unsupported(str(error)) from error
-    defaults = {k: p.default for k, p in known.items() if p.kind is p.KEYWORD_ONLY}
+    parameters = inspect.signature(METHODS[name]).parameters
+    defaults = {k: p.default for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     return Outcome(clusters, defaults | given | settings | {"n_features": int(X.shape[1])})
 
 
@@ -177,11 +180,9 @@ def _fcmi(
 ) -> Outcome:
     from scfcmi.model import FCMI
 
-    epochs = _EPOCHS if epochs is None else epochs
-    given = {"max_epochs": epochs, "warmup_epochs": min(_WARMUP, epochs // 5)} | _EXCEPTIONS.get(data.name, {})
     model = FCMI(
         data.n_clusters,
-        **(given | settings),
+        **(fcmi_parameters(data, epochs) | settings),
         random_state=seed,
         device=device,
         progress=True,

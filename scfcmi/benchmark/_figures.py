@@ -1,0 +1,251 @@
+"""Table 2 and Figures 3 to 6 of the paper, on any data set: first their numbers, then the drawing of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scfcmi.batches import rows_of
+from scfcmi.benchmark._data import load
+from scfcmi.benchmark._methods import fcmi_parameters
+from scfcmi.benchmark._record import DONE, Job, dataset_name, read_runs
+from scfcmi.benchmark._runner import run
+from scfcmi.model import FCMI, training
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from scfcmi.benchmark._data import Data
+
+# The variants of Table 2 and Fig. 6, and the methods that they are.
+VARIANTS = {
+    "L_clu and L_fair": "fcmi",
+    "L_clu": "fcmi:beta=0",
+    "L_fair": "fcmi:alpha=0",
+    "neither": "fcmi:alpha=0,beta=0",
+}
+ALPHAS = (0.01, 0.02, 0.04, 0.08, 0.16)
+BETAS = (0.05, 0.10, 0.20, 0.40, 0.80)
+
+_N_SHOWN = 10
+_SIZE = 3.0
+
+
+class Setting(NamedTuple):
+    """What a figure is made on, and where its runs are kept."""
+
+    folder: Path
+    dataset: str
+    seed: int = 0
+    epochs: int | None = None
+    subset: int | None = None
+    device: str = "auto"
+
+    def job(self, method: str) -> Job:
+        return Job(self.dataset, method, self.seed, self.epochs, self.subset)
+
+    def make(self, methods: Sequence[str], say: Callable[[str], None]) -> dict[str, pd.Series]:
+        """Make runs that are not there yet; return all by method. ``RuntimeError`` names those that failed."""
+        run(
+            self.folder,
+            datasets=[self.dataset],
+            methods=methods,
+            seeds=[self.seed],
+            epochs=self.epochs,
+            subset=self.subset,
+            device=self.device,
+            say=say,
+        )
+        runs = read_runs(self.folder)
+        part = runs["subset"].isna() if self.subset is None else runs["subset"] == self.subset
+        length = runs["epochs"].isna() if self.epochs is None else runs["epochs"] == self.epochs
+        chosen = runs[part & length & (runs["dataset"] == dataset_name(self.dataset)) & (runs["seed"] == self.seed)]
+        done = {row["method"]: row for _, row in chosen[chosen["status"] == DONE].iterrows()}
+        lacking = [method for method in methods if method not in done]
+        if lacking:
+            msg = f"no result of {lacking} on {self.dataset}; {str(self.folder / 'logs')!r} says why."
+            raise RuntimeError(msg)
+        return done
+
+
+def ablation(setting: Setting, say: Callable[[str], None] = print) -> pd.DataFrame:
+    """Return Table 2: the metrics, in percent, with L_clu, L_fair, both and neither of them."""
+    runs = setting.make(list(VARIANTS.values()), say)
+    columns = ["accuracy", "nmi", "balance", "mnce", "f_beta", "batch_leakage"]
+    return pd.DataFrame({name: runs[method][columns] for name, method in VARIANTS.items()}).T.astype(float) * 100
+
+
+def information(setting: Setting, say: Callable[[str], None] = print) -> pd.DataFrame:
+    """Return the numbers of Fig. 6: ``I_X_C_given_G`` and ``I_G_C`` in nats, by ``variant`` and ``epoch``."""
+    setting.make(list(VARIANTS.values()), say)
+    histories = {
+        name: pd.read_csv(setting.folder / "histories" / f"{setting.job(method).name}.csv", index_col="epoch")
+        for name, method in VARIANTS.items()
+    }
+    return pd.concat(histories, names=["variant"])[["I_X_C_given_G", "I_G_C"]].reset_index()
+
+
+def sensitivity(
+    setting: Setting,
+    alphas: Sequence[float] = ALPHAS,
+    betas: Sequence[float] = BETAS,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Return the numbers of Fig. 5: metrics between 0 and 1 by ``alpha`` and ``beta``."""
+    methods = {(a, b): f"fcmi:alpha={a:g},beta={b:g}" for a in alphas for b in betas}
+    runs = setting.make(list(methods.values()), say)
+    columns = ["accuracy", "nmi", "mnce", "f_beta"]
+    return pd.DataFrame([{"alpha": a, "beta": b} | runs[m][columns].to_dict() for (a, b), m in methods.items()])
+
+
+def maps(setting: Setting) -> pd.DataFrame:
+    """Return the numbers of Fig. 3: UMAP ``x`` and ``y`` of all samples' codes by ``epoch``: the first, end of warm-up, last."""
+    import umap
+
+    data = load(setting.dataset, setting.subset)
+    model = _Watched(data.n_clusters, **_parameters(setting, data))
+    last, warmup = model.max_epochs, model.warmup_epochs
+    model.keep_codes(data.matrix, sorted({1, max(warmup, 1), last})).fit(data.matrix, groups=data.groups)
+    parts = []
+    for epoch, codes in model.codes.items():
+        neighbors = min(15, len(codes) - 1)
+        place = umap.UMAP(n_neighbors=neighbors, random_state=setting.seed, n_jobs=1).fit_transform(codes)
+        columns = {"epoch": epoch, "x": place[:, 0], "y": place[:, 1], "label": data.labels, "group": data.groups}
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def reconstructions(setting: Setting) -> np.ndarray:
+    """Return the images of Fig. 4: raw, decoded as their own group, and as the next one; shape (3, n, 28, 28).
+
+    Samples of all groups take turns.
+
+    Raises
+    ------
+    ValueError
+        If the data set holds no images, or one group only.
+    """
+    data = load(setting.dataset, setting.subset)
+    names = sorted(set(data.groups))
+    if data.matrix.ndim != 4 or len(names) < 2:
+        msg = f"figure 4 shows images of two or more groups; {setting.dataset} has none."
+        raise ValueError(msg)
+    model = FCMI(data.n_clusters, **_parameters(setting, data)).fit(data.matrix, groups=data.groups)
+    queues = [np.flatnonzero(data.groups == name) for name in names]
+    rows = np.array([queues[i % len(names)][i // len(names)] for i in range(_N_SHOWN)])
+    X, own = data.matrix[rows], data.groups[rows]
+    other = np.array([names[(names.index(name) + 1) % len(names)] for name in own])
+    return np.stack([X, model.reconstruct(X, own), model.reconstruct(X, other)])[:, :, 0]
+
+
+def draw_information(table: pd.DataFrame) -> Figure:
+    """Draw Fig. 6: one line a variant, one panel a term."""
+    figure, axes = _panels(1, 2)
+    for ax, (column, title) in zip(axes[0], {"I_X_C_given_G": "I(X;C|G)", "I_G_C": "I(G;C)"}.items(), strict=True):
+        for variant, rows in table.groupby("variant", sort=False):
+            ax.plot(rows["epoch"], rows[column], label=variant)
+        ax.set(title=title, xlabel="epoch", ylabel="nats")
+    axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def draw_sensitivity(table: pd.DataFrame) -> Figure:
+    """Draw Fig. 5: alpha by beta, one panel a metric."""
+    figure, axes = _panels(1, 2)
+    for ax, (column, title) in zip(axes[0], {"accuracy": "ACC", "mnce": "MNCE"}.items(), strict=True):
+        grid = table.pivot(index="alpha", columns="beta", values=column)
+        ax.imshow(grid, vmin=0, vmax=1, origin="lower", aspect="auto", cmap="viridis")
+        for (i, j), value in np.ndenumerate(grid.to_numpy()):
+            ax.text(j, i, f"{100 * value:.0f}", ha="center", va="center", color="black" if value > 0.6 else "white")
+        ax.set(title=f"{title}, percent", xlabel="beta", ylabel="alpha")
+        ax.set_xticks(range(grid.shape[1]), [f"{b:g}" for b in grid.columns])
+        ax.set_yticks(range(grid.shape[0]), [f"{a:g}" for a in grid.index])
+    return figure
+
+
+def draw_maps(table: pd.DataFrame) -> Figure:
+    """Draw Fig. 3: epochs from left to right, coloured by label above and by group below."""
+    epochs = table["epoch"].unique()
+    figure, axes = _panels(2, len(epochs))
+    for line, color in zip(axes, ("label", "group"), strict=True):
+        names = sorted(table[color].unique())
+        palette = _colors(len(names))
+        for ax, epoch in zip(line, epochs, strict=True):
+            rows = table[table["epoch"] == epoch].sample(frac=1, random_state=0)
+            colors = palette[np.searchsorted(names, rows[color])]
+            ax.scatter(rows["x"], rows["y"], c=colors, s=max(0.3, 4000 / len(rows)), linewidths=0, rasterized=True)
+            ax.set(title=f"epoch {epoch}, by {color}", xticks=[], yticks=[])
+    return figure
+
+
+def draw_reconstructions(images: np.ndarray) -> Figure:
+    """Draw Fig. 4: raw images, decoded as their own group, and as another."""
+    figure, axes = _panels(1, 1, width=images.shape[1] * 0.7, height=2.1)
+    ax = axes[0, 0]
+    ax.imshow(np.concatenate([np.concatenate(line, axis=1) for line in images]), cmap="gray")
+    size = images.shape[2]
+    ax.set_xticks([])
+    ax.set_yticks([size * (i + 0.5) for i in range(3)], ["raw", "own decoder", "switched"])
+    return figure
+
+
+def make(number: int, setting: Setting, say: Callable[[str], None] = print) -> Path:
+    """Make Fig. 3, 4, 5 or 6: numbers and picture go to ``figures`` in the folder. Return the path of the picture."""
+    from scfcmi._files import replacing
+
+    numbers, draw = {
+        3: (maps, draw_maps),
+        4: (reconstructions, draw_reconstructions),
+        5: (lambda s: sensitivity(s, say=say), draw_sensitivity),
+        6: (lambda s: information(s, say), draw_information),
+    }[number]
+    for name in ("figures", "checkpoints"):
+        (setting.folder / name).mkdir(parents=True, exist_ok=True)
+    found = numbers(setting)
+    picture = setting.folder / "figures" / f"figure{number}-{setting.job('fcmi').name}.png"
+    if isinstance(found, pd.DataFrame):
+        with replacing(picture.with_suffix(".csv")) as path:
+            found.to_csv(path, index=False)
+    with replacing(picture) as path:
+        draw(found).savefig(path, dpi=200)
+    return picture
+
+
+class _Watched(FCMI):
+    """FCMI that keeps the codes of some epochs."""
+
+    def keep_codes(self, X: np.ndarray, epochs: Sequence[int]) -> _Watched:
+        self.X, self.epochs, self.codes = X, epochs, {}
+        return self
+
+    def _on_epoch(self, progress: training.Progress) -> None:
+        if progress.epoch in self.epochs:
+            rows = rows_of(self.X, progress.centers.device)
+            self.codes[progress.epoch] = training.encode(progress.network, rows).cpu().numpy()
+
+
+def _parameters(setting: Setting, data: Data) -> dict[str, Any]:
+    given = fcmi_parameters(data, setting.epochs)
+    return given | {"random_state": setting.seed, "device": setting.device}
+
+
+def _panels(rows: int, columns: int, width: float | None = None, height: float | None = None) -> tuple[Figure, Any]:
+    # A figure of its own, outside pyplot: no window opens, and the user's backend stays as it is.
+    from matplotlib.figure import Figure
+
+    size = (columns * _SIZE * 1.3 if width is None else width, rows * _SIZE if height is None else height)
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _colors(n: int) -> np.ndarray:
+    import matplotlib as mpl
+
+    if n <= 10:
+        return np.array(mpl.colormaps["tab10"].colors[:n])
+    return mpl.colormaps["turbo"](np.linspace(0.03, 0.97, n))[:, :3]
