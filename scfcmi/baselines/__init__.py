@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from scfcmi.baselines._ae_kmeans import ae_kmeans
 from scfcmi.baselines._autoencoder import pretrain_autoencoder
 from scfcmi.baselines._dec import dec
+from scfcmi.baselines._dfc import dfc
 from scfcmi.baselines._dfdc import dfdc
 from scfcmi.baselines._fair_repair import fair_repair
 from scfcmi.baselines._falg import falg
@@ -38,6 +39,7 @@ __all__ = [
     "TWO_GROUPS_ONLY",
     "ae_kmeans",
     "dec",
+    "dfc",
     "dfdc",
     "fair_repair",
     "falg",
@@ -53,9 +55,9 @@ __all__ = [
 ]
 
 _SHALLOW = (kmeans, pca_kmeans, harmony_kmeans, harmony_leiden, falg, vfc, spfc, scfc)
-_DEEP = (ae_kmeans, dec, towards, dfdc)
+_DEEP = (ae_kmeans, dec, towards, dfc, dfdc)
 METHODS: Mapping[str, Callable[..., np.ndarray]] = MappingProxyType(
     {method.__name__: method for method in (*_SHALLOW, *_DEEP)}
 )
 DEEP = frozenset(method.__name__ for method in _DEEP)
-TWO_GROUPS_ONLY = frozenset({"scfc"})
+TWO_GROUPS_ONLY = frozenset({"dfc", "scfc"})

@@ -25,7 +25,13 @@ from scfcmi.baselines import (
 STARTS_FROM_AUTOENCODER = {"ae_kmeans", "dec", "towards"}
 SMALL = (128, 128, 10)
 # Enough to tell learning from none; the defaults are the references'.
-SHORT = {"ae_kmeans": {}, "dec": {"max_epochs": 30}, "towards": {"max_epochs": 30}, "dfdc": {"max_epochs": 20}}
+SHORT = {
+    "ae_kmeans": {},
+    "dec": {"max_epochs": 30},
+    "towards": {"max_epochs": 30},
+    "dfc": {"max_epochs": 10, "pretrain_epochs": 5},
+    "dfdc": {"max_epochs": 20},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +198,7 @@ def test_towards_makes_clusters_depend_less_on_groups(inverse_digits, small):
     assert with_fairness < 0.95 * without
 
 
-@pytest.mark.parametrize(("name", "setting"), [("towards", "fairness"), ("dfdc", "fairness")])
+@pytest.mark.parametrize(("name", "setting"), [("towards", "fairness"), ("dfdc", "fairness"), ("dfc", "structure")])
 def test_negative_weight(name, setting, blobs, of_blobs):
     with pytest.raises(ValueError, match=f"{setting} must be finite and at least 0"):
         METHODS[name](blobs[0], blobs[2], 3, **shortened(name, of_blobs), **{setting: -1})
@@ -205,6 +211,21 @@ def test_dfdc_is_fair_by_its_fair_labels(inverse_digits):
     )
     assert without < 0.3
     assert with_fairness > 0.8
+
+
+def test_critic_of_dfc_makes_clusters_depend_less_on_groups(inverse_digits):
+    X, _, groups = inverse_digits
+    # At the default rate fifty steps move little.
+    settings = {"max_epochs": 50, "pretrain_epochs": 5, "learning_rate": 1e-3}
+    without, with_critic = (
+        metrics.nmi(groups, METHODS["dfc"](X, groups, 10, 3, fairness=fairness, **settings)) for fairness in (0, 1000)
+    )
+    assert with_critic < 0.7 * without
+
+
+def test_dfc_needs_as_many_cells_of_each_group_as_clusters(blobs):
+    with pytest.raises(ValueError, match="at most the cells of the smaller group, 2, got 3"):
+        METHODS["dfc"](blobs[0], np.arange(240) < 2, 3)
 
 
 def test_perturbation_is_worse_than_one_at_random():
