@@ -1,0 +1,74 @@
+"""Everything in README.md runs as it stands there."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+from scfcmi import cli
+from scfcmi.model import fcmi
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*changed cluster in the last epoch:UserWarning", "ignore:FigureCanvasAgg is non-interactive:UserWarning"
+)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def cells(small):
+    small.obs["cell_type"] = small.obs["label"]
+    return small
+
+
+@pytest.fixture(autouse=True)
+def _short_training(monkeypatch):
+    plan_of = fcmi.plan_of
+    monkeypatch.setattr(
+        fcmi, "plan_of", lambda model: dataclasses.replace(plan_of(model), max_epochs=3, warmup_epochs=1)
+    )
+
+
+def test_python(cells, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plt.switch_backend("agg")
+    X = cells.X.toarray()
+    names = {"adata": cells, "X": X[:200], "X_new": X[200:], "subjects": cells.obs["tech"].to_numpy()[:200]}
+    for block in blocks("python"):
+        exec(block, names)
+    plt.close("all")
+    assert {"fcmi"} <= set(cells.obs)
+    assert {"X_fcmi", "fcmi_proba"} <= set(cells.obsm)
+    assert (tmp_path / "model.fcmi").exists()
+
+
+def test_shell(cells, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    cells.write_h5ad("in.h5ad")
+    cells.copy().write_h5ad("new.h5ad")
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    lines = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
+    assert len(lines) > 3
+    for line in lines:
+        command, *words = shlex.split(line, comments=True)
+        if command == "make":
+            assert words[0] in targets
+        else:
+            assert command == "scfcmi"
+            assert cli.main(words) == cli.OK, capsys.readouterr().err
+    assert "batch_leakage" in capsys.readouterr().out
+
+
+def test_files_that_it_names_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
