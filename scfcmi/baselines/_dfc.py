@@ -39,7 +39,7 @@ def dfc(
     takes up to 512 cells of either group and lowers, by Adam,
 
     - the sum over groups of KL(Q || P) / 2, Q being DEC's target within the batch of the group;
-    - ``structure`` times the sum over groups of |P P^T - P' P'^T|^2 / 2, to keep what is near within a group;
+    - ``structure`` times the sum over groups of ``|P P^T - P' P'^T|^2 / 2``, to keep what is near within a group;
     - ``fairness`` times the cross-entropy of a critic (K-32-32-1, drop-out 0.5) that tells the group from P, with the
       gradient reversed: times c = 2 / (1 + exp(-10 t)) - 1, where t runs from 0 to 1.
 

@@ -30,7 +30,7 @@ def towards(
     """Deep fair clustering towards centres equally far from all groups (Towards).
 
     DEC with two terms more. The fairoid pi_t is the mean code of group t, from all cells, anew each epoch; its nearness
-    to the centre mu_j is phi_jt, as 1 / (1 + |mu_j - pi_t|^2), adding up to one over groups. The loss is
+    to the centre mu_j is phi_jt, as ``1 / (1 + |mu_j - pi_t|^2)``, adding up to one over groups. The loss is
     KL(P || Q) + ``fairness`` sum_j KL(phi_j || 1 / T) + the mean squared error of the decoder.
 
     Written without sight of the authors' code, of which there is none, and of the paper's equations: from descriptions
