@@ -157,7 +157,7 @@ def _baseline(name: str, data: Data, seed: int, settings: dict[str, Any], epochs
         msg = f"serves two groups only; there are {n_groups}"
         raise Unsupported(msg)
     deep = name in DEEP
-    given = {"epochs": epochs} if deep and epochs is not None else {}
+    given = {"max_epochs": epochs} if deep and epochs is not None else {}
     X = data.matrix if deep else data.features
     if deep and X.ndim > 2:
         X = X.reshape(len(X), -1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
-from scfcmi import benchmark, metrics
+from scfcmi import baselines, benchmark, metrics
 from scfcmi.benchmark import _methods, _runner
 from scfcmi.benchmark._record import Job, append
 from scfcmi.cli import main
@@ -198,6 +199,12 @@ def test_settings_in_names():
     assert (
         Job("a/b/cells.h5ad", "falg:delta=0.1+repair", 3, None, 50).name == "cells-falg_delta=0.1+repair-seed3-50drawn"
     )
+
+
+@pytest.mark.parametrize("method", sorted(baselines.DEEP))
+def test_deep_methods_take_a_number_of_epochs(method):
+    assert _methods.takes_epochs(method)
+    assert "max_epochs" in inspect.signature(baselines.METHODS[method]).parameters
 
 
 def test_oracle_repair_bounds_f_beta():
