@@ -33,6 +33,8 @@ ALPHAS = (0.01, 0.02, 0.04, 0.08, 0.16)
 BETAS = (0.05, 0.10, 0.20, 0.40, 0.80)
 
 _N_SHOWN = 10
+# More names than this have no legend: their colours would not be told apart.
+_MOST_NAMED = 12
 _SIZE = 3.0
 
 
@@ -150,7 +152,7 @@ def draw_information(table: pd.DataFrame) -> Figure:
         for variant, rows in table.groupby("variant", sort=False):
             ax.plot(rows["epoch"], rows[column], label=variant)
         ax.set(title=title, xlabel="epoch", ylabel="nats")
-    axes[0, 0].legend(frameon=False)
+    axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
 
 
@@ -180,6 +182,10 @@ def draw_maps(table: pd.DataFrame) -> Figure:
             colors = palette[np.searchsorted(names, rows[color])]
             ax.scatter(rows["x"], rows["y"], c=colors, s=max(0.3, 4000 / len(rows)), linewidths=0, rasterized=True)
             ax.set(title=f"epoch {epoch}, by {color}", xticks=[], yticks=[])
+        if len(names) <= _MOST_NAMED:
+            for name, shade in zip(names, palette, strict=True):
+                line[-1].scatter([], [], color=shade, s=15, label=name)
+            line[-1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0)
     return figure
 
 
