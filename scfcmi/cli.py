@@ -180,7 +180,7 @@ def _demo(options: argparse.Namespace) -> None:
     options.output_dir.mkdir(parents=True, exist_ok=True)
     adata = sc.datasets.pbmc68k_reduced()
     tl.fair_cluster(adata, "phase", n_clusters=adata.obs["bulk_labels"].nunique())
-    figure = pl.umap(adata, ["fcmi", "phase", "bulk_labels"], return_fig=True, wspace=0.4)
+    figure = pl.umap(adata, ["fcmi", "phase", "bulk_labels"], return_fig=True)
     with replacing(options.output_dir / "demo.png") as path:
         figure.savefig(path, dpi=150, bbox_inches="tight")
     _write(adata, options.output_dir / "demo.h5ad")

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import math
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from scfcmi import _validate
+from scfcmi.pl._colors import categories, colors_of
+from scfcmi.pl._figure import hand_out, panels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,21 +18,32 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Inches of a map, and of one in small multiples.
+_SIZE, _SMALL = 2.4, 1.7
+# Area of all points together, in square points, and the largest of one: maps are covered, few cells are not blots.
+_AREA, _MOST = 30_000, 40
+_GREY = "#e3e3e3"
+# Inches that a line, and a letter, of a legend take.
+_LINE, _LETTER = 0.18, 0.075
+
 
 def umap(
     adata: AnnData,
     color: str | Sequence[str] | None = None,
     *,
     key: str = "fcmi",
+    split_by: str | None = None,
     random_state: int = 0,
+    ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
     return_fig: bool = False,
     **kwargs: Any,
 ) -> list[Axes] | Figure | None:
-    """Draw the embedding of :func:`scfcmi.tl.fair_cluster`, cluster and batch side by side.
+    """Draw the embedding of :func:`scfcmi.tl.fair_cluster`, cluster, batch and label side by side.
 
     The map is computed from ``adata.obsm["X_" + key]`` on first use and kept, so that drawing again is quick; the
-    user's own ``X_umap`` is neither used nor changed. Cells are drawn in random order, so that no batch hides another.
+    user's own ``X_umap`` is neither used nor changed. Cells are drawn in random order, so that no batch hides another,
+    and smaller where they are many. Names of clusters stand on the map.
 
     Parameters
     ----------
@@ -36,17 +51,25 @@ def umap(
         Annotated data that ``fair_cluster`` has written to.
     color
         Columns of ``adata.obs``, or genes, a panel each. ``None`` takes the clusters and the batch they were made
-        against.
+        against; name the column of your labels as third: ``["fcmi", "tech", "cell_type"]``.
     key
         The ``key_added`` of ``fair_cluster``.
+    split_by
+        A panel for each category of this column of ``adata.obs``, its cells in front of all others in grey. ``color``
+        is one then, by default the clusters.
     random_state
         Seed of the map and of the drawing order.
+    ax
+        Axes to draw in, one a panel. ``None`` makes a figure.
     show
-        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``.
+        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
+        is given.
     return_fig
         Whether to return the figure instead.
     kwargs
-        Passed to :func:`scanpy.pl.embedding`: ``palette``, ``size``, ``ncols``, ``frameon`` and so on.
+        Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon`` and so on; ``ncols`` is
+        the number of panels in a row, four by default. Colours of categories are those of
+        ``adata.uns[column + "_colors"]``: set these to choose.
 
     Returns
     -------
@@ -58,6 +81,10 @@ def umap(
     ------
     KeyError
         If ``fair_cluster`` has not been run under this key, or a column is not there.
+    ValueError
+        If ``ax`` are not as many as there are panels, or there are several ``color`` to split.
+    TypeError
+        If a ``palette`` is given.
 
     Examples
     --------
@@ -66,50 +93,151 @@ def umap(
     >>> scfcmi.tl.fair_cluster(adata, "phase", n_clusters=8, max_epochs=50)
     >>> panels = scfcmi.pl.umap(adata, ["fcmi", "phase", "bulk_labels"], show=False)
     """
-    import anndata as ad
-    import scanpy as sc
-
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"X_{key}", "adata.obsm", hint=hint)
     if color is None:
         _validate.key_in(adata.uns.keys(), key, "adata.uns", hint=hint)
-        color = (key, adata.uns[key]["params"]["batch_key"])
+        color = key if split_by is not None else (key, adata.uns[key]["params"]["batch_key"])
     columns = [color] if isinstance(color, str) else list(color)
     for column in columns:
         _validate.key_in([*adata.obs.columns, *adata.var_names], column, "adata.obs or adata.var_names")
+    if split_by is not None:
+        split = categories(adata, split_by).remove_unused_categories()
+        if len(columns) != 1:
+            msg = f"split_by takes one color, got {columns}."
+            raise ValueError(msg)
 
-    basis = f"{key}_umap"
+    if "palette" in kwargs:
+        msg = f"umap takes no palette. Set adata.uns[{columns[0] + '_colors'!r}] to the colours you want."
+        raise TypeError(msg)
+
     _ensure_map(adata, key, random_state)
-    # A light shuffled copy: scanpy draws in row order, and may write to what it is given.
     order = np.random.default_rng(random_state).permutation(adata.n_obs)
-    values = {column: adata.obs_vector(column)[order] for column in columns}
-    light = ad.AnnData(obs=_frame(adata, values, order), obsm={basis: adata.obsm[f"X_{basis}"][order]})
-    light.uns = {f"{c}_colors": adata.uns[f"{c}_colors"] for c in columns if f"{c}_colors" in adata.uns}
-    axes = sc.pl.embedding(light, basis, color=columns, show=False, **({"frameon": False} | kwargs))
-    axes = axes if isinstance(axes, list) else [axes]
+    light = _light(adata, columns, key, order)
+    kwargs = {"frameon": False, "size": min(_MOST, _AREA / adata.n_obs)} | kwargs
+    n_columns = min(kwargs.pop("ncols", 4), len(columns) if split_by is None else len(split.categories))
+    if split_by is None:
+        extra = [0.0 if column == key else _legend_size(light, column, _SIZE)[0] for column in columns]
+        axes = panels(len(columns), ax, width=_SIZE + float(np.mean(extra)), height=_SIZE + 0.3, n_columns=n_columns)
+        for column, panel in zip(columns, axes, strict=True):
+            _draw(light, key, column, panel, kwargs)
+            if "legend_loc" not in kwargs:
+                if column == key:
+                    _name_clusters(light, key, panel)
+                else:
+                    _explain(light, column, panel, _SIZE)
+    else:
+        (column,) = columns
+        high = _SMALL * math.ceil(len(split.categories) / n_columns)
+        width = _SMALL + _legend_size(light, column, high)[0] / n_columns
+        axes = panels(len(split.categories), ax, width=width, height=_SMALL + 0.3, n_columns=n_columns)
+        _draw_split(light, key, column, split[order], axes, kwargs)
+        if "legend_loc" not in kwargs:
+            _explain(light, column, axes[n_columns - 1], high, title=column)
+
     for name, colors in light.uns.items():
-        adata.uns.setdefault(name, colors)
-
-    if return_fig:
-        return axes[0].figure
-    if sc.settings.autoshow if show is None else show:
-        import matplotlib.pyplot as plt
-
-        plt.show()
-        return None
-    return axes
+        adata.uns[name] = colors
+    return hand_out(axes, given=ax, show=show, return_fig=return_fig)
 
 
-def _frame(adata: AnnData, values: dict[str, Any], order: np.ndarray) -> Any:
-    import pandas as pd
+def _draw(light: AnnData, key: str, column: str, ax: Axes, settings: dict[str, Any]) -> None:
+    import scanpy as sc
 
-    columns = {c: adata.obs[c].iloc[order].array if c in adata.obs else v for c, v in values.items()}
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(order)).astype(str))
+    settings = {"legend_loc": "none", "colorbar_loc": None} | settings
+    sc.pl.embedding(light, f"{key}_umap", color=column, ax=ax, show=False, **settings)
+    for points in ax.collections:
+        points.set_rasterized(True)
+
+
+def _draw_split(
+    light: AnnData, key: str, column: str, groups: pd.Categorical, axes: list[Axes], settings: dict[str, Any]
+) -> None:
+    place = light.obsm[f"X_{key}_umap"]
+    values = light.obs[column]
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        # One scale for all panels.
+        settings = {"vmin": values.min(), "vmax": values.max()} | settings
+    for ax, group in zip(axes, groups.categories, strict=True):
+        mine = np.asarray(groups == group)
+        ax.scatter(*place[~mine].T, c=_GREY, s=settings["size"], marker=".", linewidths=0)
+        _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({mine.sum():,})"} | settings)
+
+
+def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
+    """Write names of clusters on their middle cell, or above it where they would hide the cluster."""
+    from matplotlib.patheffects import withStroke
+
+    place = light.obsm[f"X_{key}_umap"]
+    small = 0.08 * np.ptp(place, axis=0)
+    for name, rows in light.obs.groupby(key, observed=True).indices.items():
+        cells = place[rows]
+        middle = cells[np.linalg.norm(cells - np.median(cells, axis=0), axis=1).argmin()]
+        hidden = (np.quantile(np.abs(cells - middle), 0.3, axis=0) < small / 2).all()
+        ax.annotate(
+            str(name),
+            middle,
+            xytext=(0, 7 if hidden else 0),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize="small",
+            fontweight="bold",
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+        )
+
+
+def _explain(light: AnnData, column: str, ax: Axes, height: float, *, title: str | None = None) -> None:
+    """Add the legend or the scale of a column to the right of ``ax``; ``height`` is the room for it, in inches."""
+    from matplotlib.lines import Line2D
+
+    values = light.obs[column]
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        ax.figure.colorbar(ax.collections[-1], ax=ax, label=column, pad=0.01, aspect=30)
+        return
+    colors = zip(values.cat.categories, light.uns[f"{column}_colors"], strict=False)
+    ax.legend(
+        handles=[Line2D([], [], ls="", marker="o", ms=5, color=color, label=str(name)) for name, color in colors],
+        title=title,
+        loc="upper left" if title else "center left",
+        bbox_to_anchor=(1, 1 if title else 0.5),
+        frameon=False,
+        fontsize="small",
+        handletextpad=0.1,
+        borderaxespad=0,
+        columnspacing=1,
+        ncols=_legend_size(light, column, height)[1],
+    )
+
+
+def _light(adata: AnnData, columns: list[str], key: str, order: np.ndarray) -> AnnData:
+    """Return what is drawn, in drawing order: scanpy draws rows as they come, and may write to what it is given."""
+    import anndata as ad
+
+    frame, colors = {}, {}
+    for column in columns:
+        if column not in adata.obs:
+            frame[column] = adata.obs_vector(column)[order]
+        elif pd.api.types.is_numeric_dtype(adata.obs[column]) and not pd.api.types.is_bool_dtype(adata.obs[column]):
+            frame[column] = adata.obs[column].to_numpy()[order]
+        else:
+            frame[column] = categories(adata, column)[order]
+            colors[f"{column}_colors"] = list(colors_of(adata, column, frame[column].categories).values())
+    obs = pd.DataFrame(frame, index=pd.RangeIndex(len(order)).astype(str))
+    return ad.AnnData(obs=obs, obsm={f"X_{key}_umap": adata.obsm[f"X_{key}_umap"][order]}, uns=colors)
+
+
+def _legend_size(light: AnnData, column: str, height: float) -> tuple[float, int]:
+    """Return about how wide, in inches, the legend of a column is, and in how many columns it stands."""
+    values = light.obs[column]
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        return 0.5, 1
+    names = values.cat.categories
+    n_columns = math.ceil(len(names) / max(1, int((height - 0.2) / _LINE)))
+    return n_columns * (0.3 + _LETTER * max((len(str(name)) for name in names), default=0)), n_columns
 
 
 def _ensure_map(adata: AnnData, key: str, random_state: int) -> None:
-    embedding = np.ascontiguousarray(adata.obsm[f"X_{key}"], dtype=np.float32)
-    source = {"embedding_crc32": zlib.crc32(embedding), "random_state": random_state}
+    source = _source(adata, key, random_state)
     stored = adata.uns.get(f"{key}_umap", {})
     if f"X_{key}_umap" in adata.obsm and all(stored.get(k) == v for k, v in source.items()):
         return
@@ -117,5 +245,11 @@ def _ensure_map(adata: AnnData, key: str, random_state: int) -> None:
 
     # One job is what a fixed random state allows; saying so keeps umap-learn from warning that it overrides.
     reducer = umap_learn.UMAP(n_neighbors=min(15, adata.n_obs - 1), random_state=random_state, n_jobs=1)
-    adata.obsm[f"X_{key}_umap"] = reducer.fit_transform(embedding).astype(np.float32)
+    adata.obsm[f"X_{key}_umap"] = reducer.fit_transform(np.asarray(adata.obsm[f"X_{key}"], np.float32))
     adata.uns[f"{key}_umap"] = source
+
+
+def _source(adata: AnnData, key: str, random_state: int) -> dict[str, int]:
+    """Return what a map is computed from."""
+    embedding = np.ascontiguousarray(adata.obsm[f"X_{key}"], dtype=np.float32)
+    return {"embedding_crc32": zlib.crc32(embedding), "random_state": random_state}

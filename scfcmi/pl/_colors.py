@@ -1,0 +1,49 @@
+"""Colours of categories: taken from ``adata.uns``, and kept there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from natsort import natsorted
+
+from scfcmi import _validate
+from scfcmi.pl._palette import palette
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def categories(adata: AnnData, column: str, *, hint: str = "") -> pd.Categorical:
+    """Return a column of ``adata.obs`` as scanpy sees it: its own categories, or all values in natural order.
+
+    Categories without cells stay: each has a colour.
+    """
+    _validate.key_in(adata.obs.columns, column, "adata.obs", hint=hint)
+    values = adata.obs[column]
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.array
+    text = values.astype(str).where(values.notna(), np.nan)
+    return pd.Categorical(text, categories=natsorted(text.dropna().unique()))
+
+
+def colors_of(adata: AnnData, column: str, names: pd.Index) -> dict[object, str]:
+    """Return the colour of each category; colours are made, and kept in ``adata.uns``, where there are too few.
+
+    Raises
+    ------
+    ValueError
+        If what is kept there are not colours.
+    """
+    from matplotlib.colors import is_color_like, to_hex
+
+    kept = list(adata.uns.get(f"{column}_colors", ()))
+    wrong = [c for c in kept if not is_color_like(c)]
+    if wrong:
+        msg = f"adata.uns[{column + '_colors'!r}] holds {wrong[0]!r}, which is no colour. Mend or delete this entry."
+        raise ValueError(msg)
+    if len(kept) < len(names):
+        kept = list(palette(len(names)))
+        adata.uns[f"{column}_colors"] = kept
+    return dict(zip(names, (to_hex(c) for c in kept), strict=False))

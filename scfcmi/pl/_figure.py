@@ -1,0 +1,72 @@
+"""Where plots go: into axes that are given, or a figure of their own; shown, or handed out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Inches. A column of a paper is 3.3 to 3.5 wide: a figure of one panel is printed as it is, at the size of its text.
+COLUMN = 3.4
+
+
+def panels(
+    n: int,
+    ax: Axes | Sequence[Axes] | None,
+    *,
+    width: float = COLUMN,
+    height: float = 2.6,
+    n_columns: int = 1,
+    share_x: bool = False,
+) -> list[Axes]:
+    """Return ``n`` axes: those given, or of a new figure, row by row; ``width`` and ``height`` are a panel's, in inches.
+
+    Raises
+    ------
+    ValueError
+        If another number of axes was given.
+    """
+    if ax is not None:
+        from matplotlib.axes import Axes
+
+        given = [ax] if isinstance(ax, Axes) else list(ax)
+        if len(given) != n:
+            msg = f"ax must be {n} axes, one a panel, got {len(given)}."
+            raise ValueError(msg)
+        return given
+    import matplotlib.pyplot as plt
+
+    n_columns = min(n, n_columns)
+    n_rows = math.ceil(n / n_columns)
+    figure = plt.figure(figsize=(n_columns * width, n_rows * height), layout="constrained")
+    grid = figure.add_gridspec(n_rows, n_columns)
+    axes: list[Axes] = []
+    for i in range(n):
+        axes.append(figure.add_subplot(grid[divmod(i, n_columns)], sharex=axes[0] if share_x and axes else None))
+    return axes
+
+
+def hand_out(
+    axes: list[Axes], *, given: object, show: bool | None, return_fig: bool, single: bool = False
+) -> Axes | list[Axes] | Figure | None:
+    """Return axes (``single``: the first alone) or the figure; or show it, and return ``None``.
+
+    Without a word the figure is shown if scanpy would, but not one whose axes were ``given``: its owner has not finished.
+    """
+    if return_fig:
+        return axes[0].figure
+    if show is None:
+        import scanpy as sc
+
+        show = given is None and sc.settings.autoshow
+    if show:
+        import matplotlib.pyplot as plt
+
+        plt.show()
+        return None
+    return axes[0] if single else axes
