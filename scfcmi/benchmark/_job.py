@@ -80,16 +80,24 @@ def _outcome(job: Job, data: Data, folder: Path, device: str) -> tuple[_methods.
     """Return what the method found, and the seconds of a run taken over from disk."""
     if not job.method.endswith(REPAIR):
         checkpoint = folder / "checkpoints" / f"{job.name}.safetensors"
-        outcome = _methods.cluster(job.method, data, job.seed, epochs=job.epochs, device=device, checkpoint=checkpoint)
-        return outcome, 0.0
+        outcome = _methods.cluster(
+            job.method,
+            data,
+            job.seed,
+            epochs=job.epochs,
+            device=device,
+            checkpoint=checkpoint,
+            shared=folder / "autoencoders",
+        )
+        return outcome, outcome.seconds_before
     from scfcmi.baselines import fair_repair
 
     found = _kept(folder, job.base, data)
     if found is None:
         start = time.perf_counter()
-        outcome = _outcome(job.base, data, folder, device)[0]
-        _keep(folder, job.base, data, outcome, time.perf_counter() - start)
-        found = outcome, 0.0
+        outcome, seconds_before = _outcome(job.base, data, folder, device)
+        _keep(folder, job.base, data, outcome, time.perf_counter() - start + seconds_before)
+        found = outcome, seconds_before
     outcome, seconds = found
     scores = _methods.scores_of(outcome, data.features)
     return _methods.Outcome(fair_repair(scores, data.groups), outcome.params | {"repaired": job.base.method}), seconds

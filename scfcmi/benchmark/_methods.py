@@ -18,6 +18,7 @@ from scfcmi.benchmark._record import REPAIR
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     import pandas as pd
 
@@ -55,6 +56,8 @@ class Outcome(NamedTuple):
     params: dict[str, Any]
     proba: np.ndarray | None = None
     history: pd.DataFrame | None = None
+    # Spent by another run on what this one took over.
+    seconds_before: float = 0.0
 
 
 def names() -> list[str]:
@@ -111,8 +114,9 @@ def cluster(
     epochs: int | None = None,
     device: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
+    shared: Path | None = None,
 ) -> Outcome:
-    """Run one method, without repair.
+    """Run one method, without repair. In the folder ``shared`` is kept what several methods start from.
 
     Raises
     ------
@@ -126,7 +130,7 @@ def cluster(
         return _fair_cluster(data, seed, settings, epochs, device, checkpoint)
     if name in FORMS:
         return _fcmi(data, seed, FORMS[name] | settings, epochs, device, checkpoint)
-    return _baseline(name, data, seed, settings, epochs)
+    return _baseline(name, data, seed, settings, epochs, shared)
 
 
 def oracle_repair(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -149,7 +153,9 @@ def scores_of(outcome: Outcome, X: np.ndarray) -> np.ndarray:
     return -((X**2).sum(axis=1)[:, None] - 2 * X @ means.T + (means**2).sum(axis=1))
 
 
-def _baseline(name: str, data: Data, seed: int, settings: dict[str, Any], epochs: int | None) -> Outcome:
+def _baseline(
+    name: str, data: Data, seed: int, settings: dict[str, Any], epochs: int | None, shared: Path | None
+) -> Outcome:
     from scfcmi.baselines import DEEP, METHODS, TWO_GROUPS_ONLY
 
     n_groups = len(set(data.groups))
@@ -157,17 +163,28 @@ def _baseline(name: str, data: Data, seed: int, settings: dict[str, Any], epochs
         msg = f"serves two groups only; there are {n_groups}"
         raise Unsupported(msg)
     deep = name in DEEP
-    given = {"max_epochs": epochs} if deep and epochs is not None else {}
     X = data.matrix if deep else data.features
     if deep and X.ndim > 2:
         X = X.reshape(len(X), -1)
+    parameters = inspect.signature(METHODS[name]).parameters
+    defaults = {k: p.default for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY and k != "autoencoder"}
+    given = {}
+    if deep and epochs is not None:
+        # A short run is short in all its parts.
+        given = {"max_epochs": epochs, "pretrain_epochs": min(epochs, defaults.get("pretrain_epochs", epochs))}
+    params = defaults | {k: v for k, v in given.items() if k in defaults} | settings
+    taken, seconds_before = {}, 0.0
+    if shared is not None and "autoencoder" in parameters:
+        from scfcmi.benchmark._autoencoder import Pretraining, autoencoder
+
+        n_epochs = params.get("pretrain_epochs", params["max_epochs"])
+        how = Pretraining(shared, data.name, data.checksum, seed, n_epochs)
+        taken["autoencoder"], seconds_before = autoencoder(X, how)
     try:
-        clusters = METHODS[name](X, data.groups, data.n_clusters, seed, **given, **settings)
+        clusters = METHODS[name](X, data.groups, data.n_clusters, seed, **params, **taken)
     except ImportError as error:
         raise Unsupported(str(error)) from error
-    parameters = inspect.signature(METHODS[name]).parameters
-    defaults = {k: p.default for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
-    return Outcome(clusters, defaults | given | settings | {"n_features": int(X.shape[1])})
+    return Outcome(clusters, params | {"n_features": int(X.shape[1])}, seconds_before=seconds_before)
 
 
 def _fcmi(

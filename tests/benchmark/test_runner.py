@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 
 from scfcmi import baselines, benchmark, metrics
 from scfcmi.benchmark import _methods, _runner
+from scfcmi.benchmark._data import load
 from scfcmi.benchmark._record import Job, append
 from scfcmi.cli import main
 
@@ -205,6 +206,21 @@ def test_settings_in_names():
 def test_deep_methods_take_a_number_of_epochs(method):
     assert _methods.takes_epochs(method)
     assert "max_epochs" in inspect.signature(baselines.METHODS[method]).parameters
+
+
+def test_one_autoencoder_for_all_that_start_from_it(digits, tmp_path):
+    data = load(str(digits))
+    shared = tmp_path / "autoencoders"
+    found = {name: _methods.cluster(name, data, 0, epochs=2, shared=shared) for name in ("ae_kmeans", "dec", "towards")}
+    assert len(list(shared.iterdir())) == 1
+    assert found["ae_kmeans"].seconds_before == 0
+    for name, outcome in found.items():
+        assert name == "ae_kmeans" or outcome.seconds_before > 0
+        assert np.array_equal(outcome.clusters, _methods.cluster(name, data, 0, epochs=2).clusters)
+        assert "autoencoder" not in outcome.params
+    assert found["dec"].params["max_epochs"] == found["dec"].params["pretrain_epochs"] == 2
+    _methods.cluster("dec:pretrain_epochs=3", data, 0, epochs=2, shared=shared)
+    assert len(list(shared.iterdir())) == 2
 
 
 def test_oracle_repair_bounds_f_beta():
