@@ -16,7 +16,6 @@ from scfcmi import datasets
 from scfcmi.benchmark._record import dataset_name
 from scfcmi.datasets._build import draw
 from scfcmi.errors import DatasetUnavailableError
-from scfcmi.tl._matrix import choose_matrix
 
 # Those of scfcmi.datasets that hold expression.
 _EXPRESSION = {"mouse_atlas", "human_dc", "pancreas"}
@@ -52,6 +51,9 @@ class Data:
     @cached_property
     def matrix(self) -> np.ndarray | sp.csr_matrix | sp.csr_array:
         """What networks are given: images, expression of highly variable genes, or features."""
+        # Imports torch, which must not weigh on the seconds and the memory of methods without a network.
+        from scfcmi.tl._matrix import choose_matrix
+
         return choose_matrix(self.adata, use_rep=None, layer=None, mask_var=None)[0]
 
     @cached_property
