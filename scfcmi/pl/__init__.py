@@ -1,7 +1,15 @@
-"""Plots of what the tools stored."""
+"""Plots of what the tools stored.
+
+All draw into ``ax`` where it is given and into a figure of their own otherwise, at the size of a paper's column; return
+axes, or the figure with ``return_fig=True``; and save nothing: ``figure.savefig`` does. Colours are taken from
+``adata.uns[column + "_colors"]`` and kept there.
+"""
 
 from __future__ import annotations
 
+from scfcmi.pl._composition import composition
+from scfcmi.pl._confidence import confidence
+from scfcmi.pl._confusion import confusion
 from scfcmi.pl._umap import umap
 
-__all__ = ["umap"]
+__all__ = ["composition", "confidence", "confusion", "umap"]

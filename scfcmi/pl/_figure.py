@@ -20,11 +20,13 @@ def panels(
     ax: Axes | Sequence[Axes] | None,
     *,
     width: float = COLUMN,
-    height: float = 2.6,
+    height: float | Sequence[float] = 2.6,
     n_columns: int = 1,
     share_x: bool = False,
 ) -> list[Axes]:
-    """Return ``n`` axes: those given, or of a new figure, row by row; ``width`` and ``height`` are a panel's, in inches.
+    """Return ``n`` axes: those given, or of a new figure, row by row.
+
+    ``width`` and ``height`` are a panel's, in inches; ``height`` may differ from row to row.
 
     Raises
     ------
@@ -43,8 +45,9 @@ def panels(
 
     n_columns = min(n, n_columns)
     n_rows = math.ceil(n / n_columns)
-    figure = plt.figure(figsize=(n_columns * width, n_rows * height), layout="constrained")
-    grid = figure.add_gridspec(n_rows, n_columns)
+    heights = [height] * n_rows if isinstance(height, float) else list(height)
+    figure = plt.figure(figsize=(n_columns * width, sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(n_rows, n_columns, height_ratios=heights)
     axes: list[Axes] = []
     for i in range(n):
         axes.append(figure.add_subplot(grid[divmod(i, n_columns)], sharex=axes[0] if share_x and axes else None))

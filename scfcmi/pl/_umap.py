@@ -10,6 +10,7 @@ import pandas as pd
 from scfcmi import _validate
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._names import legend, legend_size, scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +24,6 @@ _SIZE, _SMALL = 2.4, 1.7
 # Area of all points together, in square points, and the largest of one: maps are covered, few cells are not blots.
 _AREA, _MOST = 30_000, 40
 _GREY = "#e3e3e3"
-# Inches that a line, and a letter, of a legend take.
-_LINE, _LETTER = 0.18, 0.075
 
 
 def umap(
@@ -117,7 +116,7 @@ def umap(
     kwargs = {"frameon": False, "size": min(_MOST, _AREA / adata.n_obs)} | kwargs
     n_columns = min(kwargs.pop("ncols", 4), len(columns) if split_by is None else len(split.categories))
     if split_by is None:
-        extra = [0.0 if column == key else _legend_size(light, column, _SIZE)[0] for column in columns]
+        extra = [0.0 if column == key else _width_of_legend(light, column, _SIZE) for column in columns]
         axes = panels(len(columns), ax, width=_SIZE + float(np.mean(extra)), height=_SIZE + 0.3, n_columns=n_columns)
         for column, panel in zip(columns, axes, strict=True):
             _draw(light, key, column, panel, kwargs)
@@ -129,7 +128,7 @@ def umap(
     else:
         (column,) = columns
         high = _SMALL * math.ceil(len(split.categories) / n_columns)
-        width = _SMALL + _legend_size(light, column, high)[0] / n_columns
+        width = _SMALL + _width_of_legend(light, column, high) / n_columns
         axes = panels(len(split.categories), ax, width=width, height=_SMALL + 0.3, n_columns=n_columns)
         _draw_split(light, key, column, split[order], axes, kwargs)
         if "legend_loc" not in kwargs:
@@ -188,25 +187,12 @@ def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
 
 def _explain(light: AnnData, column: str, ax: Axes, height: float, *, title: str | None = None) -> None:
     """Add the legend or the scale of a column to the right of ``ax``; ``height`` is the room for it, in inches."""
-    from matplotlib.lines import Line2D
-
     values = light.obs[column]
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        ax.figure.colorbar(ax.collections[-1], ax=ax, label=column, pad=0.01, aspect=30)
-        return
-    colors = zip(values.cat.categories, light.uns[f"{column}_colors"], strict=False)
-    ax.legend(
-        handles=[Line2D([], [], ls="", marker="o", ms=5, color=color, label=str(name)) for name, color in colors],
-        title=title,
-        loc="upper left" if title else "center left",
-        bbox_to_anchor=(1, 1 if title else 0.5),
-        frameon=False,
-        fontsize="small",
-        handletextpad=0.1,
-        borderaxespad=0,
-        columnspacing=1,
-        ncols=_legend_size(light, column, height)[1],
-    )
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        colors = dict(zip(values.cat.categories, light.uns[f"{column}_colors"], strict=False))
+        legend(ax, colors, height, title=title)
+    else:
+        scale(ax, ax.collections[-1], column)
 
 
 def _light(adata: AnnData, columns: list[str], key: str, order: np.ndarray) -> AnnData:
@@ -226,14 +212,11 @@ def _light(adata: AnnData, columns: list[str], key: str, order: np.ndarray) -> A
     return ad.AnnData(obs=obs, obsm={f"X_{key}_umap": adata.obsm[f"X_{key}_umap"][order]}, uns=colors)
 
 
-def _legend_size(light: AnnData, column: str, height: float) -> tuple[float, int]:
-    """Return about how wide, in inches, the legend of a column is, and in how many columns it stands."""
+def _width_of_legend(light: AnnData, column: str, height: float) -> float:
     values = light.obs[column]
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        return 0.5, 1
-    names = values.cat.categories
-    n_columns = math.ceil(len(names) / max(1, int((height - 0.2) / _LINE)))
-    return n_columns * (0.3 + _LETTER * max((len(str(name)) for name in names), default=0)), n_columns
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return legend_size(values.cat.categories, height)[0]
+    return 0.5  # of a scale
 
 
 def _ensure_map(adata: AnnData, key: str, random_state: int) -> None:

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from scfcmi import _validate
+from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
+from scfcmi.pl._colors import categories, colors_of
+from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._heat import draw_heat_map
+from scfcmi.pl._names import legend_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_KINDS = ("clusters", "batches", "enrichment")
+# Inches: a field of the heat map, the least and most of all of them.
+_WIDE, _HIGH, _LEAST, _MOST = 0.24, 0.24, (1.9, 0.9), (7.0, 3.6)
+# The most that the heat map tells apart: sixteen times as many cells as expected.
+_SCALE = 4.0
+
+
+def composition(
+    adata: AnnData,
+    batch_key: str | None = None,
+    *,
+    key: str = "fcmi",
+    kind: Literal["clusters", "batches", "enrichment"] | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> list[Axes] | Figure | None:
+    """Draw how batches make up clusters, and clusters batches.
+
+    Bars are shares, with the number of cells above. The first bar is of all cells, and dashed lines go on from it (up to
+    twelve parts): where clusters are independent of the batch, every bar is cut at them. The heat map is log2 of the number of cells over the number that
+    independence gives, both plus one half, so that an empty field of a tiny cluster does not cry out: 1 is twice as
+    many as expected, -1 half.
+
+    Parameters
+    ----------
+    adata
+        Annotated data with clusters.
+    batch_key
+        Column of ``adata.obs``. ``None`` takes the batch that the clusters were made against.
+    key
+        Column of ``adata.obs`` that holds the clusters: the ``key_added`` of ``fair_cluster``, or any other.
+    kind
+        ``"clusters"``, bars of batches in each cluster; ``"batches"``, bars of clusters in each batch;
+        ``"enrichment"``, the heat map. ``None`` draws all three, one below the other.
+    ax
+        Axes to draw in, one a panel. ``None`` makes a figure.
+    show
+        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
+        is given.
+    return_fig
+        Whether to return the figure instead.
+
+    Returns
+    -------
+    The axes, one a panel; the figure if ``return_fig``; ``None`` if shown. Sets ``adata.uns[column + "_colors"]`` where
+    there were none.
+
+    Raises
+    ------
+    KeyError
+        If a column is not there.
+    ValueError
+        If ``kind`` is none of these, or ``ax`` are not as many as there are panels.
+    """
+    if kind is not None:
+        _validate.one_of("kind", kind, _KINDS)
+    kinds = _KINDS if kind is None else (kind,)
+    clusters = categories(adata, key, hint=f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first.")
+    batch_key = batch_of(adata, key) if batch_key is None else batch_key
+    batches = categories(adata, batch_key)
+    colors = {c: colors_of(adata, c, values.categories) for c, values in ((key, clusters), (batch_key, batches))}
+    counts = pd.crosstab(batches, clusters)
+
+    sides = {"clusters": counts, "batches": counts.T, "enrichment": counts}
+    sizes = {name: bars_size(sides[name]) for name in kinds}
+    if "enrichment" in kinds:
+        fields = (_WIDE * counts.shape[1], _HIGH * counts.shape[0])
+        sizes["enrichment"] = tuple(np.clip(fields, _LEAST, _MOST).tolist())
+    beside = [0.8 if n == "enrichment" else legend_size(sides[n].index, sizes[n][1])[0] for n in kinds]
+    width = LEFT + max(sizes[name][0] + more for name, more in zip(kinds, beside, strict=True))
+    axes = panels(len(kinds), ax, width=width, height=[sizes[name][1] + BELOW for name in kinds])
+    for name, panel in zip(kinds, axes, strict=True):
+        if name == "enrichment":
+            _draw_enrichment(panel, counts, sizes[name])
+            panel.set(xlabel=key, ylabel=batch_key)
+        else:
+            of, in_ = (batch_key, key) if name == "clusters" else (key, batch_key)
+            draw_bars(panel, sides[name], colors[of], sizes[name], title=of)
+            panel.set(xlabel=in_, ylabel="share of cells")
+    return hand_out(axes, given=ax, show=show, return_fig=return_fig)
+
+
+def batch_of(adata: AnnData, key: str) -> str:
+    """Return the batch that clusters were made against; ``ValueError`` if it is not known."""
+    params = adata.uns.get(key, {}).get("params", {})
+    if "batch_key" not in params:
+        msg = f"batch_key must be given: adata.uns[{key!r}] does not name the batch that {key!r} was made against."
+        raise ValueError(msg)
+    return params["batch_key"]
+
+
+def _draw_enrichment(ax: Axes, counts: pd.DataFrame, size: tuple[float, float]) -> None:
+    expected = np.outer(counts.sum(axis=1), counts.sum()) / counts.to_numpy().sum()
+    values = np.log2((counts + 0.5) / (expected + 0.5))
+    limit = float(np.clip(np.abs(values.to_numpy()).max(), 1.0, _SCALE))
+    draw_heat_map(ax, values, size=size, cmap="RdBu_r", limits=(-limit, limit), label="log2 obs. / exp.")

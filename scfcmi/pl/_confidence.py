@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scfcmi import _validate
+from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
+from scfcmi.pl._colors import categories
+from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._names import legend_size
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Where levels of confidence begin, and their colours: the darker, the surer.
+_LEVELS = {"< 0.5": 0.0, "0.5 to 0.9": 0.5, "0.9 to 0.99": 0.9, "≥ 0.99": 0.99}
+_COLORS = ("#d55e00", "#c6dbef", "#6baed6", "#08519c")
+
+
+def confidence(
+    adata: AnnData,
+    *,
+    key: str = "fcmi",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure | None:
+    """Draw how sure each cluster is of its cells: shares of cells by their largest soft assignment.
+
+    Parameters
+    ----------
+    adata
+        Annotated data that ``fair_cluster`` has written to.
+    key
+        The ``key_added`` of ``fair_cluster``.
+    ax
+        Axes to draw in. ``None`` makes a figure.
+    show
+        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
+        is given.
+    return_fig
+        Whether to return the figure instead.
+
+    Returns
+    -------
+    The axes; the figure if ``return_fig``; ``None`` if shown.
+
+    Raises
+    ------
+    KeyError
+        If ``fair_cluster`` has not been run under this key.
+    """
+    hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
+    _validate.key_in(adata.obsm.keys(), f"{key}_proba", "adata.obsm", hint=hint)
+    clusters = categories(adata, key, hint=hint)
+    largest = np.asarray(adata.obsm[f"{key}_proba"]).max(axis=1)
+    level = np.searchsorted([*_LEVELS.values()][1:], largest, side="right")
+    counts = pd.crosstab(pd.Categorical.from_codes(level, [*_LEVELS]), clusters, dropna=False)
+    counts = counts.loc[:, counts.sum() > 0]
+
+    size = bars_size(counts)
+    width = LEFT + size[0] + legend_size([*_LEVELS, "assignment"], size[1])[0]
+    axes = panels(1, ax, width=width, height=size[1] + BELOW)
+    draw_bars(axes[0], counts, dict(zip(_LEVELS, _COLORS, strict=True)), size, title="assignment")
+    axes[0].set(xlabel=key, ylabel="share of cells")
+    return hand_out(axes, given=ax, show=show, return_fig=return_fig, single=True)

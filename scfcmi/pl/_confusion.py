@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from scfcmi import _validate
+from scfcmi.pl._colors import categories
+from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._heat import draw_heat_map
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Inches of a field, and the least and most of all of them.
+_WIDE, _HIGH, _LEAST, _MOST = 0.24, 0.2, 1.2, 7.0
+# Inches that a letter of a name takes, and what else stands beside and below the map.
+_LETTER, _BESIDE, _BELOW = 0.075, 1.1, 0.6
+
+
+def confusion(
+    adata: AnnData,
+    label_key: str,
+    *,
+    key: str = "fcmi",
+    normalize: Literal["label", "cluster"] = "label",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure | None:
+    """Draw which labels the cells of each cluster have, as a heat map in percent.
+
+    Labels, from the most common down, and clusters are ordered by the one-to-one matching that agrees on most cells
+    (Hungarian), so that agreement lies on the diagonal; clusters that no label is left for come last. Less than half a
+    percent is left empty.
+
+    Parameters
+    ----------
+    adata
+        Annotated data with clusters and reference labels. Cells without either are left out.
+    label_key
+        Column of ``adata.obs`` that holds the labels.
+    key
+        Column of ``adata.obs`` that holds the clusters.
+    normalize
+        Whether a field is the share of the cells of its label (rows sum to 100), or of its cluster (columns do).
+    ax
+        Axes to draw in. ``None`` makes a figure.
+    show
+        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
+        is given.
+    return_fig
+        Whether to return the figure instead.
+
+    Returns
+    -------
+    The axes; the figure if ``return_fig``; ``None`` if shown.
+
+    Raises
+    ------
+    KeyError
+        If a column is not there.
+    ValueError
+        If ``normalize`` is none of these, or no cell has both a cluster and a label.
+    """
+    _validate.one_of("normalize", normalize, ("label", "cluster"))
+    clusters = categories(adata, key, hint=f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first.")
+    counts = pd.crosstab(categories(adata, label_key), clusters)
+    if counts.empty:
+        msg = f"no cell has both adata.obs[{key!r}] and adata.obs[{label_key!r}]."
+        raise ValueError(msg)
+    counts = _matched(counts)
+    shares = counts.div(counts.sum(axis=1), axis=0) if normalize == "label" else counts / counts.sum()
+    percent = 100 * shares.where(shares >= 0.005)
+
+    size = tuple(float(np.clip(n * s, _LEAST, _MOST)) for n, s in zip(counts.T.shape, (_WIDE, _HIGH), strict=True))
+    names = _LETTER * max(len(str(name)) for name in counts.index)
+    axes = panels(1, ax, width=size[0] + names + _BESIDE, height=size[1] + _BELOW)
+    draw_heat_map(axes[0], percent, size=size, cmap="Blues", limits=(0, 100), label=f"% of {normalize}", digits=0)
+    axes[0].set(xlabel=key, ylabel=label_key)
+    return hand_out(axes, given=ax, show=show, return_fig=return_fig, single=True)
+
+
+def _matched(counts: pd.DataFrame) -> pd.DataFrame:
+    """Order labels by size and clusters by the label matched to them; the rest by the label of most of their cells."""
+    counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    rest = np.setdiff1d(np.arange(counts.shape[1]), columns)
+    rest = rest[counts.to_numpy()[:, rest].argmax(axis=0).argsort(kind="stable")]
+    return counts.iloc[:, [*columns[rows.argsort()], *rest]]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scfcmi.pl._names import name_columns, name_rows, scale
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Inches of a cell whose number can be read, high and for each letter wide.
+_HIGH, _LETTER = 0.15, 0.06
+
+
+def draw_heat_map(
+    ax: Axes,
+    table: Any,
+    *,
+    size: tuple[float, float],
+    cmap: str,
+    limits: tuple[float, float],
+    label: str,
+    digits: int = 1,
+) -> None:
+    """Draw a data frame as a heat map with names, a scale, and numbers where there is room.
+
+    Parameters
+    ----------
+    ax
+        Where.
+    table
+        Numbers; the index names rows, columns name columns. What is missing stays empty.
+    size
+        Width and height of the map, in inches.
+    cmap, limits, label
+        Colours, the values of the first and last of them, and what they mean.
+    digits
+        Of the numbers, after the point.
+    """
+    from matplotlib.colors import Normalize
+
+    width, height = size
+    values = table.to_numpy(float)
+    image = ax.imshow(values, cmap=cmap, norm=Normalize(*limits), aspect="auto", interpolation="nearest")
+    name_columns(ax, table.columns, width)
+    name_rows(ax, table.index, height)
+    ax.spines[:].set_visible(False)
+    scale(ax, image, label)
+    # Zero is added, that no zero has a sign.
+    texts = [[f"{v + 0.0:.{digits}f}" for v in row] for row in values.round(digits)]
+    longest = max(len(text) for row in texts for text in row)
+    if height / len(values) < _HIGH or width / values.shape[1] < _LETTER * longest:
+        return
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            ax.text(
+                *(j, i, texts[i][j]), ha="center", va="center", fontsize="x-small", color=_ink(image.to_rgba(value))
+            )
+
+
+def _ink(background: tuple[float, ...]) -> str:
+    """Return black or white, whichever reads better."""
+    return "black" if np.dot(background[:3], (0.299, 0.587, 0.114)) > 0.5 else "white"
