@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scfcmi._files import replacing
-from scfcmi.benchmark._methods import ORACLE, REFERENCES
+from scfcmi.benchmark._methods import ORACLE, REFERENCES, names
 from scfcmi.benchmark._paper import paper_table
-from scfcmi.benchmark._record import DONE, UNAVAILABLE
+from scfcmi.benchmark._record import DONE, REPAIR, UNAVAILABLE
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +27,8 @@ METRICS = (
     ("batch_leakage", "leakage", False),
 )
 _PAPER = [column for column, _, _ in METRICS[:5]]
+# Columns of words; all others are numbers.
+_WORDS = {"method", "its origin", "note"}
 _TITLES = {"labels": "true labels", ORACLE: "oracle repair of the true labels"}
 
 _INTRODUCTION = """\
@@ -62,7 +64,7 @@ def write_report(runs: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a data set, part of it, method and number of epochs, in the order of the runs.
+    """Return one row a data set, part of it, method and number of epochs: baselines first, repaired forms beside theirs.
 
     ``seeds`` counts the runs that came to an end; ``note`` says what became of the others. Metrics are in percent: the
     mean under the metric's name, the standard deviation under ``..._sd`` (missing for one seed), the paper's under
@@ -84,8 +86,22 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
             dict.fromkeys(f"{s}: {w}" for s, w in zip(undone["status"], undone.get("why", ()), strict=False))
         )
         rows.append(row)
+    parts = [_part(row) for row in rows]
+    rows.sort(key=lambda row: (parts.index(_part(row)), *_place(row["method"])))
     paper = paper_table().set_index(["dataset", "method"]).add_prefix("paper_")
     return pd.DataFrame(rows).merge(paper, how="left", left_on=["dataset", "method"], right_index=True)
+
+
+def _part(row: dict[str, object]) -> str:
+    # In words, since a missing number of samples does not equal another.
+    return f"{row['dataset']} {row['subset']}"
+
+
+def _place(method: str) -> tuple[int, bool]:
+    """Return where a method stands in a table: the two that bound the others, then in the order of their list."""
+    order = [*REFERENCES, *names()]
+    name = method.removesuffix(REPAIR).partition(":")[0]
+    return order.index(name) if name in order else len(order), method.endswith(REPAIR)
 
 
 def _markdown(table: pd.DataFrame) -> str:
@@ -96,7 +112,7 @@ def _markdown(table: pd.DataFrame) -> str:
             parts.append(cells)
             continue
         header, *rows = [[cell.replace("|", "\\|") for cell in row] for row in cells]
-        lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+        lines = [header, ["---" if name in _WORDS else "---:" for name in header], *rows]
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
     return "\n\n".join(parts) + "\n"
 

@@ -45,6 +45,14 @@ def test_mean_and_spread(runs):
     assert np.isnan(table.loc[("mnist_usps", "falg", np.nan), "nmi_sd"])
 
 
+def test_order(runs):
+    more = [run("dec", 0, 0.3, dataset="mtfl2"), run("fcmi+repair", 0, 0.5), run("of_long_ago", 0, 0.5)]
+    table = summarise(pd.DataFrame([*runs.to_dict("records"), *more]))
+    assert table["dataset"].tolist() == ["mnist_usps"] * 7 + ["mtfl", "mtfl2"]
+    words = ["labels", "kmeans", "falg", "fcmi", "fcmi", "fcmi+repair", "of_long_ago"]
+    assert table["method"].tolist()[:7] == words
+
+
 def test_files(runs, tmp_path):
     text = benchmark.write_report(runs, tmp_path).read_text()
     rows = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("| ")}
