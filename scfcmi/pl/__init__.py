@@ -10,6 +10,8 @@ from __future__ import annotations
 from scfcmi.pl._composition import composition
 from scfcmi.pl._confidence import confidence
 from scfcmi.pl._confusion import confusion
+from scfcmi.pl._history import history
+from scfcmi.pl._n_clusters import n_clusters
 from scfcmi.pl._umap import umap
 
-__all__ = ["composition", "confidence", "confusion", "umap"]
+__all__ = ["composition", "confidence", "confusion", "history", "n_clusters", "umap"]

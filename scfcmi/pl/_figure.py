@@ -22,7 +22,6 @@ def panels(
     width: float = COLUMN,
     height: float | Sequence[float] = 2.6,
     n_columns: int = 1,
-    share_x: bool = False,
 ) -> list[Axes]:
     """Return ``n`` axes: those given, or of a new figure, row by row.
 
@@ -48,10 +47,7 @@ def panels(
     heights = [height] * n_rows if isinstance(height, float) else list(height)
     figure = plt.figure(figsize=(n_columns * width, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(n_rows, n_columns, height_ratios=heights)
-    axes: list[Axes] = []
-    for i in range(n):
-        axes.append(figure.add_subplot(grid[divmod(i, n_columns)], sharex=axes[0] if share_x and axes else None))
-    return axes
+    return [figure.add_subplot(grid[divmod(i, n_columns)]) for i in range(n)]
 
 
 def hand_out(

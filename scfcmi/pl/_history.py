@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from scfcmi import _validate
+from scfcmi.pl._colors import categories, colors_of
+from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._names import legend, legend_size
+from scfcmi.pl._palette import palette
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Columns of a history, and what they are called in papers; others go by their own name.
+_TITLES = {
+    "loss": "loss",
+    "L_rec": r"$L_\mathrm{rec}$",
+    "L_clu": r"$L_\mathrm{clu}$, nats",
+    "L_fair": r"$L_\mathrm{fair}$, nats",
+    "L_agr": r"$L_\mathrm{agr}$",
+    "H_C": "H(C), nats",
+    "H_C_given_X": "H(C|X), nats",
+    "I_G_C": "I(G;C), nats",
+    "I_X_C_given_G": "I(X;C|G), nats",
+    "paired": "share paired",
+    "changed": "share reassigned",
+    "sizes": "cells in clusters",
+}
+_SIZE = re.compile(r"size_(\d+)")
+_WARMUP = "#e6e6e6"
+# Inches of a panel.
+_WIDE, _HIGH = 2.2, 1.6
+
+
+def history(
+    data: AnnData | pd.DataFrame | Mapping[str, pd.DataFrame],
+    terms: Sequence[str] | None = None,
+    *,
+    key: str = "fcmi",
+    warmup_epochs: int | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> list[Axes] | Figure | None:
+    """Draw how training went: one panel a term, over epochs.
+
+    ``history(adata, ["I_X_C_given_G", "I_G_C"])`` draws the two terms of Fig. 6 of Zeng et al. (CVPR 2023).
+
+    Parameters
+    ----------
+    data
+        Annotated data that ``fair_cluster`` has written to; or a history (``FCMI.history_``), a row an epoch; or
+        several of them by name, to compare.
+    terms
+        Columns of the history; ``"sizes"`` are the numbers of cells in clusters. ``None`` takes all there are; sizes
+        only of one history.
+    key
+        The ``key_added`` of ``fair_cluster``.
+    warmup_epochs
+        Epochs on reconstruction alone, marked in grey. ``None`` takes the number that ``fair_cluster`` has kept.
+    ax
+        Axes to draw in, one a panel. ``None`` makes a figure.
+    show
+        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
+        is given.
+    return_fig
+        Whether to return the figure instead.
+
+    Returns
+    -------
+    The axes, one a panel; the figure if ``return_fig``; ``None`` if shown.
+
+    Raises
+    ------
+    KeyError
+        If ``fair_cluster`` has not been run under this key, or a term is not in a history.
+    ValueError
+        If ``ax`` are not as many as there are panels.
+    """
+    colors = None
+    if isinstance(data, pd.DataFrame):
+        runs = {"": data}
+    elif isinstance(data, Mapping):
+        runs = dict(data)
+    else:
+        hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
+        _validate.key_in(data.uns.keys(), key, "adata.uns", hint=hint)
+        runs = {"": data.uns[key]["history"]}
+        colors = colors_of(data, key, categories(data, key, hint=hint).categories)
+        if warmup_epochs is None:
+            warmup_epochs = data.uns[key]["params"].get("warmup_epochs")
+    runs = {name: run.set_axis(pd.to_numeric(run.index)) for name, run in runs.items()}
+    if terms is None:
+        terms = _terms(next(iter(runs.values())), sizes=len(runs) == 1)
+    for run in runs.values():
+        for term in terms:
+            _validate.key_in(_terms(run, sizes=True), term, "the history")
+
+    lines = dict(zip(runs, palette(len(runs)), strict=True))
+    n_columns = 2 if len(terms) == 4 else min(len(terms), 3)
+    beside = legend_size(runs, _HIGH)[0] / n_columns if len(runs) > 1 else 0.0
+    axes = panels(len(terms), ax, width=_WIDE + beside, height=_HIGH, n_columns=n_columns)
+    for term, panel in zip(terms, axes, strict=True):
+        for name, run in runs.items():
+            if term == "sizes":
+                _draw_sizes(panel, run, colors)
+            else:
+                panel.plot(run.index, run[term], color=lines[name], lw=1.2)
+        if warmup_epochs:
+            panel.axvspan(0.5, warmup_epochs + 0.5, color=_WARMUP, lw=0, zorder=0, label="warm-up")
+        panel.set_title(_TITLES.get(term, term), fontsize="medium")
+        panel.set_xlabel("epoch", fontsize="small")
+        panel.tick_params(labelsize="small")
+        panel.margins(x=0.02)
+        panel.spines[["top", "right"]].set_visible(False)
+    if len(runs) > 1:
+        legend(axes[n_columns - 1], lines | ({"warm-up": _WARMUP} if warmup_epochs else {}), _HIGH)
+    elif warmup_epochs:
+        axes[0].legend(frameon=False, fontsize="small")
+    return hand_out(axes, given=ax, show=show, return_fig=return_fig)
+
+
+def _terms(run: pd.DataFrame, *, sizes: bool) -> list[str]:
+    terms = [str(column) for column in run.columns if not _SIZE.fullmatch(str(column))]
+    return [*terms, "sizes"] if sizes and len(terms) < run.shape[1] else terms
+
+
+def _draw_sizes(ax: Axes, run: pd.DataFrame, colors: dict[object, str] | None) -> None:
+    found = [(column, match[1]) for column in run.columns if (match := _SIZE.fullmatch(str(column)))]
+    if colors is None:
+        colors = dict(zip((name for _, name in found), palette(len(found)), strict=True))
+    for column, name in found:
+        # A cluster that lost all its cells is no category any more.
+        ax.plot(run.index, run[column], color=colors.get(name, "#999999"), lw=1)

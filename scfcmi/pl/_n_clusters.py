@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scfcmi import _validate
+from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._palette import palette
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def n_clusters(
+    adata: AnnData,
+    *,
+    key: str = "fcmi",
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure | None:
+    """Draw the curve by which the number of clusters was chosen, its spread as a band, and the number chosen.
+
+    Parameters
+    ----------
+    adata
+        Annotated data whose ``adata.uns[key + "_n_clusters"]`` holds ``curve``, a data frame with columns
+        ``n_clusters``, ``stability`` and ``stability_sd``, and the ``n_clusters`` chosen.
+    key
+        The ``key_added`` under which it was stored.
+    ax
+        Axes to draw in. ``None`` makes a figure.
+    show
+        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
+        is given.
+    return_fig
+        Whether to return the figure instead.
+
+    Returns
+    -------
+    The axes; the figure if ``return_fig``; ``None`` if shown.
+
+    Raises
+    ------
+    KeyError
+        If there is no such entry.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    hint = "It is written where the number of clusters is chosen: scfcmi.tl.choose_n_clusters(adata, batch_key)."
+    _validate.key_in(adata.uns.keys(), f"{key}_n_clusters", "adata.uns", hint=hint)
+    stored = adata.uns[f"{key}_n_clusters"]
+    curve, chosen = stored["curve"].sort_values("n_clusters"), int(stored["n_clusters"])
+    x, y, spread = curve["n_clusters"], curve["stability"], curve["stability_sd"].fillna(0)
+
+    (panel,) = panels(1, ax)
+    line, mark = palette(4)[0], palette(4)[3]
+    panel.fill_between(x, y - spread, y + spread, color=line, alpha=0.2, lw=0)
+    panel.plot(x, y, color=line, marker="o", ms=3, lw=1.2)
+    panel.axvline(chosen, color=mark, lw=1, ls=(0, (4, 3)))
+    panel.plot(x[x == chosen], y[x == chosen], color=mark, marker="o", ms=7, ls="")
+    panel.annotate(
+        f"{chosen} clusters",
+        (chosen, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 4),
+        textcoords="offset points",
+        color=mark,
+        fontsize="small",
+    )
+    panel.set(xlabel="number of clusters", ylabel="stability")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.spines[["top", "right"]].set_visible(False)
+    return hand_out([panel], given=ax, show=show, return_fig=return_fig, single=True)
