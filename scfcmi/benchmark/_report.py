@@ -12,20 +12,11 @@ from scfcmi._files import replacing
 from scfcmi.benchmark._methods import ORACLE, REFERENCES, names
 from scfcmi.benchmark._paper import paper_table
 from scfcmi.benchmark._record import DONE, REPAIR, UNAVAILABLE
+from scfcmi.metrics._names import METRICS
 
 if TYPE_CHECKING:
     import os
 
-# Column, its heading, and whether more is better; the paper has the first five.
-METRICS = (
-    ("accuracy", "ACC", True),
-    ("nmi", "NMI", True),
-    ("balance", "Bal", True),
-    ("mnce", "MNCE", True),
-    ("f_beta", "F_beta", True),
-    ("ari", "ARI", True),
-    ("batch_leakage", "leakage", False),
-)
 _PAPER = [column for column, _, _ in METRICS[:5]]
 # Columns of words; all others are numbers.
 _WORDS = {"method", "its origin", "note"}

@@ -7,11 +7,24 @@ axes, or the figure with ``return_fig=True``; and save nothing: ``figure.savefig
 
 from __future__ import annotations
 
+from scfcmi.pl._benchmark import benchmark
 from scfcmi.pl._composition import composition
 from scfcmi.pl._confidence import confidence
 from scfcmi.pl._confusion import confusion
 from scfcmi.pl._history import history
 from scfcmi.pl._n_clusters import n_clusters
+from scfcmi.pl._reconstructions import reconstructions
+from scfcmi.pl._sensitivity import sensitivity
 from scfcmi.pl._umap import umap
 
-__all__ = ["composition", "confidence", "confusion", "history", "n_clusters", "umap"]
+__all__ = [
+    "benchmark",
+    "composition",
+    "confidence",
+    "confusion",
+    "history",
+    "n_clusters",
+    "reconstructions",
+    "sensitivity",
+    "umap",
+]

@@ -59,10 +59,10 @@ def hand_out(
     """
     if return_fig:
         return axes[0].figure
-    if show is None:
+    if show is None and given is None:
         import scanpy as sc
 
-        show = given is None and sc.settings.autoshow
+        show = sc.settings.autoshow
     if show:
         import matplotlib.pyplot as plt
 

@@ -20,7 +20,7 @@ def draw_heat_map(
     size: tuple[float, float],
     cmap: str,
     limits: tuple[float, float],
-    label: str,
+    label: str | None,
     digits: int = 1,
 ) -> None:
     """Draw a data frame as a heat map with names, a scale, and numbers where there is room.
@@ -34,7 +34,7 @@ def draw_heat_map(
     size
         Width and height of the map, in inches.
     cmap, limits, label
-        Colours, the values of the first and last of them, and what they mean.
+        Colours, the values of the first and last of them, and what they mean; ``None`` draws no scale.
     digits
         Of the numbers, after the point.
     """
@@ -46,7 +46,8 @@ def draw_heat_map(
     name_columns(ax, table.columns, width)
     name_rows(ax, table.index, height)
     ax.spines[:].set_visible(False)
-    scale(ax, image, label)
+    if label is not None:
+        scale(ax, image, label)
     # Zero is added, that no zero has a sign.
     texts = [[f"{v + 0.0:.{digits}f}" for v in row] for row in values.round(digits)]
     longest = max(len(text) for row in texts for text in row)

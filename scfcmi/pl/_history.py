@@ -113,7 +113,7 @@ def history(
             if term == "sizes":
                 _draw_sizes(panel, run, colors)
             else:
-                panel.plot(run.index, run[term], color=lines[name], lw=1.2)
+                panel.plot(run.index, run[term], color=lines[name], lw=1.2, label=name)
         if warmup_epochs:
             panel.axvspan(0.5, warmup_epochs + 0.5, color=_WARMUP, lw=0, zorder=0, label="warm-up")
         panel.set_title(_TITLES.get(term, term), fontsize="medium")
