@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from scfcmi import pl
 from scfcmi.batches import rows_of
 from scfcmi.benchmark._data import load
 from scfcmi.benchmark._methods import fcmi_parameters
 from scfcmi.benchmark._record import DONE, Job, dataset_name, read_runs
 from scfcmi.benchmark._runner import run
 from scfcmi.model import FCMI, training
+from scfcmi.pl._palette import palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -148,25 +150,15 @@ def reconstructions(setting: Setting) -> np.ndarray:
 def draw_information(table: pd.DataFrame) -> Figure:
     """Draw Fig. 6: one line a variant, one panel a term."""
     figure, axes = _panels(1, 2)
-    for ax, (column, title) in zip(axes[0], {"I_X_C_given_G": "I(X;C|G)", "I_G_C": "I(G;C)"}.items(), strict=True):
-        for variant, rows in table.groupby("variant", sort=False):
-            ax.plot(rows["epoch"], rows[column], label=variant)
-        ax.set(title=title, xlabel="epoch", ylabel="nats")
-    axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    runs = {name: rows.set_index("epoch") for name, rows in table.groupby("variant", sort=False)}
+    pl.history(runs, ["I_X_C_given_G", "I_G_C"], ax=axes[0])
     return figure
 
 
 def draw_sensitivity(table: pd.DataFrame) -> Figure:
     """Draw Fig. 5: alpha by beta, one panel a metric."""
     figure, axes = _panels(1, 2)
-    for ax, (column, title) in zip(axes[0], {"accuracy": "ACC", "mnce": "MNCE"}.items(), strict=True):
-        grid = table.pivot(index="alpha", columns="beta", values=column)
-        ax.imshow(grid, vmin=0, vmax=1, origin="lower", aspect="auto", cmap="viridis")
-        for (i, j), value in np.ndenumerate(grid.to_numpy()):
-            ax.text(j, i, f"{100 * value:.0f}", ha="center", va="center", color="black" if value > 0.6 else "white")
-        ax.set(title=f"{title}, percent", xlabel="beta", ylabel="alpha")
-        ax.set_xticks(range(grid.shape[1]), [f"{b:g}" for b in grid.columns])
-        ax.set_yticks(range(grid.shape[0]), [f"{a:g}" for a in grid.index])
+    pl.sensitivity(table, ax=axes[0])
     return figure
 
 
@@ -176,14 +168,14 @@ def draw_maps(table: pd.DataFrame) -> Figure:
     figure, axes = _panels(2, len(epochs))
     for line, color in zip(axes, ("label", "group"), strict=True):
         names = sorted(table[color].unique())
-        palette = _colors(len(names))
+        shades = np.array(palette(len(names)))
         for ax, epoch in zip(line, epochs, strict=True):
             rows = table[table["epoch"] == epoch].sample(frac=1, random_state=0)
-            colors = palette[np.searchsorted(names, rows[color])]
+            colors = shades[np.searchsorted(names, rows[color])]
             ax.scatter(rows["x"], rows["y"], c=colors, s=max(0.3, 4000 / len(rows)), linewidths=0, rasterized=True)
             ax.set(title=f"epoch {epoch}, by {color}", xticks=[], yticks=[])
         if len(names) <= _MOST_NAMED:
-            for name, shade in zip(names, palette, strict=True):
+            for name, shade in zip(names, shades, strict=True):
                 line[-1].scatter([], [], color=shade, s=15, label=name)
             line[-1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0)
     return figure
@@ -192,11 +184,7 @@ def draw_maps(table: pd.DataFrame) -> Figure:
 def draw_reconstructions(images: np.ndarray) -> Figure:
     """Draw Fig. 4: raw images, decoded as their own group, and as another."""
     figure, axes = _panels(1, 1, width=images.shape[1] * 0.7, height=2.1)
-    ax = axes[0, 0]
-    ax.imshow(np.concatenate([np.concatenate(line, axis=1) for line in images]), cmap="gray")
-    size = images.shape[2]
-    ax.set_xticks([])
-    ax.set_yticks([size * (i + 0.5) for i in range(3)], ["raw", "own decoder", "switched"])
+    pl.reconstructions(images, ax=axes[0, 0])
     return figure
 
 
@@ -247,11 +235,3 @@ def _panels(rows: int, columns: int, width: float | None = None, height: float |
     size = (columns * _SIZE * 1.3 if width is None else width, rows * _SIZE if height is None else height)
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _colors(n: int) -> np.ndarray:
-    import matplotlib as mpl
-
-    if n <= 10:
-        return np.array(mpl.colormaps["tab10"].colors[:n])
-    return mpl.colormaps["turbo"](np.linspace(0.03, 0.97, n))[:, :3]

@@ -85,6 +85,8 @@ def history(
     ValueError
         If ``ax`` are not as many as there are panels.
     """
+    from matplotlib.ticker import MaxNLocator
+
     colors = None
     if isinstance(data, pd.DataFrame):
         runs = {"": data}
@@ -118,6 +120,7 @@ def history(
             panel.axvspan(0.5, warmup_epochs + 0.5, color=_WARMUP, lw=0, zorder=0, label="warm-up")
         panel.set_title(_TITLES.get(term, term), fontsize="medium")
         panel.set_xlabel("epoch", fontsize="small")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         panel.tick_params(labelsize="small")
         panel.margins(x=0.02)
         panel.spines[["top", "right"]].set_visible(False)

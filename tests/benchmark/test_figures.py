@@ -57,7 +57,7 @@ def test_ablation_and_information(digits, made, tmp_path):
     assert len(made) == n_made
     assert lines.groupby("variant").size().eq(2).all()
     figure = _figures.draw_information(lines)
-    assert [ax.get_title() for ax in figure.axes] == ["I(X;C|G)", "I(G;C)"]
+    assert [ax.get_title() for ax in figure.axes] == ["I(X;C|G), nats", "I(G;C), nats"]
     assert [line.get_label() for line in figure.axes[0].lines] == list(VARIANTS)
 
 
