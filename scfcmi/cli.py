@@ -1,4 +1,4 @@
-"""The command line: ``scfcmi cluster``, ``assign``, ``evaluate``, ``data``, ``benchmark`` and ``demo``."""
+"""The command line: ``scfcmi cluster``, ``assign``, ``evaluate``, ``plot``, ``data``, ``benchmark`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from scfcmi import __version__
 from scfcmi.benchmark import _cli as _benchmark
 from scfcmi.datasets import _cli as _data
+from scfcmi.pl import _cli as _plots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.set_defaults(run=_evaluate)
 
+    _plots.add_commands(commands)
     _data.add_commands(commands)
     _benchmark.add_commands(commands)
 

@@ -1,0 +1,105 @@
+"""``scfcmi plot``: pictures from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+    from anndata import AnnData
+
+_WORDS = """\
+Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: a map that is not in the
+file is computed anew each time.
+The picture's format is that of its name: .png, .pdf, .svg."""
+
+# What is drawn of an h5ad file, and how it is called.
+_OF_CELLS = {
+    "umap": "the embedding: clusters and batches side by side, or a panel a batch",
+    "composition": "batches in clusters and clusters in batches, beside what is expected",
+    "confusion": "labels of the cells of each cluster",
+    "confidence": "how sure clusters are of their cells",
+    "history": "training, a panel a term",
+    "n-clusters": "how the number of clusters was chosen",
+}
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add ``plot`` and its commands. Nothing heavy is imported before one of them runs."""
+    plot = commands.add_parser("plot", help="draw what was stored, from a file", description=_WORDS)
+    verbs = plot.add_subparsers(required=True, metavar="PLOT")
+    parsers = {name: verbs.add_parser(name, help=words) for name, words in _OF_CELLS.items()}
+    for parser in parsers.values():
+        parser.add_argument("input", type=Path, metavar="IN.h5ad")
+        parser.add_argument("--key", default="fcmi", help="column of obs with clusters, the key_added (default fcmi)")
+    parsers["umap"].add_argument("--color", nargs="+", metavar="NAME", help="columns of obs, or genes")
+    parsers["umap"].add_argument("--split-by", metavar="COLUMN", help="a panel for each category of this column")
+    parsers["composition"].add_argument("--batch-key", help="default: the batch that clusters were made against")
+    parsers["composition"].add_argument("--kind", choices=("clusters", "batches", "enrichment"), help="default: all")
+    parsers["confusion"].add_argument("--label-key", required=True, help="column of obs with labels")
+    parsers["confusion"].add_argument("--normalize", choices=("label", "cluster"), default="label")
+    parsers["history"].add_argument("--terms", nargs="+", metavar="NAME", help="default: all")
+
+    grid = verbs.add_parser("sensitivity", help="metrics over alpha and beta: Fig. 5")
+    grid.add_argument("input", type=Path, metavar="TABLE.csv", help="as 'scfcmi benchmark figure 5' writes it")
+    grid.add_argument("--metrics", nargs="+", default=["accuracy", "mnce"], metavar="NAME")
+    table = verbs.add_parser("benchmark", help="the table of a benchmark")
+    table.add_argument("input", type=Path, metavar="DIR", help="folder of results, after 'scfcmi benchmark report'")
+    table.add_argument("--metrics", nargs="+", metavar="NAME", help="default: all")
+    table.add_argument("--dataset", metavar="NAME", help="default: all")
+    for name, parser in (parsers | {"sensitivity": grid, "benchmark": table}).items():
+        parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE")
+        parser.add_argument("--dpi", type=int, default=300, help="dots an inch (default 300)")
+        parser.set_defaults(run=_plot, plot=name)
+
+
+def _plot(options: argparse.Namespace) -> None:
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from scfcmi import _validate, pl
+    from scfcmi._files import replacing
+
+    _check_picture(options.output)
+    dpi = _validate.integer("--dpi", options.dpi, minimum=10)
+    given = vars(options)
+    names = ("key", "color", "split_by", "batch_key", "kind", "label_key", "normalize", "terms", "metrics", "dataset")
+    settings = {name: given[name] for name in names if name in given}
+    draw = getattr(pl, options.plot.replace("-", "_"))
+    figure = draw(_read(options), return_fig=True, **settings)
+    with replacing(options.output) as path:
+        figure.savefig(path, dpi=dpi)
+
+
+def _read(options: argparse.Namespace) -> Any:
+    if options.plot == "benchmark":
+        return options.input
+    if not options.input.is_file():
+        msg = f"no file at {str(options.input)!r}."
+        raise FileNotFoundError(msg)
+    if options.plot == "sensitivity":
+        import pandas as pd
+
+        return pd.read_csv(options.input)
+    return _cells(options.input)
+
+
+def _cells(path: Path) -> AnnData:
+    import anndata as ad
+
+    # The expression of all genes is seldom drawn: it stays on disk.
+    return ad.read_h5ad(path, backed="r")
+
+
+def _check_picture(path: Path) -> None:
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        msg = f"--output must end in one of {sorted('.' + name for name in known)}, got {str(path)!r}."
+        raise ValueError(msg)
+    if not path.parent.is_dir():
+        msg = f"--output is in a folder that does not exist: {str(path.parent)!r}."
+        raise FileNotFoundError(msg)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import matplotlib.image as mpimg
+import numpy as np
+import pandas as pd
+import pytest
+
+from scfcmi import cli
+from scfcmi.pl._umap import _source
+
+
+@pytest.fixture
+def path(clustered, tmp_path):
+    curve = pd.DataFrame({"n_clusters": [2, 3], "stability": [0.6, 0.9], "stability_sd": [0.1, 0.1]})
+    clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "stability"}
+    clustered.obsm["X_fcmi_umap"] = np.zeros((240, 2), np.float32)
+    clustered.uns["fcmi_umap"] = _source(clustered, "fcmi", 0)
+    clustered.write_h5ad(tmp_path / "cells.h5ad")
+    return tmp_path / "cells.h5ad"
+
+
+def plot(*arguments) -> int:
+    return cli.main(["plot", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["umap"],
+        ["umap", "--split-by", "tech"],
+        ["umap", "--color", "fcmi", "0"],
+        ["composition", "--batch-key", "tech_string", "--kind", "clusters"],
+        ["confusion", "--label-key", "label", "--normalize", "cluster"],
+        ["confidence"],
+        ["history", "--terms", "I_G_C", "sizes"],
+        ["n-clusters"],
+    ],
+)
+def test_of_cells(path, tmp_path, arguments):
+    before = path.read_bytes()
+    name, *others = arguments
+    assert plot(name, path, *others, "-o", tmp_path / "plot.png", "--dpi", 50) == cli.OK
+    assert np.ptp(mpimg.imread(tmp_path / "plot.png")) > 0
+    assert path.read_bytes() == before
+
+
+def test_of_tables(tmp_path):
+    rows = [(a, b, 0.5, 0.9) for a in (0.1, 0.2) for b in (0.1, 0.2)]
+    pd.DataFrame(rows, columns=["alpha", "beta", "accuracy", "mnce"]).to_csv(tmp_path / "grid.csv")
+    assert plot("sensitivity", tmp_path / "grid.csv", "-o", tmp_path / "grid.svg") == cli.OK
+    assert "</svg>" in (tmp_path / "grid.svg").read_text()
+    row = {"dataset": "har", "subset": None, "method": "kmeans", "epochs": None, "note": None, "nmi": 1, "nmi_sd": 0}
+    pd.DataFrame([row]).to_csv(tmp_path / "report.csv")
+    assert plot("benchmark", tmp_path, "--metrics", "nmi", "-o", tmp_path / "table.pdf") == cli.OK
+    assert (tmp_path / "table.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["confusion", "--label-key", "labels", "-o", "a.png"], "Did you mean 'label'?"),
+        (["umap", "-o", "umap"], "--output must end in one of ['."),
+        (["umap", "-o", "/nowhere/umap.png"], "--output is in a folder that does not exist"),
+        (["umap", "-o", "a.png", "--dpi", "0"], "--dpi must be at least 10, got 0."),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_two(path, tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    name, *others = arguments
+    assert plot(name, path, *others) == cli.WRONG_USE
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["cells.h5ad"]
+    assert plot(name, tmp_path / "none.h5ad", *others) == cli.WRONG_USE
