@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from scfcmi.baselines._ae_kmeans import ae_kmeans
 from scfcmi.baselines._autoencoder import pretrain_autoencoder
+from scfcmi.baselines._clustergan import clustergan
 from scfcmi.baselines._dac import dac
 from scfcmi.baselines._dec import dec
 from scfcmi.baselines._dfc import dfc
@@ -39,6 +40,7 @@ __all__ = [
     "METHODS",
     "TWO_GROUPS_ONLY",
     "ae_kmeans",
+    "clustergan",
     "dac",
     "dec",
     "dfc",
@@ -57,7 +59,7 @@ __all__ = [
 ]
 
 _SHALLOW = (kmeans, pca_kmeans, harmony_kmeans, harmony_leiden, falg, vfc, spfc, scfc)
-_DEEP = (ae_kmeans, dec, dac, towards, dfc, dfdc)
+_DEEP = (ae_kmeans, dec, dac, clustergan, towards, dfc, dfdc)
 METHODS: Mapping[str, Callable[..., np.ndarray]] = MappingProxyType(
     {method.__name__: method for method in (*_SHALLOW, *_DEEP)}
 )

@@ -56,11 +56,11 @@ class AutoEncoder(nn.Module):
         return self.encoder(inputs)
 
 
-def mlp(widths: tuple[int, ...], *, batch_norm: bool = False) -> nn.Sequential:
-    """Return linear layers of these widths, ReLU (before it batch norm) between them."""
+def mlp(widths: tuple[int, ...], *, batch_norm: bool = False, leak: float = 0.0) -> nn.Sequential:
+    """Return linear layers of these widths; between them batch norm, if so wished, and ReLU of slope ``leak`` below 0."""
     layers: list[nn.Module] = []
     for i, o in pairwise(widths):
-        layers += [nn.Linear(i, o), *([nn.BatchNorm1d(o)] if batch_norm else []), nn.ReLU()]
+        layers += [nn.Linear(i, o), *([nn.BatchNorm1d(o)] if batch_norm else []), nn.LeakyReLU(leak)]
     return nn.Sequential(*layers[: -3 if batch_norm else -2], nn.Linear(*widths[-2:]))
 
 
