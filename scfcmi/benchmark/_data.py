@@ -9,7 +9,6 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
-import scanpy as sc
 import scipy.sparse as sp
 
 from scfcmi import datasets
@@ -62,6 +61,9 @@ class Data:
         if not self.expression:
             X = self.adata.X
             return np.asarray(X.toarray() if sp.issparse(X) else X)
+        # Half of the start of a run, so not for those without expression.
+        import scanpy as sc
+
         genes = self.adata[:, self.adata.var["highly_variable"]] if "highly_variable" in self.adata.var else self.adata
         scaled = genes.copy()
         # Centred numbers are not sparse: said here, so that scanpy need not warn of it.
@@ -112,6 +114,8 @@ def _read(path: Path, subset: int | None) -> ad.AnnData:
     adata.obs["group"] = adata.obs[columns[0]]
     if subset is not None:
         adata = adata[draw(adata.obs["label"].to_numpy(), adata.obs["group"].to_numpy(), subset)].copy()
+    import scanpy as sc
+
     values = adata.X.data if sp.issparse(adata.X) else np.asarray(adata.X)
     if (values >= 0).all() and (values == np.round(values)).all():
         sc.pp.normalize_total(adata, target_sum=1e4)

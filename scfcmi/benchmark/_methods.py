@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from scfcmi import _validate, metrics
+from scfcmi import _validate
+from scfcmi.benchmark._oracle import oracle_repair
 from scfcmi.benchmark._record import REPAIR
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ DEFAULT = "fcmi-default"
 # The paper's exceptions.
 _EXCEPTIONS = {"mouse_atlas": {"beta": 0.0}, "mtfl": {"n_components": 5}}
 _EPOCHS, _WARMUP = 300, 20
-_DELTAS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
 
 
 class Unsupported(Exception):
@@ -131,18 +131,6 @@ def cluster(
     if name in FORMS:
         return _fcmi(data, seed, FORMS[name] | settings, epochs, device, checkpoint)
     return _baseline(name, data, seed, settings, epochs, shared)
-
-
-def oracle_repair(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Move as few samples out of their true class as fair shares ask for, at the tolerance of the best F_beta.
-
-    No method can be expected to do better: it bounds what F_beta can mean on these data.
-    """
-    from scfcmi.baselines import fair_repair
-
-    truth = (labels[:, None] == np.unique(labels)).astype(float)
-    candidates = [fair_repair(truth, groups, delta=delta, fair_enough=1.0) for delta in _DELTAS]
-    return max(candidates, key=lambda clusters: metrics.f_beta(labels, clusters, groups))
 
 
 def scores_of(outcome: Outcome, X: np.ndarray) -> np.ndarray:

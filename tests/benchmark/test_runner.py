@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
-from scfcmi import baselines, benchmark, metrics
+from scfcmi import baselines, benchmark
 from scfcmi.benchmark import _methods, _runner
 from scfcmi.benchmark._data import load
 from scfcmi.benchmark._record import Job, append
@@ -221,15 +221,6 @@ def test_one_autoencoder_for_all_that_start_from_it(digits, tmp_path):
     assert found["dec"].params["max_epochs"] == found["dec"].params["pretrain_epochs"] == 2
     _methods.cluster("dec:pretrain_epochs=3", data, 0, epochs=2, shared=shared)
     assert len(list(shared.iterdir())) == 2
-
-
-def test_oracle_repair_bounds_f_beta():
-    rng = np.random.default_rng(0)
-    groups = rng.permutation(np.repeat(["a", "b"], [300, 100]))
-    # Composition differs: the second label is rare in group b.
-    labels = np.where(rng.random(400) < np.where(groups == "a", 0.5, 0.15), "x", "y")
-    repaired = _methods.oracle_repair(labels, groups)
-    assert metrics.f_beta(labels, repaired, groups) > metrics.f_beta(labels, labels, groups)
 
 
 def test_lines_of_two_runners_stay_whole(tmp_path):
