@@ -36,7 +36,7 @@ def clustergan(
     A generator G makes a cell of a code z: noise of 30 dimensions, normal with standard deviation 0.1, and a cluster,
     one-hot, each as likely. An encoder E finds the code again, a critic D tells made cells from real ones. Five times
 
-    - D lowers the mean of D(G(z)) - D(x) + 10 (|grad D(x')| - 1)^2, x' lying anywhere between G(z) and x; then
+    - D lowers the mean of D(G(z)) - D(x) + 10 ``(|grad D(x')| - 1)^2``, x' lying anywhere between G(z) and x; then
     - G and E lower the mean of -D(G(z)) + 10 (squared error of the noise + cross-entropy of the cluster).
 
     Steps take 64 cells, by Adam at 1e-4 (0.5, 0.9), for G and E with a weight decay of 2.5e-5. Clusters are those of
