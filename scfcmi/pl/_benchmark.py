@@ -9,7 +9,7 @@ import pandas as pd
 
 from scfcmi import _validate
 from scfcmi.metrics._names import METRICS
-from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._figure import at_print_size, hand_out, panels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,7 @@ _WIDE, _HIGH, _LETTER, _ABOVE = 0.72, 0.21, 0.075, 0.6
 _DARKEST = 0.45
 
 
+@at_print_size
 def benchmark(
     results: pd.DataFrame | str | os.PathLike[str],
     metrics: Sequence[str] | None = None,

@@ -8,7 +8,7 @@ import pandas as pd
 from scfcmi import _validate
 from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories, colors_of
-from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
 from scfcmi.pl._names import legend_size
 
@@ -26,6 +26,7 @@ _WIDE, _HIGH, _LEAST, _MOST = 0.24, 0.24, (1.9, 0.9), (7.0, 3.6)
 _SCALE = 4.0
 
 
+@at_print_size
 def composition(
     adata: AnnData,
     batch_key: str | None = None,

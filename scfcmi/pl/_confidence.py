@@ -8,7 +8,7 @@ import pandas as pd
 from scfcmi import _validate
 from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories
-from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._names import legend_size
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _LEVELS = {"< 0.5": 0.0, "0.5 to 0.9": 0.5, "0.9 to 0.99": 0.9, "≥ 0.99": 0.99
 _COLORS = ("#d55e00", "#c6dbef", "#6baed6", "#08519c")
 
 
+@at_print_size
 def confidence(
     adata: AnnData,
     *,

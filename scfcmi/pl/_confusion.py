@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from scfcmi import _validate
 from scfcmi.pl._colors import categories
-from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _WIDE, _HIGH, _LEAST, _MOST = 0.24, 0.2, 1.2, 7.0
 _LETTER, _BESIDE, _BELOW = 0.075, 1.1, 0.6
 
 
+@at_print_size
 def confusion(
     adata: AnnData,
     label_key: str,

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Inches. A column of a paper is 3.3 to 3.5 wide: a figure of one panel is printed as it is, at the size of its text.
 COLUMN = 3.4
+# What scanpy.settings.set_figure_params and style sheets make larger than there is room for.
+_SIZES = (
+    "font.size",
+    "figure.titlesize",
+    "axes.titlesize",
+    "axes.labelsize",
+    "xtick.labelsize",
+    "ytick.labelsize",
+    "legend.fontsize",
+    "legend.title_fontsize",
+    "legend.handlelength",
+    "legend.handletextpad",
+    "legend.columnspacing",
+    "axes.grid",
+    "axes.linewidth",
+)
+_P, _R = ParamSpec("_P"), TypeVar("_R")
+
+
+def at_print_size(draw: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let ``draw`` work with matplotlib's own sizes of text, for which room is reckoned; settings are put back after it."""
+
+    @functools.wraps(draw)
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        import matplotlib as mpl
+
+        with mpl.rc_context({name: mpl.rcParamsDefault[name] for name in _SIZES}):
+            return draw(*args, **kwargs)
+
+    return drawn
 
 
 def panels(
@@ -39,6 +70,8 @@ def panels(
         if len(given) != n:
             msg = f"ax must be {n} axes, one a panel, got {len(given)}."
             raise ValueError(msg)
+        for panel in given:
+            panel.grid(visible=False)
         return given
     import matplotlib.pyplot as plt
 
@@ -57,6 +90,8 @@ def hand_out(
 
     Without a word the figure is shown if scanpy would, but not one whose axes were ``given``: its owner has not finished.
     """
+    for panel in axes:
+        _fix_ticks(panel)
     if return_fig:
         return axes[0].figure
     if show is None and given is None:
@@ -69,3 +104,11 @@ def hand_out(
         plt.show()
         return None
     return axes[0] if single else axes
+
+
+def _fix_ticks(ax: Axes) -> None:
+    """Keep the size that names of ticks have: ticks may be made anew on drawing, when other settings hold."""
+    for part in (ax, *ax.child_axes):
+        for axis in (part.xaxis, part.yaxis):
+            for name in axis.get_ticklabels()[:1]:
+                axis.set_tick_params(labelsize=name.get_fontsize())

@@ -8,7 +8,7 @@ import pandas as pd
 
 from scfcmi import _validate
 from scfcmi.pl._colors import categories, colors_of
-from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._names import legend, legend_size
 from scfcmi.pl._palette import palette
 
@@ -40,6 +40,7 @@ _WARMUP = "#e6e6e6"
 _WIDE, _HIGH = 2.2, 1.6
 
 
+@at_print_size
 def history(
     data: AnnData | pd.DataFrame | Mapping[str, pd.DataFrame],
     terms: Sequence[str] | None = None,

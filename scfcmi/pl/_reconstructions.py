@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfcmi.pl._figure import COLUMN, hand_out, panels
+from scfcmi.pl._figure import COLUMN, at_print_size, hand_out, panels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@at_print_size
 def reconstructions(
     images: np.ndarray,
     names: Sequence[str] = ("raw", "own decoder", "switched"),

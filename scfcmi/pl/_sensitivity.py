@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from scfcmi import _validate
 from scfcmi.metrics._names import METRICS
-from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _FIELD, _BESIDE, _BELOW = 0.34, 0.8, 0.8
 _HEADINGS = {name: heading for name, heading, _ in METRICS}
 
 
+@at_print_size
 def sensitivity(
     table: pd.DataFrame,
     metrics: Sequence[str] = ("accuracy", "mnce"),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scfcmi import _validate
 from scfcmi.pl._colors import categories, colors_of
-from scfcmi.pl._figure import hand_out, panels
+from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._names import legend, legend_size, scale
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _AREA, _MOST = 30_000, 40
 _GREY = "#e3e3e3"
 
 
+@at_print_size
 def umap(
     adata: AnnData,
     color: str | Sequence[str] | None = None,
