@@ -69,6 +69,15 @@ def test_shell(cells, tmp_path, monkeypatch, capsys):
     assert "batch_leakage" in capsys.readouterr().out
 
 
+def test_citation_is_that_of_the_citation_file():
+    cff = (ROOT / "CITATION.cff").read_text().partition("preferred-citation:")[2]
+    names = re.findall(r"family-names: (\w+), given-names: (\w+)", cff)
+    title, year = re.search(r'title: "(.+)"', cff).group(1), re.search(r"year: (\d+)", cff).group(1)
+    (bibtex,) = blocks("bibtex")
+    for line in (f"author = {{{' and '.join(map(', '.join, names))}}}", f"title = {{{title}}}", f"year = {{{year}}}"):
+        assert line in bibtex
+
+
 def test_files_that_it_names_exist():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
