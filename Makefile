@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs
+.PHONY: demo test lint docs tutorials
 
 demo: $(VENV)/.package
 	$(BIN)/scfcmi demo
@@ -18,6 +18,10 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
+
+# Anew and in place, with the data in SCFCMI_DATA_DIR.
+tutorials: $(VENV)/.test
+	$(BIN)/python docs/execute_tutorials.py tutorials/*.ipynb
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

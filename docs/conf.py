@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import scfcmi
 
 project = "scfcmi"
@@ -20,8 +22,13 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 
-# Notebooks are executed by the tests and shown as they were committed.
+# Notebooks are executed by the tests and shown as they were committed. Sphinx reads one folder only, so they are copied;
+# their links lead to the right place in the repository, and here.
 nb_execution_mode = "off"
+_here = Path(__file__).parent
+(_here / "tutorials").mkdir(exist_ok=True)
+for _path in (_here.parent / "tutorials").glob("*.ipynb"):
+    (_here / "tutorials" / _path.name).write_text(_path.read_text().replace("](../docs/", "](../"))
 myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 3
 
@@ -32,12 +39,16 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+# What functions return and write is prose, which napoleon would take for a list of types.
+napoleon_custom_sections = [("Returns", "as it stands")]
+python_maximum_signature_line_length = 80
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 html_theme = "sphinx_book_theme"
 html_title = "scfcmi"
 html_static_path = ["_static"]
+html_css_files = ["scfcmi.css"]
 html_theme_options = {
     "navbar_persistent": [],  # the sidebar has a search field already
     "navigation_with_keys": False,

@@ -1,0 +1,53 @@
+"""Tutorials run as they stand, and stand there as they ran."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PATHS = sorted((ROOT / "tutorials").glob("*.ipynb"))
+NEEDS_DATA = {"benchmark", "fairness"}
+# Of a file, in bytes: a page with pictures that loads at once.
+LARGEST = 400_000
+
+pytest.importorskip("nbclient", reason="the group test installs nbclient, with which tutorials run")
+
+
+def check_outputs(notebook: dict) -> None:
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    for cell in code:
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error", output
+            text = "".join(output.get("text", "")) + "".join(output.get("data", {}).get("text/plain", ""))
+            assert output.get("name") != "stderr", text
+            assert "warning" not in text.lower(), text
+            assert not re.search(r"(^|[\s'\"(])(/\w|[A-Z]:\\|~/)", text), text
+
+
+def test_there_are_tutorials():
+    assert {path.stem for path in PATHS} >= NEEDS_DATA
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+def test_as_committed(path):
+    notebook = json.loads(path.read_text())
+    check_outputs(notebook)
+    assert path.stat().st_size < LARGEST
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=[pytest.mark.needs_data] if p.stem in NEEDS_DATA else [], id=p.stem) for p in PATHS],
+)
+# jupyter_client and ipykernel, of themselves
+@pytest.mark.filterwarnings("default")
+def test_runs(path):
+    execute = runpy.run_path(str(ROOT / "docs" / "execute_tutorials.py"))["execute"]
+    check_outputs(execute(path))
