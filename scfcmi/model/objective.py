@@ -103,6 +103,24 @@ def reconstruction_loss(inputs: Tensor, outputs: Tensor) -> Tensor:
     return F.mse_loss(outputs, inputs)
 
 
+def agreement_loss(codes: Tensor, counterparts: Tensor) -> Tensor:
+    """L_agr = E ||h - h'||^2 / 2 = 1 - E cos(h, h') over cells and their counterparts in other groups.
+
+    Not in the paper. By the bound behind Eq. 9 and 10, ``I(H;H') >= H(H) + E log q(h'|h)`` for any q. With the von
+    Mises-Fisher density ``q(h'|h) ~ exp(kappa cos(h, h'))`` on the sphere, raising the information that the code of a
+    cell and that of its counterpart share is lowering ``kappa L_agr``, while L_rec holds H(H) up. The weight of the
+    term is kappa.
+
+    Parameters
+    ----------
+    codes
+        Unit length, shape (..., n_pairs, n_dims).
+    counterparts
+        Codes of the counterparts, in the same order.
+    """
+    return (codes - counterparts).square().sum(dim=-1).mean() / 2
+
+
 def total_loss(reconstruction: Tensor, assignment: Tensor, joint: Tensor, weights: Weights) -> Tensor:
     """L = L_rec + alpha L_clu + beta L_fair of Eq. 12, with alpha's two halves weighted apart.
 

@@ -1,0 +1,105 @@
+"""Counterparts: cells of different groups that are each other's neighbours.
+
+Mutual nearest neighbours (Haghverdi et al., 2018) of length-normalised codes, with one filter: a counterpart is as
+near as the neighbours a cell has in its own group. A type that is in one group only has mutual neighbours, too, cells
+of the nearest other type; they are far, and are left out.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+# Cells matched at a time: time and memory do not grow with the number of cells beyond it.
+_MAX_CELLS = 10_000
+# Groups each group is matched with at a time: all, or this many drawn anew each time.
+_MAX_PARTNERS = 8
+# A neighbourhood must stay small beside its group, or everything is a neighbour of everything.
+_SHARE = 6
+# The neighbour within the own group whose distance is the yardstick.
+_OWN = 10
+
+
+def find_counterparts(
+    codes: np.ndarray, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pair cells across groups.
+
+    Two cells are paired if each is among the other's ``n_neighbors`` nearest (at most a sixth of the group) in the
+    other's group, by cosine, and if their difference, less the median difference of all mutual neighbours of these two
+    groups, is no longer than the distance to the tenth neighbour in the own group, of the wider of the two.
+
+    Parameters
+    ----------
+    codes
+        Shape (n_cells, n_dims); taken by direction.
+    groups
+        Group codes, shape (n_cells,).
+    n_neighbors
+        Number of neighbours in each other group.
+    rng
+        Source of the draw of cells (at most 10,000 are matched) and of groups (at most 8 to each, in a round).
+
+    Returns
+    -------
+    Indices of one and of the other cell of each pair, both directions of a pair listed, sorted by the first, both
+    shape (n_pairs,); and of the cells that were looked at, shape (n_looked_at,).
+    """
+    n_cells = len(codes)
+    looked_at = np.arange(n_cells)
+    if n_cells > _MAX_CELLS:
+        looked_at = np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
+    codes = codes[looked_at]
+    codes = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
+    groups = groups[looked_at]
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    indices = [NearestNeighbors(algorithm="brute").fit(codes[cells]) for cells in members]
+    own = np.zeros(len(codes), codes.dtype)
+    for cells, index in zip(members, indices, strict=True):
+        n_own = min(_OWN, len(cells) - 1)
+        if n_own:
+            own[cells] = index.kneighbors(n_neighbors=n_own)[0][:, -1]
+
+    first, second = [], []
+    for a, b in _partners(len(members), rng):
+        i, j = _mutual(codes, members[a], members[b], indices[a], indices[b], n_neighbors)
+        difference = codes[i] - codes[j]
+        residual = np.linalg.norm(difference - np.median(difference, axis=0), axis=1) if len(i) else np.zeros(0)
+        near = residual <= np.maximum(own[i], own[j])
+        first += [i[near], j[near]]
+        second += [j[near], i[near]]
+    i, j = (np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64) for parts in (first, second))
+    order = np.argsort(i, kind="stable")
+    return looked_at[i[order]], looked_at[j[order]], looked_at
+
+
+def _partners(n_groups: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    if n_groups <= _MAX_PARTNERS + 1:
+        return list(combinations(range(n_groups), 2))
+    # Neighbours on a random ring: every group has exactly so many partners.
+    ring = rng.permutation(n_groups)
+    return [
+        tuple(sorted((ring[k], ring[(k + step) % n_groups])))
+        for step in range(1, _MAX_PARTNERS // 2 + 1)
+        for k in range(n_groups)
+    ]
+
+
+def _mutual(
+    codes: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    index_a: NearestNeighbors,
+    index_b: NearestNeighbors,
+    n_neighbors: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    k_a, k_b = (max(1, min(n_neighbors, len(cells) // _SHARE)) for cells in (a, b))
+    in_b = index_b.kneighbors(codes[a], k_b, return_distance=False)
+    in_a = index_a.kneighbors(codes[b], k_a, return_distance=False)
+    # A pair as one number, so that the pairs found from both sides are an intersection of sorted arrays.
+    forward = (np.arange(len(a))[:, None] * len(b) + in_b).ravel()
+    backward = (in_a * len(b) + np.arange(len(b))[:, None]).ravel()
+    both = np.intersect1d(forward, backward, assume_unique=True)
+    return a[both // len(b)], b[both % len(b)]
