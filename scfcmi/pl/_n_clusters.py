@@ -27,7 +27,7 @@ def n_clusters(
     ----------
     adata
         Annotated data whose ``adata.uns[key + "_n_clusters"]`` holds ``curve``, a data frame with columns
-        ``n_clusters``, ``stability`` and ``stability_sd``, and the ``n_clusters`` chosen.
+        ``n_clusters``, ``separation`` and ``separation_sd``, and the ``n_clusters`` chosen.
     key
         The ``key_added`` under which it was stored.
     ax
@@ -53,7 +53,7 @@ def n_clusters(
     _validate.key_in(adata.uns.keys(), f"{key}_n_clusters", "adata.uns", hint=hint)
     stored = adata.uns[f"{key}_n_clusters"]
     curve, chosen = stored["curve"].sort_values("n_clusters"), int(stored["n_clusters"])
-    x, y, spread = curve["n_clusters"], curve["stability"], curve["stability_sd"].fillna(0)
+    x, y, spread = curve["n_clusters"], curve["separation"], curve["separation_sd"].fillna(0)
 
     (panel,) = panels(1, ax)
     line, mark = palette(4)[0], palette(4)[3]
@@ -70,7 +70,7 @@ def n_clusters(
         color=mark,
         fontsize="small",
     )
-    panel.set(xlabel="number of clusters", ylabel="stability")
+    panel.set(xlabel="number of clusters", ylabel="separation")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.spines[["top", "right"]].set_visible(False)
     return hand_out([panel], given=ax, show=show, return_fig=return_fig, single=True)

@@ -11,8 +11,8 @@ from scfcmi.pl._umap import _source
 
 @pytest.fixture
 def path(clustered, tmp_path):
-    curve = pd.DataFrame({"n_clusters": [2, 3], "stability": [0.6, 0.9], "stability_sd": [0.1, 0.1]})
-    clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "stability"}
+    curve = pd.DataFrame({"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": [0.1, 0.1]})
+    clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "separation"}
     clustered.obsm["X_fcmi_umap"] = np.zeros((240, 2), np.float32)
     clustered.uns["fcmi_umap"] = _source(clustered, "fcmi", 0)
     clustered.write_h5ad(tmp_path / "cells.h5ad")

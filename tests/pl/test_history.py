@@ -52,8 +52,8 @@ def test_wrong_arguments(clustered):
 
 
 def test_n_clusters(clustered):
-    curve = pd.DataFrame({"n_clusters": [4, 2, 3], "stability": [0.5, 0.6, 0.9], "stability_sd": [0.1, 0.1, 0.2]})
-    clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "stability"}
+    curve = pd.DataFrame({"n_clusters": [4, 2, 3], "separation": [0.5, 0.6, 0.9], "separation_sd": [0.1, 0.1, 0.2]})
+    clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "separation"}
     ax = scfcmi.pl.n_clusters(clustered, show=False)
     line, mark, point = ax.lines
     np.testing.assert_allclose(line.get_xydata(), [(2, 0.6), (3, 0.9), (4, 0.5)])

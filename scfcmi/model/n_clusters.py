@@ -1,0 +1,54 @@
+"""How many clusters the neighbour graph holds: as many as can be told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from scfcmi.model.partition import cut, kept_links, neighbor_graph, spectrum
+
+CRITERION = "largest number of clusters each of which keeps 90 % of its links to itself"
+_SEPARATE = 0.9
+# Parts of the cells that are cut: how many, what share of all, and of how many cells at most. A graph of more cells
+# has thinner borders, so that the number must not be read off graphs of any size.
+_PARTS, _SHARE, _MAX_PART = 8, 0.8, 3000
+_RESTARTS = 5
+
+
+def separation_curve(codes: np.ndarray, max_clusters: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return how well the worst of K clusters is separated, by K.
+
+    Eight draws of 80 % of the cells (at most 3,000) are cut into K clusters each (:mod:`scfcmi.model.partition`).
+    Separation is the share of its links, by weight, that a cluster keeps to itself, one minus its conductance, of the
+    cluster that keeps the least: the normalised cut (Shi and Malik, 2000) minimises the sum of conductances.
+
+    Parameters
+    ----------
+    codes
+        Unit length, shape (n_cells, n_dims).
+    max_clusters
+        Largest number of clusters looked at; two is the smallest.
+    rng
+        Source of the draws.
+
+    Returns
+    -------
+    Columns ``n_clusters``, ``separation`` (mean over draws) and ``separation_sd``, one row a number of clusters.
+    """
+    n_part = max(2, min(int(_SHARE * len(codes)), _MAX_PART))
+    numbers = np.arange(2, max(2, min(max_clusters, n_part // 3)) + 1)
+    separation = np.empty((_PARTS, len(numbers)))
+    for part in range(_PARTS):
+        graph = neighbor_graph(codes[np.sort(rng.choice(len(codes), n_part, replace=False))])
+        vectors = spectrum(graph, numbers[-1])[1]
+        seed = int(rng.integers(2**31))
+        separation[part] = [kept_links(graph, cut(vectors, n, seed, _RESTARTS)).min() for n in numbers]
+    return pd.DataFrame(
+        {"n_clusters": numbers, "separation": separation.mean(axis=0), "separation_sd": separation.std(axis=0)}
+    )
+
+
+def choose(curve: pd.DataFrame) -> int:
+    """Return the largest number of clusters whose separation is at least 0.9; two if there is none."""
+    separate = curve["separation"] >= _SEPARATE
+    return int(curve["n_clusters"][separate].max()) if separate.any() else 2

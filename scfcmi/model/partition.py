@@ -1,0 +1,128 @@
+"""Centres from a partition of the neighbour graph: clusters of any shape and of any size."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.sparse import csr_matrix, diags
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import eigsh
+from sklearn.cluster import KMeans
+from sklearn.neighbors import NearestNeighbors
+
+# Cells whose graph is cut; the others follow the centres.
+_MAX_CELLS = 10_000
+_NEIGHBORS = 15
+_RESTARTS = 20
+
+
+def neighbor_graph(codes: np.ndarray, n_neighbors: int = _NEIGHBORS) -> csr_matrix:
+    """Return the symmetric weighted graph of nearest neighbours by cosine that UMAP lays out (McInnes et al., 2018).
+
+    Parameters
+    ----------
+    codes
+        Shape (n_cells, n_dims).
+    n_neighbors
+        Number of neighbours, the cell itself among them.
+    """
+    from umap.umap_ import fuzzy_simplicial_set
+
+    n_neighbors = min(n_neighbors, len(codes))
+    distances, indices = NearestNeighbors(n_neighbors=n_neighbors, metric="cosine").fit(codes).kneighbors(codes)
+    graph, *_ = fuzzy_simplicial_set(
+        codes, n_neighbors, random_state=0, metric="cosine", knn_indices=indices, knn_dists=distances
+    )
+    return graph.tocsr()
+
+
+def spectrum(graph: csr_matrix, n_vectors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest eigenvalues, falling, and eigenvectors of ``D^-1/2 W D^-1/2`` (Shi and Malik, 2000).
+
+    Vectors are scaled back by ``D^-1/2``: shape (n_cells, n_vectors).
+    """
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    root = diags(1 / np.sqrt(np.maximum(degree, 1e-12)))
+    normalised = (root @ graph @ root).tocsr()
+    # Part by part: together the parts share the eigenvalue one, and of a repeated eigenvalue Lanczos finds one vector.
+    n_parts, part = connected_components(graph, directed=False)
+    values, vectors = [], []
+    for number in range(n_parts):
+        cells = np.flatnonzero(part == number)
+        of_part, on_part = _largest(normalised[cells][:, cells], min(n_vectors, len(cells)))
+        spread = np.zeros((len(part), len(of_part)))
+        spread[cells] = on_part
+        values.append(of_part)
+        vectors.append(spread)
+    all_values = np.concatenate(values)
+    order = np.argsort(-all_values, kind="stable")[:n_vectors]
+    return all_values[order], root @ np.concatenate(vectors, axis=1)[:, order]
+
+
+def _largest(matrix: csr_matrix, n_vectors: int) -> tuple[np.ndarray, np.ndarray]:
+    size = matrix.shape[0]
+    if size <= 4 * n_vectors:
+        return eigh(matrix.toarray(), subset_by_index=[size - n_vectors, size - 1])
+    # From a fixed start, so that the same graph gives the same vectors.
+    start = np.random.default_rng(0).uniform(0.5, 1.5, size)
+    return eigsh(matrix, k=n_vectors, which="LA", v0=start, tol=1e-5)
+
+
+def cut(vectors: np.ndarray, n_clusters: int, seed: int, n_init: int = _RESTARTS) -> np.ndarray:
+    """Return labels of k-means on the first ``n_clusters`` vectors, the normalised cut relaxed: shape (n_cells,)."""
+    return KMeans(n_clusters, n_init=n_init, random_state=seed).fit_predict(vectors[:, :n_clusters])
+
+
+def kept_links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
+    """Return the share of its links, by weight, that each cluster keeps to itself: shape (n_clusters,)."""
+    member = csr_matrix((np.ones(len(labels)), (np.arange(len(labels)), labels)))
+    links = (member.T @ graph @ member).toarray()
+    return np.diag(links) / np.maximum(links.sum(axis=1), 1e-12)
+
+
+def graph_sample(n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the cells whose graph is cut: all, or 10,000."""
+    return np.arange(n_cells) if n_cells <= _MAX_CELLS else np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
+
+
+def centers_of(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the mean directions of clusters: unit length, shape (n_clusters, n_dims)."""
+    sums = np.stack([codes[labels == label].sum(axis=0) for label in np.unique(labels)])
+    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+
+
+def _joined_graph(codes: np.ndarray, n_parts: int) -> csr_matrix:
+    """Return a graph of at most so many parts: which of more to join would be left to chance."""
+    n_neighbors, graph = _NEIGHBORS, neighbor_graph(codes)
+    while n_neighbors < len(codes) and connected_components(graph, directed=False)[0] > n_parts:
+        n_neighbors *= 2
+        graph = neighbor_graph(codes, n_neighbors)
+    return graph
+
+
+def graph_centers(codes: np.ndarray, n_clusters: int, rng: np.random.Generator) -> np.ndarray:
+    """Cut the neighbour graph of codes into clusters and return their centres, the largest cluster first.
+
+    The normalised cut asks for no even sizes, and needs no compact clusters.
+
+    Parameters
+    ----------
+    codes
+        Unit length, shape (n_cells, n_dims). Of more than 10,000 cells as many are drawn.
+    n_clusters
+        Number of clusters.
+    rng
+        Source of the draw and of the seed of k-means.
+
+    Returns
+    -------
+    Centres of unit length, shape (n_clusters, n_dims).
+    """
+    codes = codes[graph_sample(len(codes), rng)]
+    if n_clusters == 1 or len(codes) <= n_clusters + 1:
+        labels = np.arange(len(codes)) % n_clusters
+    else:
+        vectors = spectrum(_joined_graph(codes, n_clusters), n_clusters)[1]
+        labels = cut(vectors, n_clusters, int(rng.integers(2**31)))
+    sizes = np.bincount(labels)
+    return centers_of(codes, np.argsort(np.argsort(-sizes, kind="stable"))[labels])
