@@ -9,11 +9,22 @@ from scfcmi._logging import set_verbosity
 
 if TYPE_CHECKING:
     from scfcmi import baselines, datasets, errors, metrics, pl, tl
-    from scfcmi.model import FCMI
+    from scfcmi.model import FCMI, AtlasFCMI
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["FCMI", "__version__", "baselines", "datasets", "errors", "metrics", "pl", "set_verbosity", "tl"]
+__all__ = [
+    "FCMI",
+    "AtlasFCMI",
+    "__version__",
+    "baselines",
+    "datasets",
+    "errors",
+    "metrics",
+    "pl",
+    "set_verbosity",
+    "tl",
+]
 
 _SUBPACKAGES = frozenset({"baselines", "datasets", "errors", "metrics", "pl", "tl"})
 
@@ -22,8 +33,8 @@ def __getattr__(name: str) -> object:
     # Loaded on first use: importing scfcmi must not pay for torch, scanpy or matplotlib.
     if name in _SUBPACKAGES:
         return importlib.import_module(f"scfcmi.{name}")
-    if name == "FCMI":
-        return importlib.import_module("scfcmi.model").FCMI
+    if name in {"FCMI", "AtlasFCMI"}:
+        return getattr(importlib.import_module("scfcmi.model"), name)
     msg = f"module 'scfcmi' has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scfcmi.model.atlas import AtlasFCMI
 from scfcmi.model.fcmi import FCMI
 
-__all__ = ["FCMI"]
+__all__ = ["FCMI", "AtlasFCMI"]

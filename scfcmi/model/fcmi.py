@@ -270,9 +270,9 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         check_is_fitted(self, "cluster_centers_")
         persistence.write_model(path, self)
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> FCMI:
-        """Read a model written by :meth:`save`.
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> FCMI:
+        """Read a model written by :meth:`save`, of the class that wrote it.
 
         Raises
         ------
@@ -281,9 +281,10 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         ModelFormatError
             If the file is truncated, foreign, or of a newer format.
         """
-        model = cls()
-        persistence.read_model(path, model)
-        return model
+        # Here, for the other estimator is a kind of this one.
+        from scfcmi.model.atlas import AtlasFCMI
+
+        return persistence.read_model(path, {"FCMI": FCMI, "AtlasFCMI": AtlasFCMI})
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -301,7 +302,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         if images and X.shape[1:] != IMAGE_SHAPE:
             msg = f"Images must be of shape (n_cells, 1, 28, 28), got {X.shape}."
             raise ValueError(msg)
-        if not reset and images != self._network.architecture.convolutional:
+        if not reset and images != getattr(self._network.architecture, "convolutional", False):
             expected = "images of shape (n_cells, 1, 28, 28)" if not images else "a matrix (n_cells, n_features)"
             msg = f"The model was fitted on {expected}, got an array of shape {X.shape}."
             raise ValueError(msg)

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from scfcmi._files import replacing
 from scfcmi.errors import ModelFormatError
 from scfcmi.model.networks import Architecture, AutoEncoder
+from scfcmi.model.residual import ResidualArchitecture, ResidualAutoEncoder
 
 if TYPE_CHECKING:
     import os
@@ -67,14 +68,14 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Tensor], di
         raise ModelFormatError(msg) from error
 
 
-def network_tensors(network: AutoEncoder) -> dict[str, Tensor]:
+def network_tensors(network: AutoEncoder | ResidualAutoEncoder) -> dict[str, Tensor]:
     """Return the network's state under names that cannot meet other tensors'."""
     return {f"network.{k}": v for k, v in network.state_dict().items()}
 
 
 def build_network(
     architecture: dict[str, Any], tensors: dict[str, Tensor], path: str | os.PathLike[str]
-) -> AutoEncoder:
+) -> AutoEncoder | ResidualAutoEncoder:
     """Build a network from what a file holds.
 
     Raises
@@ -86,19 +87,24 @@ def build_network(
         sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in architecture.items()}
         # On the meta device nothing is allocated: sizes claimed by a damaged header meet the real tensors first.
         with torch.device("meta"):
-            network = AutoEncoder(Architecture(**sizes))
+            if "projected" in sizes:
+                network = ResidualAutoEncoder(ResidualArchitecture(**sizes))
+            else:
+                network = AutoEncoder(Architecture(**sizes))
         state = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         network.load_state_dict(state, assign=True)
     except (TypeError, ValueError, RuntimeError) as error:
         msg = f"{str(path)!r} holds weights that do not fit its own description: {error}"
         raise ModelFormatError(msg) from error
-    return network.to(memory_format=torch.channels_last) if network.architecture.convolutional else network
+    convolutional = getattr(network.architecture, "convolutional", False)
+    return network.to(memory_format=torch.channels_last) if convolutional else network
 
 
 def write_model(path: str | os.PathLike[str], model: FCMI) -> None:
     """Write a fitted model, without what belongs to the cells it was fitted on."""
     params = {k: v for k, v in model.get_params().items() if k not in ("random_state", "progress", "checkpoint")}
     content = {
+        "estimator": type(model).__name__,
         "params": params | {"device": str(model.device)},
         "architecture": asdict(model._network.architecture),
         "groups": [name.item() if isinstance(name, np.generic) else name for name in model.groups_],
@@ -111,8 +117,8 @@ def write_model(path: str | os.PathLike[str], model: FCMI) -> None:
     write(path, "model", tensors, content)
 
 
-def read_model(path: str | os.PathLike[str], model: FCMI) -> None:
-    """Give a new model the parameters and the state of the one that :func:`write_model` wrote.
+def read_model(path: str | os.PathLike[str], estimators: dict[str, type[FCMI]]) -> FCMI:
+    """Return the model that :func:`write_model` wrote, of the one of the estimators that it names.
 
     Raises
     ------
@@ -121,6 +127,7 @@ def read_model(path: str | os.PathLike[str], model: FCMI) -> None:
     """
     tensors, content = read(path, "model")
     try:
+        model = estimators[content.get("estimator", "FCMI")]()
         model.set_params(**content["params"])
         model._network = build_network(content["architecture"], tensors, path)
         model.cluster_centers_ = tensors["centers"].numpy()
@@ -137,5 +144,6 @@ def read_model(path: str | os.PathLike[str], model: FCMI) -> None:
     except (KeyError, TypeError, ValueError) as error:
         msg = f"{str(path)!r} is no complete scfcmi model: {error}"
         raise ModelFormatError(msg) from error
-    model.decoder_ = model._network.architecture.decoder
+    model.decoder_ = getattr(model._network.architecture, "decoder", "shared")
     model.n_features_in_ = model._network.architecture.n_features
+    return model

@@ -1,0 +1,153 @@
+"""Training of atlas mode: reconstruct, and agree with counterparts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from scfcmi._random import stream
+from scfcmi.model.counterparts import find_counterparts
+from scfcmi.model.objective import agreement_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from scfcmi.model.residual import ResidualAutoEncoder
+
+# Times that counterparts are found anew, as codes improve.
+_ROUNDS = 10
+# Purposes of the random streams.
+_ORDER, _COUNTERPARTS, _DECODER = 11, 12, 16
+# Mini-batches on which decoders are trained when codes are done.
+_DECODER_STEPS = 300
+
+
+@dataclass(frozen=True)
+class AgreementPlan:
+    """What a training run is told."""
+
+    agreement: float
+    n_neighbors: int
+    learning_rate: float
+    batch_size: int
+    max_epochs: int
+    seed: int
+
+
+def train_agreement(
+    network: ResidualAutoEncoder,
+    components: Tensor,
+    groups: Tensor,
+    plan: AgreementPlan,
+    *,
+    show_progress: bool | None,
+    after_epoch: Callable[[], None] | None = None,
+) -> list[dict[str, float]]:
+    """Train a network on components; return one row an epoch.
+
+    Minimises ``L = sum of squares of (z - z') + kappa L_agr``, the mean over cells and networks; a cell without a counterpart takes
+    part in the first term only.
+
+    Parameters
+    ----------
+    network
+        Updated in place.
+    components
+        From ``network.project``, shape (n_cells, n_components).
+    groups
+        Group codes, shape (n_cells,).
+    plan
+        Settings of the run.
+    show_progress
+        Whether to draw a progress bar; ``None`` draws it on a terminal only.
+    after_epoch
+        Called after each epoch.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is no longer finite.
+    """
+    n_cells, optimizer = len(components), torch.optim.Adam(network.parameters(), lr=plan.learning_rate, fused=True)
+    history: list[dict[str, float]] = []
+    n_batches = max(1, round(n_cells / plan.batch_size))
+    every = max(1, plan.max_epochs // _ROUNDS)
+    disable = None if show_progress is None else not show_progress
+    for epoch in tqdm(range(plan.max_epochs), desc="FCMI", unit="epoch", disable=disable):
+        if epoch % every == 0:
+            codes = components if epoch == 0 else codes_of(network, components)
+            rng = stream(plan.seed, _COUNTERPARTS, epoch)
+            pairs = Counterparts(*find_counterparts(codes.cpu().numpy(), groups.cpu().numpy(), plan.n_neighbors, rng))
+        rng = stream(plan.seed, _ORDER, epoch)
+        total = torch.zeros(3, device=components.device)
+        for index in np.array_split(rng.permutation(n_cells), n_batches):
+            cells = torch.from_numpy(index).to(components.device)
+            outputs = network.decode_each(network.encode_each(components[cells]), groups[cells])
+            reconstruction = (outputs - components[cells]).square().sum(dim=2).mean()
+            first, second = (torch.from_numpy(p).to(components.device) for p in pairs.draw(len(index), rng))
+            agreement = reconstruction.new_zeros(())
+            if len(first):
+                both = network.encode_each(components[torch.cat([first, second])])
+                share = len(first) / len(index)
+                agreement = share * agreement_loss(both[:, : len(first)], both[:, len(first) :])
+            loss = reconstruction + plan.agreement * agreement
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += torch.stack([loss, reconstruction, agreement]).detach() * len(index) / n_cells
+        row = dict(zip(("loss", "L_rec", "L_agr"), total.tolist(), strict=True)) | {"paired": pairs.share}
+        if not np.isfinite(row["loss"]):
+            msg = f"The loss is {row['loss']} after epoch {epoch + 1}. Lower learning_rate, or scale X."
+            raise FloatingPointError(msg)
+        history.append(row)
+        if after_epoch is not None:
+            after_epoch()
+    _finish_decoder(network, components, groups, plan)
+    return history
+
+
+def _finish_decoder(network: ResidualAutoEncoder, components: Tensor, groups: Tensor, plan: AgreementPlan) -> None:
+    """Train the decoders on the codes as they are in the end, so that cells can be decoded as of another group."""
+    codes, optimizer = codes_of(network, components), torch.optim.Adam(network.decoder.parameters(), fused=True)
+    rng = stream(plan.seed, _DECODER)
+    for _ in range(_DECODER_STEPS):
+        index = rng.choice(len(codes), min(plan.batch_size, len(codes)), replace=False)
+        cells = torch.from_numpy(index).to(components.device)
+        outputs = network.decode_each(codes[cells].expand(network.architecture.n_networks, -1, -1), groups[cells])
+        optimizer.zero_grad()
+        (outputs - components[cells]).square().sum(dim=2).mean().backward()
+        optimizer.step()
+
+
+def codes_of(network: ResidualAutoEncoder, components: Tensor) -> Tensor:
+    """Return the codes of components, shape (n_cells, n_components), in blocks."""
+    with torch.no_grad():
+        return torch.cat([network.encode_components(part) for part in components.split(8192)])
+
+
+class Counterparts:
+    """The pairs of one round, and how cells are drawn from them."""
+
+    def __init__(self, first: np.ndarray, second: np.ndarray, looked_at: np.ndarray) -> None:
+        self._second = second
+        self._starts = np.searchsorted(first, looked_at)
+        self._counts = np.searchsorted(first, looked_at, side="right") - self._starts
+        self._looked_at = looked_at
+
+    @property
+    def share(self) -> float:
+        """Share of the cells looked at that have a counterpart."""
+        return float((self._counts > 0).mean())
+
+    def draw(self, n_cells: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw cells evenly, and for each that has counterparts one of them."""
+        cells = rng.choice(len(self._looked_at), min(n_cells, len(self._looked_at)), replace=False)
+        cells = cells[self._counts[cells] > 0]
+        chosen = self._starts[cells] + (rng.random(len(cells)) * self._counts[cells]).astype(np.int64)
+        return self._looked_at[cells], self._second[chosen]
