@@ -78,7 +78,8 @@ METHODS = {
     "Harmony + k-means": harmony_kmeans,
     "FCMI alpha .04 beta .20": fair_cluster(beta=0.20),
     "FCMI alpha .04 beta 0": fair_cluster(beta=0.0),
-    "FCMI default": fair_cluster(),
+    "FCMI, beta by composition": fair_cluster(mode="paper"),
+    "scfcmi, default": fair_cluster(),
 }
 
 

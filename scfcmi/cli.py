@@ -69,9 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     cluster.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5ad")
     cluster.add_argument("--overwrite", action="store_true", help="allow OUT.h5ad to be IN.h5ad")
     cluster.add_argument("--n-clusters", type=int, metavar="K")
-    cluster.add_argument("--alpha", type=float, default=0.04, help="weight of L_clu (default 0.04)")
-    cluster.add_argument("--beta", type=float, help="weight of L_fair (default: decided by composition)")
-    cluster.add_argument("--balance", type=float, help="weight of H(C) (default: alpha, or decided by composition)")
+    cluster.add_argument(
+        "--mode", choices=("atlas", "paper"), help="default: atlas, unless a weight of the paper is given"
+    )
+    cluster.add_argument("--alpha", type=float, help="weight of L_clu (paper mode; default 0.04)")
+    cluster.add_argument("--beta", type=float, help="weight of L_fair (paper mode; default: decided by composition)")
+    cluster.add_argument(
+        "--balance", type=float, help="weight of H(C) (paper mode; default: alpha, or decided by composition)"
+    )
     cluster.add_argument("--layer")
     cluster.add_argument("--use-rep", metavar="OBSM_KEY")
     cluster.add_argument("--mask-var", metavar="VAR_COLUMN")
@@ -80,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     cluster.add_argument("--batch-size", type=int)
     cluster.add_argument("--seed", type=int, default=0)
     cluster.add_argument("--device", default="auto")
-    cluster.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
+    cluster.add_argument("--precision", choices=("auto", "float32", "bfloat16"))
     cluster.add_argument("--checkpoint", type=Path, metavar="FILE", help="keep, and take up, the state of training")
     cluster.add_argument("--save-model", type=Path, metavar="FILE")
     cluster.add_argument("-v", "--verbose", action="store_true", help="say which matrix and weights were taken")
@@ -126,6 +131,7 @@ def _cluster(options: argparse.Namespace) -> None:
         adata,
         options.batch_key,
         n_clusters=options.n_clusters,
+        mode=options.mode,
         alpha=options.alpha,
         beta=options.beta,
         balance=options.balance,

@@ -59,7 +59,14 @@ TOOL = {
     "no cells": (lambda _: empty(), {}, ValueError, "adata has no cells"),
     "no genes": (lambda a: a[:, []], {}, ValueError, "there are no features"),
     "no X": (lambda a: ad.AnnData(obs=a.obs), {}, ValueError, "there are no features"),
-    "no n_clusters": (None, {"n_clusters": None}, ValueError, "n_clusters must be given"),
+    "paper without n_clusters": (
+        None,
+        {"n_clusters": None, "mode": "paper"},
+        ValueError,
+        "n_clusters must be given in",
+    ),
+    "unknown mode": (None, {"mode": "papers"}, ValueError, r"mode must be one of .*Did you mean 'paper'"),
+    "weight of the other mode": (None, {"mode": "atlas", "beta": 0.2}, ValueError, "beta has no part in mode='atlas'"),
     "negative n_clusters": (None, {"n_clusters": -3}, ValueError, "n_clusters must be at least 2, got -3"),
     "one cluster": (None, {"n_clusters": 1}, ValueError, "n_clusters must be at least 2, got 1"),
     "n_clusters of no integer": (None, {"n_clusters": 2.5}, TypeError, "n_clusters must be an integer, got 2.5"),
@@ -109,7 +116,8 @@ def test_fair_cluster(small, monkeypatch, case):
     prepare, arguments, error, words = TOOL[case]
     adata = small if prepare is None else prepare(small)
     before = adata.copy()
-    monkeypatch.setattr("scfcmi.model.training.train", lambda *_, **__: pytest.fail("training started"))
+    for training in ("training.train", "atlas.train_agreement"):
+        monkeypatch.setattr(f"scfcmi.model.{training}", lambda *_, **__: pytest.fail("training started"))
     with pytest.raises(error, match=words):
         scfcmi.tl.fair_cluster(adata, **({"batch_key": "tech", "n_clusters": 3} | arguments))
     assert list(adata.obs) == list(before.obs)

@@ -221,7 +221,8 @@ def _fair_cluster(
         random_state=seed,
         device=device,
         progress=True,
-        checkpoint=checkpoint,
+        # Only the paper's mode, which images get, trains long enough to have a checkpoint.
+        checkpoint=checkpoint if data.matrix.ndim > 2 else None,
         copy=True,
         **settings,
     )

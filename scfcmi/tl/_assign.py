@@ -77,7 +77,7 @@ def assign(
     >>> model = scfcmi.tl.fair_cluster(seen, "phase", n_clusters=8, max_epochs=50, return_model=True)
     >>> scfcmi.tl.assign(new, model)
     >>> new.obsm["X_fcmi"].shape
-    (200, 8)
+    (200, 50)
     """
     model = check_model(model)
     if not isinstance(key_added, str) or not key_added or key_added == batch_key:
@@ -85,7 +85,7 @@ def assign(
         raise ValueError(msg)
     X, matrix = matrix_for(adata, model, layer=layer, use_rep=use_rep)
     params: dict[str, Any] = {"assigned": True, "matrix": matrix, "version": __version__}
-    params |= {"n_clusters": model.n_clusters, "temperature": model.temperature}
+    params |= {"n_clusters": len(model.cluster_centers_), "temperature": model.temperature}
     if batch_key is not None:
         _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
         params["batch_key"] = batch_key

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -9,9 +8,8 @@ from natsort import natsorted
 from scfcmi import __version__, _validate
 from scfcmi._logging import logger
 from scfcmi._random import RandomState, seed_from
-from scfcmi.model import FCMI
-from scfcmi.model.composition import THRESHOLD, composition_imbalance
 from scfcmi.tl._matrix import choose_matrix, feature_names
+from scfcmi.tl._modes import atlas_model, choose_mode, paper_model
 
 if TYPE_CHECKING:
     import os
@@ -20,10 +18,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import ArrayLike
 
-_PAPER_EPOCHS, _PAPER_WARMUP, _PAPER_BETA = 300, 20, 0.20
-_PATIENCE = 10
-# Optimiser steps are what training needs and what it costs: few epochs where cells are many.
-_MAX_STEPS, _MIN_EPOCHS = 1000, 10
+    from scfcmi.model import FCMI
+
 _BATCH_SIZE = 512
 
 
@@ -32,7 +28,8 @@ def fair_cluster(
     batch_key: str,
     *,
     n_clusters: int | None = None,
-    alpha: float = 0.04,
+    mode: Literal["atlas", "paper"] | None = None,
+    alpha: float | None = None,
     beta: float | None = None,
     balance: float | None = None,
     layer: str | None = None,
@@ -43,7 +40,7 @@ def fair_cluster(
     batch_size: int | None = None,
     random_state: RandomState = 0,
     device: str = "auto",
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] | None = None,
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     return_model: bool = False,
@@ -51,7 +48,9 @@ def fair_cluster(
 ) -> AnnData | FCMI | tuple[AnnData, FCMI] | None:
     """Cluster cells so that clusters follow biology and not the batch.
 
-    Trains :class:`scfcmi.FCMI` (Zeng et al., CVPR 2023) on log-normalised expression.
+    By default, in atlas mode, trains :class:`scfcmi.AtlasFCMI`: expression is scaled and projected to 50 principal
+    components, and the batch is removed by making cells agree with their mutual nearest neighbours in other batches.
+    In paper mode, trains :class:`scfcmi.FCMI`, Eq. 12 of Zeng et al. (CVPR 2023), on expression itself.
 
     Parameters
     ----------
@@ -61,15 +60,18 @@ def fair_cluster(
         Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Categorical, string,
         integer or boolean; unused categories are dropped.
     n_clusters
-        Number of clusters. It must be given.
+        Number of clusters. ``None`` estimates it, in atlas mode (see :func:`scfcmi.tl.choose_n_clusters`).
+    mode
+        ``"atlas"`` or ``"paper"``. ``None`` takes the paper's for images and where ``alpha``, ``beta``, ``balance``,
+        ``precision`` or ``checkpoint`` is given, which only it has, and else the atlas'.
     alpha
-        Weight of L_clu, Eq. 7: compact clusters.
+        Weight of L_clu, Eq. 7: compact clusters. ``None`` is the paper's 0.04.
     beta
-        Weight of L_fair = I(G;C), Eq. 8: clusters independent of the batch. ``None`` decides as the paper does for
-        its atlas: 0 where cell types are unevenly spread over batches, 0.20 otherwise. Uneven means that
+        Weight of L_fair = I(G;C), Eq. 8: clusters independent of the batch. In paper mode, ``None`` decides as the paper
+        does for its atlas: 0 where cell types are unevenly spread over batches, 0.20 otherwise. Uneven means that
         the composition imbalance, an estimate of I(G;Y) / H(G) that needs no labels, is above 0.01 (see
         ``scfcmi.model.composition.composition_imbalance``); it is stored in ``params``. In the uneven case
-        ``balance`` is 0 as well, unless given.
+        ``balance`` is 0 as well, unless given. Atlas mode is beta = 0.
     balance
         Weight of -H(C): clusters of one size. ``None`` takes ``alpha``, as Eq. 7, but for the case just named.
     layer
@@ -82,8 +84,8 @@ def fair_cluster(
     key_added
         Name under which results are stored.
     max_epochs
-        Most passes over the cells. ``None`` takes the paper's 300, or as many as 1,000 mini-batches allow, but at least
-        10. Training ends early when clusters have not changed for ten epochs.
+        Most passes over the cells. ``None`` takes the paper's 300 (100 in atlas mode), or as many as 1,000 mini-batches
+        allow, but at least 10. In paper mode training ends early when clusters have not changed for ten epochs.
     batch_size
         Cells a mini-batch. ``None`` takes the paper's 512.
     random_state
@@ -91,11 +93,13 @@ def fair_cluster(
     device
         ``"auto"`` (CUDA if there is one, else CPU), or any name torch knows.
     precision
-        ``"auto"``, ``"float32"`` or ``"bfloat16"``, as :class:`scfcmi.FCMI`.
+        ``"auto"``, ``"float32"`` or ``"bfloat16"``, as :class:`scfcmi.FCMI`; ``None`` is ``"auto"`` in paper mode, float32
+        in the other.
     progress
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
-        File to keep the state of training in, and to go on from if it exists.
+        File to keep the state of training in, and to go on from if it exists. Paper mode only: the other trains for a
+        minute.
     return_model
         Whether to return the fitted model.
     copy
@@ -109,12 +113,13 @@ def fair_cluster(
     ``adata.obs[key_added]``
         Clusters: categorical of strings, in natural order.
     ``adata.obsm["X_" + key_added]``
-        Embedding: float32, shape (n_obs, n_clusters), rows of unit length.
+        Embedding: float32, rows of unit length, shape (n_obs, n_components): 50, or the dimensions of
+        ``use_rep``, or n_clusters in paper mode.
     ``adata.obsm[key_added + "_proba"]``
         Soft assignment: float32, shape (n_obs, n_clusters), rows summing to one.
     ``adata.uns[key_added]``
-        ``params`` (settings as used), ``history`` (data frame, a row an epoch, in nats, as ``FCMI.history_``),
-        ``cluster_centers`` (shape (n_clusters, n_clusters), unit length) and ``groups`` (names of the batches in
+        ``params`` (settings as used), ``history`` (data frame, a row an epoch, as ``history_`` of the model),
+        ``cluster_centers`` (shape (n_clusters, n_components), unit length) and ``groups`` (names of the batches in
         code order).
 
     Raises
@@ -137,47 +142,27 @@ def fair_cluster(
     if not isinstance(key_added, str) or not key_added or key_added == batch_key:
         msg = f"key_added must be a non-empty string other than batch_key, got {key_added!r}."
         raise ValueError(msg)
-    if n_clusters is None:
-        msg = "n_clusters must be given: the number of clusters you expect, such as n_clusters=12."
-        raise ValueError(msg)
-    if _validate.integer("n_clusters", n_clusters, minimum=2) > adata.n_obs:
+    if n_clusters is not None and _validate.integer("n_clusters", n_clusters, minimum=2) > adata.n_obs:
         msg = f"n_clusters={n_clusters} is more than the number of cells, {adata.n_obs}."
         raise ValueError(msg)
-    alpha = _validate.number("alpha", alpha)
     seed = seed_from(random_state)
     X, matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=mask_var)
     batch_size = _BATCH_SIZE if batch_size is None else _validate.integer("batch_size", batch_size, minimum=2)
-    n_epochs, warmup_epochs = _epochs(adata.n_obs, batch_size, max_epochs)
-
-    params: dict[str, Any] = {"beta_rule": "given"}
-    rule = ""
-    if beta is None:
-        imbalance = composition_imbalance(X, batches, n_clusters)
-        uneven = imbalance > THRESHOLD
-        params = {"beta_rule": "composition", "composition_imbalance": imbalance}
-        rule = f" ({'uneven' if uneven else 'even'} composition, {imbalance:.3f} against {THRESHOLD})"
-        beta = 0.0 if uneven else _PAPER_BETA
-        balance = 0.0 if uneven and balance is None else balance
-
-    model = FCMI(
-        n_clusters,
-        alpha=alpha,
-        beta=beta,
-        balance=balance,
-        batch_size=batch_size,
-        max_epochs=n_epochs,
-        warmup_epochs=warmup_epochs,
-        patience=_PATIENCE,
-        random_state=seed,
-        device=device,
-        precision=precision,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
-    balance = alpha if balance is None else balance
+    weights = {"alpha": alpha, "beta": beta, "balance": balance}
+    mode = choose_mode(mode, images=X.ndim > 2, **weights, precision=precision, checkpoint=checkpoint)
+    common = {"random_state": seed, "device": device, "progress": progress}
+    if mode == "atlas":
+        # An entry of obsm is a representation already: scaling its dimensions would make noise as large as signal.
+        common |= {"project": use_rep in (None, "X")}
+        model, params = atlas_model(adata.n_obs, n_clusters, batch_size=batch_size, max_epochs=max_epochs, **common)
+    else:
+        common |= {"precision": precision or "auto", "checkpoint": checkpoint}
+        model, params = paper_model(
+            X, batches, n_clusters, **weights, batch_size=batch_size, max_epochs=max_epochs, **common
+        )
     logger.info(
-        "fair_cluster: %d cells, %s, %d batches of obs[%r]; alpha %g, beta %g, balance %g%s; %d epochs",
-        *(adata.n_obs, matrix, len(groups), batch_key, alpha, beta, balance, rule, n_epochs),
+        "fair_cluster: %d cells, %s, %d batches of obs[%r]; mode %r, %s; at most %d epochs",
+        *(adata.n_obs, matrix, len(groups), batch_key, mode, params, model.max_epochs),
     )
     model.fit(X, groups=groups[batches])
     proba = model.predict_proba(X)
@@ -186,19 +171,17 @@ def fair_cluster(
         model.var_names_ = genes
 
     params |= {
+        "mode": mode,
         "batch_key": batch_key,
-        "n_clusters": model.n_clusters,
-        "alpha": alpha,
-        "beta": float(beta),
-        "balance": float(balance),
+        "n_clusters": len(model.cluster_centers_),
+        "n_components": model.embedding_.shape[1],
         "matrix": matrix,
         "temperature": model.temperature,
         "decoder": model.decoder_,
         "learning_rate": model.learning_rate,
         "batch_size": model.batch_size,
-        "max_epochs": n_epochs,
+        "max_epochs": model.max_epochs,
         "n_epochs": model.n_iter_,
-        "warmup_epochs": model.warmup_epochs,
         "random_state": seed,
         "precision": model.precision_,
         "version": __version__,
@@ -223,15 +206,6 @@ def _batches(adata: AnnData, batch_key: str) -> tuple[np.ndarray, np.ndarray]:
         msg = f"adata.obs[{batch_key!r}] has one batch only, {names[0]!r}. For plain clustering use scfcmi.FCMI."
         raise ValueError(msg)
     return codes, names
-
-
-def _epochs(n_cells: int, batch_size: int, max_epochs: int | None) -> tuple[int, int]:
-    """Return the number of epochs, and how many of them are warm-up: 20, or the paper's share of fewer epochs."""
-    if max_epochs is None:
-        n_epochs = min(_PAPER_EPOCHS, max(_MIN_EPOCHS, _MAX_STEPS // math.ceil(n_cells / batch_size)))
-    else:
-        n_epochs = _validate.integer("max_epochs", max_epochs, minimum=1)
-    return n_epochs, min(_PAPER_WARMUP, n_epochs // 5)
 
 
 def _write(
