@@ -205,6 +205,9 @@ def make(number: int, setting: Setting, say: Callable[[str], None] = print) -> P
     if isinstance(found, pd.DataFrame):
         with replacing(picture.with_suffix(".csv")) as path:
             found.to_csv(path, index=False)
+    else:
+        with replacing(picture.with_suffix(".npy")) as path:
+            np.save(path, found)
     with replacing(picture) as path:
         draw(found).savefig(path, dpi=200)
     return picture

@@ -45,11 +45,13 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     grid = verbs.add_parser("sensitivity", help="metrics over alpha and beta: Fig. 5")
     grid.add_argument("input", type=Path, metavar="TABLE.csv", help="as 'scfcmi benchmark figure 5' writes it")
     grid.add_argument("--metrics", nargs="+", default=["accuracy", "mnce"], metavar="NAME")
+    images = verbs.add_parser("reconstructions", help="images, decoded as their own group and as another: Fig. 4")
+    images.add_argument("input", type=Path, metavar="IMAGES.npy", help="as 'scfcmi benchmark figure 4' writes it")
     table = verbs.add_parser("benchmark", help="the table of a benchmark")
     table.add_argument("input", type=Path, metavar="DIR", help="folder of results, after 'scfcmi benchmark report'")
     table.add_argument("--metrics", nargs="+", metavar="NAME", help="default: all")
     table.add_argument("--dataset", metavar="NAME", help="default: all")
-    for name, parser in (parsers | {"sensitivity": grid, "benchmark": table}).items():
+    for name, parser in (parsers | {"sensitivity": grid, "reconstructions": images, "benchmark": table}).items():
         parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE")
         parser.add_argument("--dpi", type=int, default=300, help="dots an inch (default 300)")
         parser.set_defaults(run=_plot, plot=name)
@@ -83,6 +85,10 @@ def _read(options: argparse.Namespace) -> Any:
         import pandas as pd
 
         return pd.read_csv(options.input)
+    if options.plot == "reconstructions":
+        import numpy as np
+
+        return np.load(options.input)
     return _cells(options.input)
 
 

@@ -104,3 +104,6 @@ def test_reconstructions(digits, tmp_path, monkeypatch):
     assert (np.sign(means[0]) == np.tile([-1, 1], 5)).all()
     assert ((means[2] - means[1]) * means[0] < 0).all()
     assert _figures.draw_reconstructions(images).axes[0].images[0].get_array().shape == (84, 280)
+    monkeypatch.setattr(_figures, "reconstructions", lambda _: images)
+    picture = _figures.make(4, Setting(tmp_path, "mnist_usps"), quiet)
+    np.testing.assert_array_equal(np.load(picture.with_suffix(".npy")), images)

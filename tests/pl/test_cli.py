@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import matplotlib.image as mpimg
 import numpy as np
 import pandas as pd
 import pytest
 
+import scfcmi
 from scfcmi import cli
 from scfcmi.pl._umap import _source
 
@@ -53,6 +56,16 @@ def test_of_tables(tmp_path):
     pd.DataFrame([row]).to_csv(tmp_path / "report.csv")
     assert plot("benchmark", tmp_path, "--metrics", "nmi", "-o", tmp_path / "table.pdf") == cli.OK
     assert (tmp_path / "table.pdf").read_bytes().startswith(b"%PDF")
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).random((3, 2, 4, 4)))
+    assert plot("reconstructions", tmp_path / "images.npy", "-o", tmp_path / "images.png") == cli.OK
+    assert np.ptp(mpimg.imread(tmp_path / "images.png")) > 0
+
+
+def test_every_plot_has_a_command(capsys):
+    with pytest.raises(SystemExit):
+        plot("--help")
+    commands = re.findall(r"^ {4}([a-z-]+)\s", capsys.readouterr().out, re.MULTILINE)
+    assert set(commands) == {name.replace("_", "-") for name in scfcmi.pl.__all__}
 
 
 @pytest.mark.parametrize(
