@@ -134,8 +134,10 @@ def _draw(ax: Axes, rows: pd.DataFrame, metrics: list[str]) -> None:
 
 
 def _merit(values: np.ndarray) -> np.ndarray:
-    """Scale values from 0, the worst, to 1, the best; one where all are equal."""
+    """Scale values from 0, the worst, to 1, the best; one where all are equal, none where there is but one."""
     known = values[~np.isnan(values)]
-    if len(known) == 0 or known.max() == known.min():
+    if len(known) < 2:
+        return np.full_like(values, np.nan)
+    if known.max() == known.min():
         return np.where(np.isnan(values), np.nan, 1.0)
     return (values - known.min()) / (known.max() - known.min())

@@ -36,7 +36,7 @@ def confusion(
     """Draw which labels the cells of each cluster have, as a heat map in percent.
 
     Labels, from the most common down, and clusters are ordered by the one-to-one matching that agrees on most cells
-    (Hungarian), so that agreement lies on the diagonal; clusters that no label is left for come last. Less than half a
+    (Hungarian), so that agreement lies on the diagonal; clusters that no label is left for come last. Up to half a
     percent is left empty.
 
     Parameters
@@ -76,7 +76,7 @@ def confusion(
         raise ValueError(msg)
     counts = _matched(counts)
     shares = counts.div(counts.sum(axis=1), axis=0) if normalize == "label" else counts / counts.sum()
-    percent = 100 * shares.where(shares >= 0.005)
+    percent = 100 * shares.where(shares > 0.005)
 
     size = tuple(float(np.clip(n * s, _LEAST, _MOST)) for n, s in zip(counts.T.shape, (_WIDE, _HIGH), strict=True))
     names = _LETTER * max(len(str(name)) for name in counts.index)

@@ -14,18 +14,24 @@ if TYPE_CHECKING:
 
 # Inches that a line, and a letter, of small text take.
 _LINE, _LETTER = 0.18, 0.075
+# More names than this are not listed: nobody finds a colour among them, and the list is wider than the plot.
+_MOST = 40
 
 
 def legend_size(names: Collection[object], height: float) -> tuple[float, int]:
     """Return about how wide, in inches, a legend is that has ``height``, and in how many columns it stands."""
-    n_columns = math.ceil(len(names) / max(1, int((height - 0.2) / _LINE)))
+    if len(names) > _MOST:
+        names = [_number(names)]
+    n_columns = max(1, math.ceil(len(names) / max(1, int((height - 0.2) / _LINE))))
     return n_columns * (0.3 + _LETTER * max((len(str(name)) for name in names), default=0)), n_columns
 
 
 def legend(ax: Axes, colors: Mapping[object, str], height: float, *, title: str | None = None) -> None:
-    """Add names of colours to the right of ``ax``; ``height`` is the room for them, in inches."""
+    """Add names of colours to the right of ``ax``, or their number if too many; ``height`` is the room, in inches."""
     from matplotlib.lines import Line2D
 
+    if len(colors) > _MOST:
+        title, colors = _number(colors) if title is None else f"{title}\n{_number(colors)}", {}
     ax.legend(
         handles=[Line2D([], [], ls="", marker="o", ms=5, color=c, label=str(name)) for name, c in colors.items()],
         title=title,
@@ -38,6 +44,10 @@ def legend(ax: Axes, colors: Mapping[object, str], height: float, *, title: str 
         columnspacing=1,
         ncols=legend_size(colors, height)[1],
     )
+
+
+def _number(names: Collection[object]) -> str:
+    return f"{len(names)} colours"
 
 
 def name_columns(ax: Axes, names: Collection[object], width: float) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_LINE = "#a0a0a0"
+
 
 @at_print_size
 def reconstructions(
@@ -57,11 +59,11 @@ def reconstructions(
     rows = np.concatenate([np.concatenate(list(row), axis=1) for row in images])
     (panel,) = panels(1, ax, height=COLUMN * rows.shape[0] / rows.shape[1] + 0.1)
     panel.imshow(rows, cmap="gray", interpolation="nearest")
-    # White lines between rows, and between images.
-    panel.hlines(high * np.arange(1, n_rows) - 0.5, -0.5, rows.shape[1] - 0.5, colors="white", lw=1.5)
-    panel.vlines(wide * np.arange(1, n_images) - 0.5, -0.5, rows.shape[0] - 0.5, colors="white", lw=0.5)
+    # Grey lines between rows and images, and around them: images may be white.
+    panel.hlines(high * np.arange(1, n_rows) - 0.5, -0.5, rows.shape[1] - 0.5, colors=_LINE, lw=1.5)
+    panel.vlines(wide * np.arange(1, n_images) - 0.5, -0.5, rows.shape[0] - 0.5, colors=_LINE, lw=0.5)
     panel.set_xticks([])
     panel.set_yticks(high * (np.arange(n_rows) + 0.5), names, fontsize="small")
     panel.tick_params(length=0)
-    panel.spines[:].set_visible(False)
+    panel.spines[:].set_color(_LINE)
     return hand_out([panel], given=ax, show=show, return_fig=return_fig, single=True)

@@ -59,6 +59,9 @@ def test_many_batches(clustered):
     assert not by_cluster.collections
     assert len(by_batch.get_xticklabels()) < 61
     assert not heat.texts
+    # Sixty names of colours would be wider than the bars.
+    assert by_cluster.get_legend().get_title().get_text() == "donor\n60 colours"
+    assert not by_cluster.get_legend().get_texts()
 
 
 def test_wrong_arguments(clustered):

@@ -8,10 +8,11 @@ import scanpy as sc
 from matplotlib.text import Text
 
 import scfcmi
+from scfcmi.pl._umap import _source
 
 GRID = pd.DataFrame({"alpha": [0.1, 0.1], "beta": [0.1, 0.2], "accuracy": [0.5, 0.6], "mnce": [0.9, 1.0]})
 ROW = {"dataset": "har", "subset": np.nan, "method": "fcmi", "epochs": 10.0, "note": "", "nmi": 60.0, "nmi_sd": 1.0}
-CURVE = pd.DataFrame({"n_clusters": [2, 3], "stability": [0.6, 0.9], "stability_sd": 0.1})
+CURVE = pd.DataFrame({"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": 0.1})
 PLOTS = {
     "umap": lambda adata, **how: scfcmi.pl.umap(adata, **how),
     "composition": lambda adata, **how: scfcmi.pl.composition(adata, **how),
@@ -32,7 +33,7 @@ def test_every_plot_is_here():
 @pytest.fixture
 def drawable(clustered):
     clustered.obsm["X_fcmi_umap"] = clustered.obsm["X_fcmi"][:, :2].copy()
-    clustered.uns["fcmi_umap"] = scfcmi.pl._umap._source(clustered, "fcmi", 0)
+    clustered.uns["fcmi_umap"] = _source(clustered, "fcmi", 0)
     clustered.uns["fcmi_n_clusters"] = {"curve": CURVE, "n_clusters": 3}
     return clustered
 
