@@ -15,7 +15,7 @@ from scfcmi import FCMI, AtlasFCMI, metrics
 from scfcmi.model.components import fit_projection
 from scfcmi.model.counterparts import find_counterparts
 from scfcmi.model.n_clusters import choose, separation_curve
-from scfcmi.model.partition import cut, graph_centers, kept_links, neighbor_graph, spectrum
+from scfcmi.model.partition import cut, fit_temperature, graph_centers, kept_links, neighbor_graph, spectrum
 
 
 def exempted(estimator):
@@ -173,13 +173,26 @@ def test_small_and_large_clusters_are_both_cut():
     X = np.concatenate([c + rng.normal(size=(n, 10)) for c, n in zip(centers, sizes, strict=True)])
     labels = np.repeat(np.arange(5), sizes)
     codes = X / np.linalg.norm(X, axis=1, keepdims=True)
-    found = graph_centers(codes.astype(np.float32), 5, rng)
+    found, cells, cut_labels = graph_centers(codes.astype(np.float32), 5, rng)
+    np.testing.assert_array_equal(cells, np.arange(4000))
+    assert (np.diff(np.bincount(cut_labels)) <= 0).all()
     assigned = (codes @ found.T).argmax(axis=1)
     assert adjusted_rand_score(labels, assigned) > 0.95
     smallest = np.bincount(assigned[labels == 4]).argmax()
     assert (assigned == smallest).sum() < 60
     curve = separation_curve(codes.astype(np.float32), 10, rng)
     assert choose(curve) == 5
+
+
+def test_temperature_is_calibrated():
+    """Labels drawn from a softmax give its temperature back; sure ones the lowest."""
+    rng = np.random.default_rng(0)
+    cosines = rng.uniform(-1, 1, (4000, 5))
+    noise = rng.gumbel(size=cosines.shape)
+    for temperature in (0.05, 0.2):
+        labels = (cosines / temperature + noise).argmax(axis=1)
+        np.testing.assert_allclose(fit_temperature(cosines, labels), temperature, rtol=0.1)
+    assert fit_temperature(cosines, cosines.argmax(axis=1)) < 0.0101
 
 
 def test_cut_of_two_rings_and_its_kept_links():
@@ -207,7 +220,7 @@ def test_parts_that_hang_together_in_themselves_only():
     np.testing.assert_allclose(values[:6], 1, atol=1e-6)
     assert values[6] < 0.999
     assert adjusted_rand_score(np.repeat(np.arange(6), 40), cut(vectors, 6, 0)) == 1
-    found = (codes @ graph_centers(codes, 3, rng).T).argmax(axis=1)
+    found = (codes @ graph_centers(codes, 3, rng)[0].T).argmax(axis=1)
     assert adjusted_rand_score(np.repeat(np.arange(3), 80), found) == 1
 
 

@@ -78,10 +78,11 @@ def train_agreement(
     history: list[dict[str, float]] = []
     n_batches = max(1, round(n_cells / plan.batch_size))
     every = max(1, plan.max_epochs // _ROUNDS)
+    codes = codes_of(network, components)
     disable = None if show_progress is None else not show_progress
     for epoch in tqdm(range(plan.max_epochs), desc="FCMI", unit="epoch", disable=disable):
         if epoch % every == 0:
-            codes = components if epoch == 0 else codes_of(network, components)
+            before, codes = codes, codes_of(network, components)
             rng = stream(plan.seed, _COUNTERPARTS, epoch)
             pairs = Counterparts(*find_counterparts(codes.cpu().numpy(), groups.cpu().numpy(), plan.n_neighbors, rng))
         rng = stream(plan.seed, _ORDER, epoch)
@@ -101,13 +102,18 @@ def train_agreement(
             loss.backward()
             optimizer.step()
             total += torch.stack([loss, reconstruction, agreement]).detach() * len(index) / n_cells
-        row = dict(zip(("loss", "L_rec", "L_agr"), total.tolist(), strict=True)) | {"paired": pairs.share}
+        row = dict(zip(("loss", "L_rec", "L_agr"), total.tolist(), strict=True)) | {
+            "paired": pairs.share,
+            "moved": agreement_loss(codes, before).item() / every,
+        }
         if not np.isfinite(row["loss"]):
             msg = f"The loss is {row['loss']} after epoch {epoch + 1}. Lower learning_rate, or scale X."
             raise FloatingPointError(msg)
         history.append(row)
         if after_epoch is not None:
             after_epoch()
+    left = (plan.max_epochs - 1) % every + 1
+    history[-1]["moved"] = agreement_loss(codes_of(network, components), codes).item() / left
     _finish_decoder(network, components, groups, plan)
     return history
 

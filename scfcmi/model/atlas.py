@@ -18,7 +18,7 @@ from scfcmi.model.components import fit_projection
 from scfcmi.model.device import choose_device
 from scfcmi.model.fcmi import FCMI
 from scfcmi.model.n_clusters import choose, separation_curve
-from scfcmi.model.partition import graph_centers
+from scfcmi.model.partition import fit_temperature, graph_centers
 from scfcmi.model.residual import ResidualArchitecture, ResidualAutoEncoder
 from scfcmi.model.training import encode
 
@@ -58,7 +58,8 @@ class AtlasFCMI(FCMI):
         Number of principal components to which scaled features are projected, the dimension of the code; fewer where
         there are fewer features or cells. ``None`` takes features as they are: components of the user's own.
     temperature
-        Temperature of the soft assignment, softmax of cosine / temperature.
+        Temperature of the soft assignment, softmax of cosine / temperature. ``None`` sets it so that a cell is as sure of
+        its cluster as the nearest centre is of the cut of the graph (:func:`scfcmi.model.partition.fit_temperature`).
     learning_rate
         Of Adam.
     batch_size
@@ -74,11 +75,14 @@ class AtlasFCMI(FCMI):
 
     Attributes
     ----------
+    temperature_
+        Temperature of the soft assignment.
     labels_, embedding_, cluster_centers_, groups_, n_iter_, n_features_in_, feature_names_in_
         As :class:`scfcmi.FCMI`.
     history_
-        One row an epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, and ``paired``, the share of cells with a
-        counterpart.
+        One row an epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``paired``, the share of cells with a
+        counterpart, and ``moved``, one minus the mean cosine between the codes of one epoch and the next, both as of
+        the last of ten times that they were looked at.
     n_clusters_curve_
         If ``n_clusters`` was ``None``: separation by number of clusters, see :func:`~scfcmi.model.n_clusters.separation_curve`.
 
@@ -99,7 +103,7 @@ class AtlasFCMI(FCMI):
         agreement: float = 4.0,
         n_neighbors: int = 40,
         n_components: int | None = 50,
-        temperature: float = 0.1,
+        temperature: float | None = None,
         learning_rate: float = 1e-3,
         batch_size: int = 512,
         max_epochs: int = 100,
@@ -153,7 +157,10 @@ class AtlasFCMI(FCMI):
         if n_clusters is None:
             self.n_clusters_curve_ = separation_curve(self.embedding_, self.max_clusters, stream(plan.seed, _COUNT))
             n_clusters = choose(self.n_clusters_curve_)
-        self.cluster_centers_ = graph_centers(self.embedding_, n_clusters, stream(plan.seed, _CENTERS))
+        self.cluster_centers_, cells, cut = graph_centers(self.embedding_, n_clusters, stream(plan.seed, _CENTERS))
+        self.temperature_ = self.temperature
+        if self.temperature is None:
+            self.temperature_ = fit_temperature(self.embedding_[cells] @ self.cluster_centers_.T, cut)
         self.decoder_, self.precision_ = "shared", "float32"
         self.history_ = pd.DataFrame(history, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
         self.n_iter_ = len(history)
@@ -167,7 +174,8 @@ class AtlasFCMI(FCMI):
         check.integer("max_clusters", self.max_clusters, minimum=2)
         if self.n_components is not None:
             check.integer("n_components", self.n_components, minimum=1)
-        check.number("temperature", self.temperature, strict=True)
+        if self.temperature is not None:
+            check.number("temperature", self.temperature, strict=True)
         return AgreementPlan(
             agreement=check.number("agreement", self.agreement),
             n_neighbors=check.integer("n_neighbors", self.n_neighbors, minimum=1),

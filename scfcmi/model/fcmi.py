@@ -215,6 +215,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         self._network = progress.network
         self.groups_ = names
         self.decoder_ = architecture.decoder
+        self.temperature_ = self.temperature
         self.precision_ = "bfloat16" if plan.half_precision else "float32"
         self.labels_ = progress.labels.cpu().numpy().astype(np.int32)
         self.embedding_ = embedding.cpu().numpy()
@@ -327,7 +328,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
 
     def _soft_assignment(self, X: ArrayLike | sp.spmatrix) -> torch.Tensor:
         codes = self._encode(X)
-        return soft_assignment(codes, torch.from_numpy(self.cluster_centers_).to(codes.device), self.temperature)
+        return soft_assignment(codes, torch.from_numpy(self.cluster_centers_).to(codes.device), self.temperature_)
 
     def _to_device(self) -> torch.device:
         device = choose_device(self.device)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
+from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 
@@ -14,6 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 _MAX_CELLS = 10_000
 _NEIGHBORS = 15
 _RESTARTS = 20
+_TEMPERATURES = (0.01, 1.0)
 
 
 def neighbor_graph(codes: np.ndarray, n_neighbors: int = _NEIGHBORS) -> csr_matrix:
@@ -100,7 +103,9 @@ def _joined_graph(codes: np.ndarray, n_parts: int) -> csr_matrix:
     return graph
 
 
-def graph_centers(codes: np.ndarray, n_clusters: int, rng: np.random.Generator) -> np.ndarray:
+def graph_centers(
+    codes: np.ndarray, n_clusters: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut the neighbour graph of codes into clusters and return their centres, the largest cluster first.
 
     The normalised cut asks for no even sizes, and needs no compact clusters.
@@ -116,13 +121,37 @@ def graph_centers(codes: np.ndarray, n_clusters: int, rng: np.random.Generator) 
 
     Returns
     -------
-    Centres of unit length, shape (n_clusters, n_dims).
+    Centres of unit length, shape (n_clusters, n_dims); the cells that were cut, and their clusters.
     """
-    codes = codes[graph_sample(len(codes), rng)]
+    cells = graph_sample(len(codes), rng)
+    codes = codes[cells]
     if n_clusters == 1 or len(codes) <= n_clusters + 1:
         labels = np.arange(len(codes)) % n_clusters
     else:
         vectors = spectrum(_joined_graph(codes, n_clusters), n_clusters)[1]
         labels = cut(vectors, n_clusters, int(rng.integers(2**31)))
     sizes = np.bincount(labels)
-    return centers_of(codes, np.argsort(np.argsort(-sizes, kind="stable"))[labels])
+    labels = np.argsort(np.argsort(-sizes, kind="stable"))[labels]
+    return centers_of(codes, labels), cells, labels
+
+
+def fit_temperature(cosines: np.ndarray, labels: np.ndarray) -> float:
+    """Return the temperature at which ``softmax(cosines / temperature)`` is most likely to give these labels.
+
+    Temperature scaling (Guo et al., 2017), against the cut of the graph: a soft assignment of 0.9 is of cells nine in
+    ten of which the cut puts where the nearest centre does.
+
+    Parameters
+    ----------
+    cosines
+        Of cells and centres, shape (n_cells, n_clusters).
+    labels
+        Clusters by the cut of the graph, shape (n_cells,).
+    """
+    own = cosines[np.arange(len(labels)), labels]
+
+    def surprise(log_temperature: float) -> float:
+        temperature = np.exp(log_temperature)
+        return float((logsumexp(cosines / temperature, axis=1) - own / temperature).mean())
+
+    return float(np.exp(minimize_scalar(surprise, bounds=np.log(_TEMPERATURES), method="bounded").x))

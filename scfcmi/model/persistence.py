@@ -111,6 +111,7 @@ def write_model(path: str | os.PathLike[str], model: FCMI) -> None:
         "feature_names": list(getattr(model, "feature_names_in_", [])),
         "var_names": list(getattr(model, "var_names_", [])),
         "precision": model.precision_,
+        "temperature": model.temperature_,
         "history": model.history_.to_dict("list"),
     }
     tensors = network_tensors(model._network) | {"centers": torch.from_numpy(model.cluster_centers_)}
@@ -133,6 +134,7 @@ def read_model(path: str | os.PathLike[str], estimators: dict[str, type[FCMI]]) 
         model.cluster_centers_ = tensors["centers"].numpy()
         model.groups_ = pd.Index(content["groups"]).to_numpy()
         model.precision_ = content["precision"]
+        model.temperature_ = content.get("temperature", model.temperature)
         model.n_iter_ = len(content["history"]["loss"])
         model.history_ = pd.DataFrame(content["history"], index=pd.RangeIndex(1, model.n_iter_ + 1, name="epoch"))
         if content["feature_names"]:
