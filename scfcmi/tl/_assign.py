@@ -85,7 +85,7 @@ def assign(
         raise ValueError(msg)
     X, matrix = matrix_for(adata, model, layer=layer, use_rep=use_rep)
     params: dict[str, Any] = {"assigned": True, "matrix": matrix, "version": __version__}
-    params |= {"n_clusters": len(model.cluster_centers_), "temperature": model.temperature}
+    params |= {"n_clusters": len(model.cluster_centers_), "temperature": model.temperature_}
     if batch_key is not None:
         _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
         params["batch_key"] = batch_key

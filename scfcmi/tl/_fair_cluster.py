@@ -8,6 +8,8 @@ from natsort import natsorted
 from scfcmi import __version__, _validate
 from scfcmi._logging import logger
 from scfcmi._random import RandomState, seed_from
+from scfcmi.tl._batches import batch_codes
+from scfcmi.tl._choose_n_clusters import stored_curve
 from scfcmi.tl._matrix import choose_matrix, feature_names
 from scfcmi.tl._modes import atlas_model, choose_mode, paper_model
 
@@ -121,6 +123,8 @@ def fair_cluster(
         ``params`` (settings as used), ``history`` (data frame, a row an epoch, as ``history_`` of the model),
         ``cluster_centers`` (shape (n_clusters, n_components), unit length) and ``groups`` (names of the batches in
         code order).
+    ``adata.uns[key_added + "_n_clusters"]``
+        If ``n_clusters`` was ``None``, as :func:`scfcmi.tl.choose_n_clusters`.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def fair_cluster(
     >>> adata.obs["fcmi"].cat.categories[:3].tolist()
     ['0', '1', '2']
     """
-    batches, groups = _batches(adata, batch_key)
+    batches, groups = batch_codes(adata, batch_key)
     if not isinstance(key_added, str) or not key_added or key_added == batch_key:
         msg = f"key_added must be a non-empty string other than batch_key, got {key_added!r}."
         raise ValueError(msg)
@@ -176,7 +180,7 @@ def fair_cluster(
         "n_clusters": len(model.cluster_centers_),
         "n_components": model.embedding_.shape[1],
         "matrix": matrix,
-        "temperature": model.temperature,
+        "temperature": model.temperature_,
         "decoder": model.decoder_,
         "learning_rate": model.learning_rate,
         "batch_size": model.batch_size,
@@ -190,22 +194,11 @@ def fair_cluster(
     if out.is_view:
         out._init_as_actual(out.copy())
     _write(out, key_added, model, proba, params, groups)
+    if n_clusters is None:
+        out.uns[f"{key_added}_n_clusters"] = stored_curve(model)
     if copy:
         return (out, model) if return_model else out
     return model if return_model else None
-
-
-def _batches(adata: AnnData, batch_key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return batch codes and names; the names as they are in ``adata.obs``."""
-    _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
-    if adata.n_obs == 0:
-        msg = "adata has no cells."
-        raise ValueError(msg)
-    codes, names = _validate.group_codes(adata.obs[batch_key], adata.n_obs, f"adata.obs[{batch_key!r}]")
-    if len(names) < 2:
-        msg = f"adata.obs[{batch_key!r}] has one batch only, {names[0]!r}. For plain clustering use scfcmi.FCMI."
-        raise ValueError(msg)
-    return codes, names
 
 
 def _write(
