@@ -32,7 +32,10 @@ def neighbor_graph(codes: np.ndarray, n_neighbors: int = _NEIGHBORS) -> csr_matr
     from umap.umap_ import fuzzy_simplicial_set
 
     n_neighbors = min(n_neighbors, len(codes))
-    distances, indices = NearestNeighbors(n_neighbors=n_neighbors, metric="cosine").fit(codes).kneighbors(codes)
+    # Of unit vectors, by Euclidean distance: the same order, and scikit-learn finds it without a matrix of distances.
+    units = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
+    distances, indices = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(units).kneighbors(units)
+    distances = distances**2 / 2
     graph, *_ = fuzzy_simplicial_set(
         codes, n_neighbors, random_state=0, metric="cosine", knn_indices=indices, knn_dists=distances
     )
