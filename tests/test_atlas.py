@@ -203,7 +203,7 @@ def test_cut_of_two_rings_and_its_kept_links():
     graph = neighbor_graph(codes.astype(np.float32))
     assert (abs(graph - graph.T) > 1e-6).nnz == 0
     values, vectors = spectrum(graph, 3)
-    np.testing.assert_allclose(values[:2], 1, atol=1e-6)
+    np.testing.assert_allclose(values[:2], 1, atol=1e-5)
     labels = cut(vectors, 2, 0)
     assert adjusted_rand_score(np.repeat([0, 1], 200), labels) == 1
     np.testing.assert_allclose(kept_links(graph, labels), 1)
@@ -217,7 +217,7 @@ def test_parts_that_hang_together_in_themselves_only():
     codes = np.repeat(pairs, 40, axis=0) + rng.normal(scale=0.002, size=(240, 3))
     codes = (codes / np.linalg.norm(codes, axis=1, keepdims=True)).astype(np.float32)
     values, vectors = spectrum(neighbor_graph(codes), 8)
-    np.testing.assert_allclose(values[:6], 1, atol=1e-6)
+    np.testing.assert_allclose(values[:6], 1, atol=1e-5)
     assert values[6] < 0.999
     assert adjusted_rand_score(np.repeat(np.arange(6), 40), cut(vectors, 6, 0)) == 1
     found = (codes @ graph_centers(codes, 3, rng)[0].T).argmax(axis=1)

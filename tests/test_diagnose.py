@@ -55,7 +55,7 @@ def test_of_a_fit(small, capsys, tmp_path):
     pd.testing.assert_frame_equal(again, found["clusters"], check_names=False, check_dtype=False)
     scfcmi.tl.fair_cluster(small, "tech", n_clusters=3, max_epochs=4)
     scfcmi.tl.diagnose(small)
-    assert small.uns["fcmi_diagnosis"]["training"].startswith("Training was too short to settle: 4 epochs")
+    assert small.uns["fcmi_diagnosis"]["training"].startswith("Training was too short to settle: 4 mini-batches")
 
 
 @pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")

@@ -51,8 +51,8 @@ def train_agreement(
 ) -> list[dict[str, float]]:
     """Train a network on components; return one row an epoch.
 
-    Minimises ``L = sum of squares of (z - z') + kappa L_agr``, the mean over cells and networks; a cell without a counterpart takes
-    part in the first term only.
+    Minimises ``L = sum of squares of (z - z') + kappa L_agr``, the mean over cells and networks; a cell without a
+    counterpart takes part in the first term only.
 
     Parameters
     ----------
@@ -77,45 +77,58 @@ def train_agreement(
     n_cells, optimizer = len(components), torch.optim.Adam(network.parameters(), lr=plan.learning_rate, fused=True)
     history: list[dict[str, float]] = []
     n_batches = max(1, round(n_cells / plan.batch_size))
-    every = max(1, plan.max_epochs // _ROUNDS)
-    codes = codes_of(network, components)
+    every = max(1, n_batches * plan.max_epochs // _ROUNDS)
+    codes, step = codes_of(network, components), 0
     disable = None if show_progress is None else not show_progress
-    for epoch in tqdm(range(plan.max_epochs), desc="FCMI", unit="epoch", disable=disable):
-        if epoch % every == 0:
-            before, codes = codes, codes_of(network, components)
-            rng = stream(plan.seed, _COUNTERPARTS, epoch)
-            pairs = Counterparts(*find_counterparts(codes.cpu().numpy(), groups.cpu().numpy(), plan.n_neighbors, rng))
-        rng = stream(plan.seed, _ORDER, epoch)
-        total = torch.zeros(3, device=components.device)
-        for index in np.array_split(rng.permutation(n_cells), n_batches):
-            cells = torch.from_numpy(index).to(components.device)
-            outputs = network.decode_each(network.encode_each(components[cells]), groups[cells])
-            reconstruction = (outputs - components[cells]).square().sum(dim=2).mean()
-            first, second = (torch.from_numpy(p).to(components.device) for p in pairs.draw(len(index), rng))
-            agreement = reconstruction.new_zeros(())
-            if len(first):
-                both = network.encode_each(components[torch.cat([first, second])])
-                share = len(first) / len(index)
-                agreement = share * agreement_loss(both[:, : len(first)], both[:, len(first) :])
-            loss = reconstruction + plan.agreement * agreement
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += torch.stack([loss, reconstruction, agreement]).detach() * len(index) / n_cells
-        row = dict(zip(("loss", "L_rec", "L_agr"), total.tolist(), strict=True)) | {
-            "paired": pairs.share,
-            "moved": agreement_loss(codes, before).item() / every,
-        }
-        if not np.isfinite(row["loss"]):
-            msg = f"The loss is {row['loss']} after epoch {epoch + 1}. Lower learning_rate, or scale X."
-            raise FloatingPointError(msg)
-        history.append(row)
-        if after_epoch is not None:
-            after_epoch()
-    left = (plan.max_epochs - 1) % every + 1
-    history[-1]["moved"] = agreement_loss(codes_of(network, components), codes).item() / left
+    with tqdm(total=n_batches * plan.max_epochs, desc="FCMI", unit="batch", disable=disable) as bar:
+        for epoch in range(plan.max_epochs):
+            rng = stream(plan.seed, _ORDER, epoch)
+            total = torch.zeros(3, device=components.device)
+            for index in np.array_split(rng.permutation(n_cells), n_batches):
+                if step % every == 0:
+                    before, codes = codes, codes_of(network, components)
+                    moved = agreement_loss(codes, before).item()
+                    draws = stream(plan.seed, _COUNTERPARTS, step)
+                    found = find_counterparts(codes.cpu().numpy(), groups.cpu().numpy(), plan.n_neighbors, draws)
+                    pairs = Counterparts(*found)
+                terms = _terms(network, components, groups, index, pairs.draw(len(index), rng), plan.agreement)
+                optimizer.zero_grad()
+                terms[0].backward()
+                optimizer.step()
+                total += torch.stack(terms).detach() * len(index) / n_cells
+                step += 1
+                bar.update()
+            row = dict(zip(("loss", "L_rec", "L_agr"), total.tolist(), strict=True))
+            if not np.isfinite(row["loss"]):
+                msg = f"The loss is {row['loss']} after epoch {epoch + 1}. Lower learning_rate, or scale X."
+                raise FloatingPointError(msg)
+            history.append(row | {"paired": pairs.share, "moved": moved})
+            if after_epoch is not None:
+                after_epoch()
+    # Over a tenth of the training, as those before, or what there was of it.
+    history[-1]["moved"] = agreement_loss(codes_of(network, components), codes).item()
     _finish_decoder(network, components, groups, plan)
     return history
+
+
+def _terms(
+    network: ResidualAutoEncoder,
+    components: Tensor,
+    groups: Tensor,
+    index: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+    weight: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the loss of a mini-batch, L_rec and L_agr."""
+    cells, first, second = (torch.from_numpy(part).to(components.device) for part in (index, *pairs))
+    outputs = network.decode_each(network.encode_each(components[cells]), groups[cells])
+    reconstruction = (outputs - components[cells]).square().sum(dim=2).mean()
+    agreement = reconstruction.new_zeros(())
+    if len(first):
+        both = network.encode_each(components[torch.cat([first, second])])
+        share = len(first) / len(cells)
+        agreement = share * agreement_loss(both[:, : len(first)], both[:, len(first) :])
+    return reconstruction + weight * agreement, reconstruction, agreement
 
 
 def _finish_decoder(network: ResidualAutoEncoder, components: Tensor, groups: Tensor, plan: AgreementPlan) -> None:

@@ -81,8 +81,8 @@ class AtlasFCMI(FCMI):
         As :class:`scfcmi.FCMI`.
     history_
         One row an epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``paired``, the share of cells with a
-        counterpart, and ``moved``, one minus the mean cosine between the codes of one epoch and the next, both as of
-        the last of ten times that they were looked at.
+        counterpart, and ``moved``, one minus the mean cosine between codes and those a tenth of the training
+        before.
     n_clusters_curve_
         If ``n_clusters`` was ``None``: separation by number of clusters, see :func:`~scfcmi.model.n_clusters.separation_curve`.
 
@@ -164,7 +164,7 @@ class AtlasFCMI(FCMI):
         self.decoder_, self.precision_ = "shared", "float32"
         self.history_ = pd.DataFrame(history, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
         self.n_iter_ = len(history)
-        self.labels_ = self.predict(X)
+        self.labels_ = self.assignment_of(self.embedding_).argmax(axis=1).astype(np.int32)
         return self
 
     def _plan(self) -> AgreementPlan:

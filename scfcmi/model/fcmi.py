@@ -227,11 +227,17 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
 
     def predict(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
         """Return the cluster of each cell, of groups seen in ``fit`` or not: int32, shape (n_cells,)."""
-        return self._soft_assignment(X).argmax(dim=1).cpu().numpy().astype(np.int32)
+        return self.predict_proba(X).argmax(axis=1).astype(np.int32)
 
     def predict_proba(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
         """Return the soft assignment: float32, shape (n_cells, n_clusters), rows summing to one."""
-        return self._soft_assignment(X).cpu().numpy()
+        return self.assignment_of(self.transform(X))
+
+    def assignment_of(self, embedding: np.ndarray) -> np.ndarray:
+        """Return the soft assignment of codes, as :meth:`transform` returns them: float32, shape (n_cells, n_clusters)."""
+        check_is_fitted(self, "cluster_centers_")
+        codes, centers = torch.from_numpy(embedding), torch.from_numpy(self.cluster_centers_)
+        return soft_assignment(codes, centers, self.temperature_).numpy()
 
     def transform(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
         """Return the codes: float32, shape (n_cells, n_components), rows of unit length."""
@@ -325,10 +331,6 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         check_is_fitted(self, "cluster_centers_")
         X = self._check_X(X, reset=False)
         return training.encode(self._network, rows_of(X, self._to_device()))
-
-    def _soft_assignment(self, X: ArrayLike | sp.spmatrix) -> torch.Tensor:
-        codes = self._encode(X)
-        return soft_assignment(codes, torch.from_numpy(self.cluster_centers_).to(codes.device), self.temperature_)
 
     def _to_device(self) -> torch.device:
         device = choose_device(self.device)

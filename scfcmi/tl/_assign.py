@@ -94,8 +94,8 @@ def assign(
         if unseen:
             params["unseen_groups"] = np.array(unseen, dtype=object)
             logger.info("assign: %d batches that the model has not seen: %s", len(unseen), ", ".join(unseen))
-    parts = [(model.predict_proba(rows), model.transform(rows)) for rows in chunks(X, model)]
-    proba, embedding = (np.concatenate(part) for part in zip(*parts, strict=True))
+    embedding = np.concatenate([model.transform(rows) for rows in chunks(X, model)])
+    proba = model.assignment_of(embedding)
 
     out = adata.copy() if copy else adata
     if out.is_view:

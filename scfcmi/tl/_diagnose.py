@@ -21,8 +21,9 @@ _PAIRED = 0.3
 _TINY = 20
 _UNSURE = 0.75
 _NEIGHBORS = 40
-# Training had not settled if codes moved so far, or so many cells changed cluster, in the last epoch.
-_MOVED, _CHANGED, _MIN_EPOCHS = 0.001, 0.01, 10
+# Training had not settled if codes moved so far in the last tenth of it, or so many cells changed cluster in the last
+# epoch, or if there were hardly any mini-batches.
+_MOVED, _CHANGED, _MIN_BATCHES = 0.005, 0.01, 50
 
 
 def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None, use_rep: str | None = None) -> None:
@@ -99,7 +100,8 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
 
     found: dict[str, object] = {"clusters": table}
     if "history" in own:
-        found["training"] = _training(own["history"])
+        per_epoch = round(adata.n_obs / own["params"].get("batch_size", adata.n_obs))
+        found["training"] = _training(own["history"], len(own["history"]) * max(1, per_epoch))
     if adata.is_view:
         adata._init_as_actual(adata.copy())
     adata.uns[f"{key}_diagnosis"] = found
@@ -162,7 +164,7 @@ def _verdict(row: tuple) -> str:
     return "; ".join(words) or "ok"
 
 
-def _training(history: pd.DataFrame) -> str:
+def _training(history: pd.DataFrame, n_batches: int) -> str:
     if "changed" in history:
         changed = float(history["changed"].iloc[-1])
         if changed > _CHANGED:
@@ -170,9 +172,9 @@ def _training(history: pd.DataFrame) -> str:
                 f"Training had not settled: {changed:.1%} of cells changed cluster in the last epoch. Raise max_epochs."
             )
         return "Training had settled."
-    if len(history) < _MIN_EPOCHS:
-        return f"Training was too short to settle: {len(history)} epochs. Raise max_epochs."
+    if n_batches < _MIN_BATCHES:
+        return f"Training was too short to settle: {n_batches} mini-batches. Raise max_epochs."
     moved = float(history["moved"].iloc[-1])
     if moved > _MOVED:
-        return f"Training had not settled: codes moved by {moved:.4f} (1 - cosine) in an epoch. Raise max_epochs."
+        return f"Training had not settled: codes moved by {moved:.4f} (1 - cosine) in its last tenth. Raise max_epochs."
     return "Training had settled."

@@ -86,8 +86,8 @@ def fair_cluster(
     key_added
         Name under which results are stored.
     max_epochs
-        Most passes over the cells. ``None`` takes the paper's 300 (100 in atlas mode), or as many as 1,000 mini-batches
-        allow, but at least 10. In paper mode training ends early when clusters have not changed for ten epochs.
+        Passes over the cells. ``None`` takes as many as 1,000 mini-batches allow: in atlas mode between 1 and 100; in
+        paper mode between 10 and the paper's 300, and training ends early when clusters have not changed for ten epochs.
     batch_size
         Cells a mini-batch. ``None`` takes the paper's 512.
     random_state
@@ -169,7 +169,7 @@ def fair_cluster(
         *(adata.n_obs, matrix, len(groups), batch_key, mode, params, model.max_epochs),
     )
     model.fit(X, groups=groups[batches])
-    proba = model.predict_proba(X)
+    proba = model.assignment_of(model.embedding_)
     genes = feature_names(adata, X, use_rep=use_rep, mask_var=mask_var)
     if genes is not None:
         model.var_names_ = genes

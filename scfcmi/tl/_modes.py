@@ -40,18 +40,18 @@ def choose_mode(mode: str | None, *, images: bool, **paper_only: object) -> str:
     return mode
 
 
-def epochs(n_cells: int, batch_size: int, max_epochs: int | None, most: int) -> int:
-    """Return the number of epochs: as given, or what a thousand mini-batches allow, between 10 and ``most``."""
+def epochs(n_cells: int, batch_size: int, max_epochs: int | None, least: int, most: int) -> int:
+    """Return the number of epochs: as given, or what a thousand mini-batches allow, within bounds."""
     if max_epochs is not None:
         return _validate.integer("max_epochs", max_epochs, minimum=1)
-    return min(most, max(_MIN_EPOCHS, _MAX_STEPS // math.ceil(n_cells / batch_size)))
+    return min(most, max(least, _MAX_STEPS // math.ceil(n_cells / batch_size)))
 
 
 def atlas_model(
     n_cells: int, n_clusters: int | None, *, project: bool, batch_size: int, max_epochs: int | None, **common: Any
 ) -> tuple[AtlasFCMI, dict[str, Any]]:
     """Return the model of atlas mode, not yet fitted, and what ``params`` say of it."""
-    n_epochs = epochs(n_cells, batch_size, max_epochs, _ATLAS_EPOCHS)
+    n_epochs = epochs(n_cells, batch_size, max_epochs, 1, _ATLAS_EPOCHS)
     if not project:
         common["n_components"] = None
     model = AtlasFCMI(n_clusters, batch_size=batch_size, max_epochs=n_epochs, **common)
@@ -82,7 +82,7 @@ def paper_model(
         msg = "n_clusters must be given in mode='paper', whose code has as many dimensions. Or take mode='atlas'."
         raise ValueError(msg)
     alpha = _validate.number("alpha", _PAPER_ALPHA if alpha is None else alpha)
-    n_epochs = epochs(len(batches), batch_size, max_epochs, _PAPER_EPOCHS)
+    n_epochs = epochs(len(batches), batch_size, max_epochs, _MIN_EPOCHS, _PAPER_EPOCHS)
     params: dict[str, Any] = {"beta_rule": "given"}
     if beta is not None:
         beta = _validate.number("beta", beta)
