@@ -1,4 +1,4 @@
-"""fair_cluster on real cells beside k-means on principal components and on Harmony's.
+"""fair_cluster on real cells beside k-means on principal components, and beside Harmony with k-means and with Leiden.
 
     python benchmarks/single_cell.py --seeds 5 -o benchmarks/results/single_cell.jsonl
     python benchmarks/single_cell.py --report benchmarks/results/single_cell.jsonl
@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 import anndata as ad
 import pandas as pd
 import scanpy as sc
+import scipy.sparse as sp
 import torch
 from sklearn.cluster import KMeans
 
-from scfcmi import __version__, metrics, tl
+from scfcmi import __version__, baselines, metrics, tl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,7 @@ COUNTS = {"kang_ctrl_8donors", "rnamix_2protocol"}
 def load(name: str) -> ad.AnnData:
     adata = ad.read_h5ad(Path(os.environ["SCFCMI_DATA_DIR"]) / "singlecell" / f"{name}.h5ad")
     if name in COUNTS:
+        adata.layers["counts"] = adata.X.copy()
         sc.pp.normalize_total(adata, target_sum=1e4)
         sc.pp.log1p(adata)
     if adata.n_vars > 3000:
@@ -44,7 +46,9 @@ def load(name: str) -> ad.AnnData:
 
 
 def components(adata: ad.AnnData) -> np.ndarray:
-    scaled = sc.pp.scale(adata, max_value=10, copy=True)
+    scaled = adata.copy()
+    scaled.X = scaled.X.toarray() if sp.issparse(scaled.X) else scaled.X
+    sc.pp.scale(scaled, max_value=10)
     sc.pp.pca(scaled, n_comps=50, random_state=0)
     return scaled.obsm["X_pca"]
 
@@ -58,16 +62,21 @@ def pca_kmeans(adata: ad.AnnData, n_clusters: int, seed: int) -> np.ndarray:
 
 
 def harmony_kmeans(adata: ad.AnnData, n_clusters: int, seed: int) -> np.ndarray:
-    import harmonypy
-
-    corrected = harmonypy.run_harmony(components(adata), adata.obs, "batch", random_state=seed, verbose=False).Z_corr
-    assert corrected.shape[0] == adata.n_obs  # harmonypy has transposed its result before
-    return k_means(corrected, n_clusters, seed)
+    return baselines.harmony_kmeans(components(adata), adata.obs["batch"], n_clusters, seed)
 
 
-def fair_cluster(**settings):
+def harmony_leiden(adata: ad.AnnData, n_clusters: int, seed: int) -> np.ndarray:
+    return baselines.harmony_leiden(components(adata), adata.obs["batch"], n_clusters, seed)
+
+
+def harmony_leiden_unscaled(adata: ad.AnnData, n_clusters: int, seed: int) -> np.ndarray:
+    return baselines.harmony_leiden(adata.X, adata.obs["batch"], n_clusters, seed)
+
+
+def fair_cluster(*, estimate: bool = False, **settings):
     def run(adata: ad.AnnData, n_clusters: int, seed: int) -> np.ndarray:
-        tl.fair_cluster(adata, "batch", n_clusters=n_clusters, random_state=seed, progress=False, **settings)
+        number = None if estimate else n_clusters
+        tl.fair_cluster(adata, "batch", n_clusters=number, random_state=seed, progress=False, **settings)
         return adata.obs["fcmi"].to_numpy()
 
     return run
@@ -76,27 +85,30 @@ def fair_cluster(**settings):
 METHODS = {
     "PCA + k-means": pca_kmeans,
     "Harmony + k-means": harmony_kmeans,
+    "Harmony + Leiden": harmony_leiden,
+    "Harmony + Leiden, genes not scaled": harmony_leiden_unscaled,
     "FCMI alpha .04 beta .20": fair_cluster(beta=0.20),
     "FCMI alpha .04 beta 0": fair_cluster(beta=0.0),
     "FCMI, beta by composition": fair_cluster(mode="paper"),
     "scfcmi, default": fair_cluster(),
+    "scfcmi, default, K estimated": fair_cluster(estimate=True),
 }
 
 
-def run(output: Path, seeds: int, datasets: list[str]) -> None:
+def run(output: Path, seeds: range, datasets: list[str], methods: list[str]) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     done = set()
     if output.exists():
         done = {(r["dataset"], r["method"], r["seed"]) for r in map(json.loads, output.read_text().splitlines())}
     for name in datasets:
         adata = load(name)
-        for method, function in METHODS.items():
-            for seed in range(seeds):
+        for method in methods:
+            for seed in seeds:
                 if (name, method, seed) in done:
                     continue
                 cells = adata.copy()
                 start = time.perf_counter()
-                clusters = function(cells, cells.obs["label"].nunique(), seed)
+                clusters = METHODS[method](cells, cells.obs["label"].nunique(), seed)
                 seconds = time.perf_counter() - start
                 scores = metrics.evaluate(cells.obs["label"], clusters, cells.obs["batch"])
                 record = {
@@ -104,6 +116,7 @@ def run(output: Path, seeds: int, datasets: list[str]) -> None:
                     "method": method,
                     "seed": seed,
                     "seconds": round(seconds, 1),
+                    "n_clusters": len(set(clusters)),
                     **scores.round(5).to_dict(),
                     "params": cells.uns["fcmi"]["params"] if "fcmi" in cells.uns else {},
                     "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
@@ -131,6 +144,8 @@ def report(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=list(DATASETS))
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/single_cell.jsonl"))
     parser.add_argument("--report", type=Path, help="print the table of a file of runs instead")
@@ -138,7 +153,8 @@ def main() -> None:
     if options.report:
         report(options.report)
     else:
-        run(options.output, options.seeds, options.datasets)
+        seeds = range(options.first_seed, options.first_seed + options.seeds)
+        run(options.output, seeds, options.datasets, options.methods)
 
 
 if __name__ == "__main__":

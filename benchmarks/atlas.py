@@ -1,0 +1,113 @@
+"""Atlas mode on simulated atlases: many cells beside Harmony, neighbours and Leiden; and many batches of uneven size.
+
+    python benchmarks/atlas.py cells --cells 100000
+    python benchmarks/atlas.py batches
+
+One process a run, whose peak memory is its own; all read the same file. What is found on simulated cells says nothing of
+real ones: only time, memory, and whether many batches cost more or give less than few.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import scanpy as sc
+
+from scfcmi import datasets, metrics, tl
+
+
+def log_normalised(path: Path) -> None:
+    adata = ad.read_h5ad(path)
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    adata.write_h5ad(path)
+
+
+def simulate(path: Path, n_cells: int, n_batches: int, *, uneven: bool) -> None:
+    """Eleven types; ``uneven``: batches of 20 cells and of a hundred times as many, each without some of the types."""
+    weights = np.ones((11, n_batches))
+    if uneven:
+        weights = np.random.default_rng(n_batches).gamma(1.0, size=weights.shape)
+    # A type of 1 % beside one of 30 %.
+    weights *= np.geomspace(40, 1, 11)[:, None]
+    if uneven:
+        weights *= np.geomspace(20, 2000, n_batches) / weights.sum(axis=0)
+    datasets.simulate_atlas(n_cells, 11, n_batches, composition=weights, path=path, progress=False)
+    log_normalised(path)
+
+
+def fcmi(adata: ad.AnnData) -> np.ndarray:
+    tl.fair_cluster(adata, "group", n_clusters=11, progress=False)
+    return adata.obs["fcmi"].to_numpy()
+
+
+def harmony_leiden(adata: ad.AnnData) -> np.ndarray:
+    import harmonypy
+
+    # As the tutorials of scanpy have it; sparse-aware, without scaling, which would make the matrix dense.
+    sc.pp.pca(adata, n_comps=50)
+    adata.obsm["X_harmony"] = harmonypy.run_harmony(adata.obsm["X_pca"], adata.obs, "group", verbose=False).Z_corr
+    sc.pp.neighbors(adata, use_rep="X_harmony")
+    sc.tl.leiden(adata, flavor="igraph", n_iterations=2, directed=False)
+    return adata.obs["leiden"].to_numpy()
+
+
+METHODS = {"scfcmi": fcmi, "harmony_leiden": harmony_leiden}
+
+
+def one(method: str, path: Path) -> None:
+    adata = ad.read_h5ad(path)
+    # scikit-learn's PCA takes no other.
+    adata.X.indices, adata.X.indptr = (part.astype(np.int32) for part in (adata.X.indices, adata.X.indptr))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    start = time.perf_counter()
+    clusters = METHODS[method](adata)
+    seconds = time.perf_counter() - start
+    scores = metrics.evaluate(adata.obs["label"], clusters, adata.obs["group"])
+    record = {
+        "method": method,
+        "cells": adata.n_obs,
+        "batches": int(adata.obs["group"].nunique()),
+        "smallest_batch": int(adata.obs["group"].value_counts().min()),
+        "seconds": round(seconds, 1),
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "read_mib": round(before),
+        "clusters": len(set(clusters)),
+        **scores[["nmi", "ari", "batch_leakage"]].round(4).to_dict(),
+        "machine": platform.machine(),
+    }
+    print(json.dumps(record))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("cells", "batches", "one"))
+    parser.add_argument("rest", nargs="*")
+    parser.add_argument("--cells", type=int)
+    parser.add_argument("--batches", type=int, nargs="+")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    options = parser.parse_args()
+    if options.what == "one":
+        one(options.rest[0], Path(options.rest[1]))
+        return
+    many = options.what == "batches"
+    with tempfile.TemporaryDirectory() as folder:
+        for n_batches in options.batches or ([3, 30, 300] if many else [4]):
+            path = Path(folder) / f"{n_batches}.h5ad"
+            simulate(path, options.cells or (30_000 if many else 100_000), n_batches, uneven=many)
+            for method in options.methods:
+                subprocess.run([sys.executable, "-W", "ignore", __file__, "one", method, path], check=True)
+
+
+if __name__ == "__main__":
+    main()
