@@ -28,7 +28,7 @@ def execute(path: Path) -> NotebookNode:
     environment["PYTHONWARNINGS"] = "ignore:IProgress not found"
     with TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
-        client = NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False, resources=resources)
+        client = NotebookClient(notebook, timeout=1800, kernel_name="python3", record_timing=False, resources=resources)
         client.execute(env=environment)
     notebook.metadata = nbformat.from_dict(_METADATA)
     return notebook
