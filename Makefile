@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs tutorials
+.PHONY: demo test lint docs tutorials gallery
 
 demo: $(VENV)/.package
 	$(BIN)/scfcmi demo
@@ -22,6 +22,10 @@ docs: $(VENV)/.docs
 # Anew and in place, with the data in SCFCMI_DATA_DIR.
 tutorials: $(VENV)/.test
 	$(BIN)/python docs/execute_tutorials.py tutorials/*.ipynb
+
+# Every plot on real data, with the data in SCFCMI_DATA_DIR: look at docs/_build/gallery/index.html.
+gallery: $(VENV)/.test
+	$(BIN)/python docs/gallery.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -32,6 +32,7 @@ _TITLES = {
     "I_X_C_given_G": "I(X;C|G), nats",
     "paired": "share paired",
     "changed": "share reassigned",
+    "moved": "codes moved, 1 - cosine",
     "sizes": "cells in clusters",
 }
 _SIZE = re.compile(r"size_(\d+)")

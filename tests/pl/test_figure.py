@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import inspect
+import runpy
+from pathlib import Path
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -26,8 +30,18 @@ PLOTS = {
 }
 
 
-def test_every_plot_is_here():
-    assert set(PLOTS) == set(scfcmi.pl.__all__)
+def test_every_plot_is_here_and_in_the_gallery():
+    gallery = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "gallery.py"), run_name="gallery")
+    assert set(PLOTS) == set(gallery["CALLS"]) == set(scfcmi.pl.__all__)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_arguments_are_those_of_scanpy(name):
+    arguments = inspect.signature(getattr(scfcmi.pl, name)).parameters
+    for argument, default in (("ax", None), ("show", None), ("return_fig", False)):
+        assert arguments[argument].kind is inspect.Parameter.KEYWORD_ONLY
+        assert arguments[argument].default is default
+    assert "save" not in arguments
 
 
 @pytest.fixture
