@@ -98,6 +98,18 @@ def test_time_limit(digits, tmp_path):
     assert lines(tmp_path)[0]["why"] == "more than 0.2 s"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_run_that_dies_is_recorded_and_the_next_goes_on(digits, tmp_path, monkeypatch):
+    dying = tmp_path / "dying"
+    dying.write_text("#!/bin/sh\nkill -9 $$\n")
+    dying.chmod(0o755)
+    monkeypatch.setattr(_runner.sys, "executable", str(dying))
+    folder = tmp_path / "results"
+    benchmark.run(folder, datasets=[str(digits)], methods=["kmeans"], seeds=[0], say=quiet)
+    assert [line["status"] for line in lines(folder)] == ["failed"] * 3
+    assert lines(folder)[2]["why"] == "ended by signal SIGKILL (out of memory?)"
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
 def test_killed_runner_takes_its_run_along(digits, tmp_path):
     for method in _methods.REFERENCES:
