@@ -138,7 +138,9 @@ def _blocks(table: pd.DataFrame) -> list[tuple[str, list[list[str]] | str]]:
         variants = [v for v in rows["variant"].dropna().unique() if v not in ("as published", "as in the file")]
         words = [dataset, *([] if pd.isna(subset) else [f"{subset:.0f} samples drawn"]), *variants]
         if len(rows) == 1 and rows["note"].iloc[0].startswith(UNAVAILABLE):
-            blocks.append((", ".join(words), rows["note"].iloc[0].capitalize()))
+            note = rows["note"].iloc[0]
+            # Not capitalize(), which lowers the rest: names of files and addresses must stay.
+            blocks.append((", ".join(words), note[:1].upper() + note[1:]))
             continue
         has_paper = rows["paper_origin"].notna().any()
         header = ["method", "seeds", *(name for _, name, _ in METRICS), "seconds", "MB"]

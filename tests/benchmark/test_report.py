@@ -28,7 +28,7 @@ def runs():
             run("falg", 0, 0.6),
             run("kmeans", 0, 0.5),
             run("fcmi", 0, 0.7, epochs=10),
-            run("labels", 0, np.nan, dataset="mtfl", status="not run", why="mtfl is not in here"),
+            run("labels", 0, np.nan, dataset="mtfl", status="not run", why="mtfl is not in HERE"),
         ]
     )
 
@@ -67,7 +67,7 @@ def test_files(runs, tmp_path):
     assert "**" not in rows["true labels"]
     assert "96.7 / 91.8 / 10.7 / 94.5 / 92.0 | own, one seed; MNCE misprinted for 92.3" in rows["fcmi"]
     assert "58.4 / 53.8 / 9.5 / 85.8 / 66.1 | re-run" in rows["falg"]
-    assert "## mtfl\n\nNot run: mtfl is not in here" in text
+    assert "## mtfl\n\nNot run: mtfl is not in HERE" in text
     page = (tmp_path / "report.html").read_text()
     assert "<b>85.0 ± 7.1</b>" in page
     assert "**" not in page
