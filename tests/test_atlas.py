@@ -157,6 +157,20 @@ def test_counterparts_are_of_the_same_type(blobs):
     np.testing.assert_array_equal(looked_at, np.arange(len(X)))
 
 
+def test_batches_that_share_no_type_have_hardly_any_counterparts():
+    """Four types, two in each group: without a bound on the shift, their difference would pass for one."""
+    rng = np.random.default_rng(0)
+    types = np.repeat(np.arange(4), 100)
+    centers = rng.normal(size=(4, 30))
+    X = centers[types] + rng.normal(size=(400, 30)) * 0.7
+    groups = types // 2
+    assert len(find_counterparts(X, groups, 40, np.random.default_rng(0))[0]) < 100
+    # The same types in both groups, one group moved by as much as its types are apart.
+    shifted = np.concatenate([X, X + rng.normal(size=30) * 0.5])
+    both = find_counterparts(shifted, np.repeat([0, 1], 400), 40, np.random.default_rng(0))
+    assert len(np.unique(both[0])) > 600
+
+
 def test_three_hundred_groups_cost_no_more_pairs_than_eight_partners():
     rng = np.random.default_rng(0)
     X, codes = rng.normal(size=(6000, 5)).astype(np.float32), np.arange(6000) % 300

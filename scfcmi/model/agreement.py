@@ -84,18 +84,22 @@ def train_agreement(
         for epoch in range(plan.max_epochs):
             rng = stream(plan.seed, _ORDER, epoch)
             total = torch.zeros(3, device=components.device)
-            for index in np.array_split(rng.permutation(n_cells), n_batches):
+            # Each network has its own mini-batches, so that what these do is averaged out, too.
+            orders = np.stack([rng.permutation(n_cells) for _ in range(network.architecture.n_networks)])
+            for index in np.array_split(orders, n_batches, axis=1):
                 if step % every == 0:
                     before, codes = codes, codes_of(network, components)
                     moved = agreement_loss(codes, before).item()
                     draws = stream(plan.seed, _COUNTERPARTS, step)
-                    found = find_counterparts(codes.cpu().numpy(), groups.cpu().numpy(), plan.n_neighbors, draws)
+                    found = find_counterparts(
+                        codes.cpu().numpy(), groups.cpu().numpy(), plan.n_neighbors, draws, components.cpu().numpy()
+                    )
                     pairs = Counterparts(*found)
-                terms = _terms(network, components, groups, index, pairs.draw(len(index), rng), plan.agreement)
+                terms = _terms(network, components, groups, index, pairs.draw(*index.shape, rng), plan.agreement)
                 optimizer.zero_grad()
                 terms[0].backward()
                 optimizer.step()
-                total += torch.stack(terms).detach() * len(index) / n_cells
+                total += torch.stack(terms).detach() * index.shape[1] / n_cells
                 step += 1
                 bar.update()
             row = dict(zip(("loss", "L_rec", "L_agr"), total.tolist(), strict=True))
@@ -124,10 +128,10 @@ def _terms(
     outputs = network.decode_each(network.encode_each(components[cells]), groups[cells])
     reconstruction = (outputs - components[cells]).square().sum(dim=2).mean()
     agreement = reconstruction.new_zeros(())
-    if len(first):
-        both = network.encode_each(components[torch.cat([first, second])])
-        share = len(first) / len(cells)
-        agreement = share * agreement_loss(both[:, : len(first)], both[:, len(first) :])
+    if first.numel():
+        n_pairs = first.shape[1]
+        both = network.encode_each(components[torch.cat([first, second], dim=1)])
+        agreement = n_pairs / cells.shape[1] * agreement_loss(both[:, :n_pairs], both[:, n_pairs:])
     return reconstruction + weight * agreement, reconstruction, agreement
 
 
@@ -155,18 +159,17 @@ class Counterparts:
 
     def __init__(self, first: np.ndarray, second: np.ndarray, looked_at: np.ndarray) -> None:
         self._second = second
-        self._starts = np.searchsorted(first, looked_at)
-        self._counts = np.searchsorted(first, looked_at, side="right") - self._starts
-        self._looked_at = looked_at
-
-    @property
-    def share(self) -> float:
+        self._cells, self._starts, self._counts = np.unique(first, return_index=True, return_counts=True)
+        self.share = len(self._cells) / len(looked_at)
         """Share of the cells looked at that have a counterpart."""
-        return float((self._counts > 0).mean())
 
-    def draw(self, n_cells: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw cells evenly, and for each that has counterparts one of them."""
-        cells = rng.choice(len(self._looked_at), min(n_cells, len(self._looked_at)), replace=False)
-        cells = cells[self._counts[cells] > 0]
-        chosen = self._starts[cells] + (rng.random(len(cells)) * self._counts[cells]).astype(np.int64)
-        return self._looked_at[cells], self._second[chosen]
+    def draw(self, n_networks: int, n_cells: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw cells that have counterparts, as many as there are in so many cells, and for each one of these.
+
+        Both of shape (n_networks, n_pairs).
+        """
+        n_pairs = min(round(self.share * n_cells), len(self._cells))
+        drawn = [rng.choice(len(self._cells), n_pairs, replace=False) for _ in range(n_networks)]
+        cells = np.stack(drawn).astype(np.int64)
+        chosen = self._starts[cells] + (rng.random(cells.shape) * self._counts[cells]).astype(np.int64)
+        return self._cells[cells], self._second[chosen]

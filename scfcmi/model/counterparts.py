@@ -1,8 +1,10 @@
 """Counterparts: cells of different groups that are each other's neighbours.
 
-Mutual nearest neighbours (Haghverdi et al., 2018) of length-normalised codes, with one filter: a counterpart is as
-near as the neighbours a cell has in its own group. A type that is in one group only has mutual neighbours, too, cells
-of the nearest other type; they are far, and are left out.
+Mutual nearest neighbours (Haghverdi et al., 2018) of length-normalised codes, with two filters, for a type that is in one
+group only has mutual neighbours, too, cells of the nearest other type: a counterpart is as near as the neighbours a cell
+has in its own group, once the shift between the groups is taken off; and it was, to begin with, no farther than two
+cells of one group are. The second keeps a difference of types from being taken for a shift, and from feeding itself as
+codes are pulled together.
 """
 
 from __future__ import annotations
@@ -23,13 +25,14 @@ _OWN = 10
 
 
 def find_counterparts(
-    codes: np.ndarray, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator
+    codes: np.ndarray, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator, origin: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pair cells across groups.
 
     Two cells are paired if each is among the other's ``n_neighbors`` nearest (at most a sixth of the group) in the
     other's group, by cosine, and if their difference, less the median difference of all mutual neighbours of these two
-    groups, is no longer than the distance to the tenth neighbour in the own group, of the wider of the two.
+    groups, is no longer than the distance to the tenth neighbour in the own group, of the wider of the two; and if the
+    distance between their origins is no longer than the median distance of two cells of one group, the mean of the two.
 
     Parameters
     ----------
@@ -39,6 +42,8 @@ def find_counterparts(
         Group codes, shape (n_cells,).
     n_neighbors
         Number of neighbours in each other group.
+    origin
+        What the codes were before anything was learnt, of the same shape. ``None`` takes the codes.
     rng
         Source of the draw of cells (at most 10,000 are matched) and of groups (at most 8 to each, in a round).
 
@@ -51,13 +56,17 @@ def find_counterparts(
     looked_at = np.arange(n_cells)
     if n_cells > _MAX_CELLS:
         looked_at = np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
-    codes = codes[looked_at]
-    codes = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
+    origin = _unit((codes if origin is None else origin)[looked_at])
+    codes = _unit(codes[looked_at])
     groups = groups[looked_at]
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     indices = [NearestNeighbors(algorithm="brute").fit(codes[cells]) for cells in members]
     own = np.zeros(len(codes), codes.dtype)
+    apart = []
     for cells, index in zip(members, indices, strict=True):
+        # A group of one cell says nothing of its own.
+        shuffled = rng.permutation(cells if len(cells) > 1 else len(codes))
+        apart.append(np.median(np.linalg.norm(origin[shuffled] - origin[np.roll(shuffled, 1)], axis=1)))
         n_own = min(_OWN, len(cells) - 1)
         if n_own:
             own[cells] = index.kneighbors(n_neighbors=n_own)[0][:, -1]
@@ -68,11 +77,16 @@ def find_counterparts(
         difference = codes[i] - codes[j]
         residual = np.linalg.norm(difference - np.median(difference, axis=0), axis=1) if len(i) else np.zeros(0)
         near = residual <= np.maximum(own[i], own[j])
+        near &= np.linalg.norm(origin[i] - origin[j], axis=1) <= (apart[a] + apart[b]) / 2
         first += [i[near], j[near]]
         second += [j[near], i[near]]
     i, j = (np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64) for parts in (first, second))
     order = np.argsort(i, kind="stable")
     return looked_at[i[order]], looked_at[j[order]], looked_at
+
+
+def _unit(codes: np.ndarray) -> np.ndarray:
+    return codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
 
 
 def _partners(n_groups: int, rng: np.random.Generator) -> list[tuple[int, int]]:

@@ -79,13 +79,16 @@ class ResidualAutoEncoder(nn.Module):
         return inputs / self.unit
 
     def encode_each(self, components: Tensor) -> Tensor:
-        """Return the codes of each network, of unit length, shape (n_networks, n_cells, n_components)."""
+        """Return the codes of each network, of unit length, shape (n_networks, n_cells, n_components).
+
+        Components are those of the same cells for all networks, or have the networks as first axis.
+        """
         components = components.expand(self.architecture.n_networks, -1, -1)
         return F.normalize(components + self.shift(components), dim=2)
 
     def decode_each(self, codes: Tensor, groups: Tensor) -> Tensor:
         """Return components by each network from codes of the shape of :meth:`encode_each`, as of their groups."""
-        told = F.one_hot(groups, self.architecture.n_groups).to(codes.dtype).expand(len(codes), -1, -1)
+        told = F.one_hot(groups, self.architecture.n_groups).to(codes.dtype).expand(*codes.shape[:2], -1)
         return self.decoder(torch.cat([codes, told], dim=2))
 
     def encode_components(self, components: Tensor) -> Tensor:
