@@ -14,16 +14,13 @@ import json
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anndata as ad
 import harmonypy
+import numpy as np
 from single_cell import COUNTS, DATASETS, components, load
 
-from scfcmi import tl
-
-if TYPE_CHECKING:
-    import numpy as np
+from scfcmi import baselines, metrics, tl
 
 SEEDS = 3
 
@@ -53,6 +50,15 @@ def x_scvi(adata: ad.AnnData, seed: int) -> np.ndarray:
 
 
 METHODS = {"PCA": x_pca, "Harmony": x_harmony, "scVI": x_scvi, "scfcmi": x_fcmi}
+
+
+def of_leiden(adata: ad.AnnData, embedding: np.ndarray, seed: int) -> dict[str, float]:
+    """Scores of Leiden at the resolution of K clusters on any embedding: of one group Harmony leaves all as it is."""
+    labels, one = adata.obs["label"], np.zeros(adata.n_obs, int)
+    found = metrics.evaluate(
+        labels, baselines.harmony_leiden(embedding, one, labels.nunique(), seed), adata.obs["batch"]
+    )
+    return {f"Leiden {name}": round(float(found[name]), 4) for name in ("nmi", "ari", "batch_leakage")}
 
 
 def scores(adata: ad.AnnData, embedding: np.ndarray) -> dict[str, float]:
@@ -92,7 +98,7 @@ def main() -> None:
                 seconds = round(time.perf_counter() - start, 1)
                 record = {"dataset": name, "method": method, "seed": seed, "seconds": seconds}
                 with options.output.open("a") as file:
-                    file.write(json.dumps(record | scores(adata, embedding)) + "\n")
+                    file.write(json.dumps(record | of_leiden(adata, embedding, seed) | scores(adata, embedding)) + "\n")
 
 
 if __name__ == "__main__":
