@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from base64 import b64decode, b64encode
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -34,6 +37,17 @@ def execute(path: Path) -> NotebookNode:
     return notebook
 
 
+def squeeze(notebook: NotebookNode) -> NotebookNode:
+    """Bring pictures down to 128 colours, a third of their size, in place."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        if "image/png" in output.get("data", {}):
+            picture = Image.open(BytesIO(b64decode(output["data"]["image/png"]))).convert("RGB")
+            small = BytesIO()
+            picture.quantize(128).save(small, "PNG", optimize=True)
+            output["data"]["image/png"] = b64encode(small.getvalue()).decode()
+    return notebook
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        nbformat.write(execute(Path(name)), name)
+        nbformat.write(squeeze(execute(Path(name))), name)
