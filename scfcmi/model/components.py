@@ -19,7 +19,7 @@ _MAX_CELLS = 20_000
 # Of more features, those of largest variance are taken: the covariance is quadratic in them.
 _MAX_FEATURES = 4000
 # As ``scanpy.pp.scale(max_value=10)``: one cell far off must not turn a component.
-_CLIP = 10.0
+CLIP = 10.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Projection:
         return np.concatenate([(self._scaled(block) - self.center) @ self.loadings for block in _blocks(X)])
 
     def _scaled(self, block: np.ndarray) -> np.ndarray:
-        return np.clip((block - self.mean) / self.scale, -_CLIP, _CLIP)
+        return np.clip((block - self.mean) / self.scale, -CLIP, CLIP)
 
 
 def fit_projection(

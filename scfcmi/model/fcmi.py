@@ -309,7 +309,7 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
         if images and X.shape[1:] != IMAGE_SHAPE:
             msg = f"Images must be of shape (n_cells, 1, 28, 28), got {X.shape}."
             raise ValueError(msg)
-        if not reset and images != getattr(self._network.architecture, "convolutional", False):
+        if not reset and images != self._network.architecture.convolutional:
             expected = "images of shape (n_cells, 1, 28, 28)" if not images else "a matrix (n_cells, n_features)"
             msg = f"The model was fitted on {expected}, got an array of shape {X.shape}."
             raise ValueError(msg)

@@ -96,8 +96,7 @@ def build_network(
     except (TypeError, ValueError, RuntimeError) as error:
         msg = f"{str(path)!r} holds weights that do not fit its own description: {error}"
         raise ModelFormatError(msg) from error
-    convolutional = getattr(network.architecture, "convolutional", False)
-    return network.to(memory_format=torch.channels_last) if convolutional else network
+    return network.to(memory_format=torch.channels_last) if network.architecture.convolutional else network
 
 
 def write_model(path: str | os.PathLike[str], model: FCMI) -> None:
@@ -146,6 +145,6 @@ def read_model(path: str | os.PathLike[str], estimators: dict[str, type[FCMI]]) 
     except (KeyError, TypeError, ValueError) as error:
         msg = f"{str(path)!r} is no complete scfcmi model: {error}"
         raise ModelFormatError(msg) from error
-    model.decoder_ = getattr(model._network.architecture, "decoder", "shared")
+    model.decoder_ = model._network.architecture.decoder
     model.n_features_in_ = model._network.architecture.n_features
     return model

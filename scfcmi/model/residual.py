@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from scfcmi.model.components import CLIP
 
 _WIDTH = 256
 
@@ -21,6 +24,8 @@ class ResidualArchitecture:
     projected: bool
     """Whether inputs are expression, projected to components, or components themselves."""
     n_networks: int
+    convolutional: ClassVar = False
+    decoder: ClassVar = "shared"
 
 
 class Perceptrons(nn.Module):
@@ -74,7 +79,7 @@ class ResidualAutoEncoder(nn.Module):
     def project(self, inputs: Tensor) -> Tensor:
         """Return components in units of their root mean square length, shape (n_cells, n_components)."""
         if self.architecture.projected:
-            scaled = ((inputs - self.mean) / self.scale).clamp(-10, 10)
+            scaled = ((inputs - self.mean) / self.scale).clamp(-CLIP, CLIP)
             inputs = (scaled - self.center) @ self.loadings
         return inputs / self.unit
 
