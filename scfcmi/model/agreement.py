@@ -14,8 +14,6 @@ from scfcmi.model.counterparts import find_counterparts
 from scfcmi.model.objective import agreement_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from scfcmi.model.residual import ResidualAutoEncoder
@@ -47,7 +45,6 @@ def train_agreement(
     plan: AgreementPlan,
     *,
     show_progress: bool | None,
-    after_epoch: Callable[[], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train a network on components; return one row an epoch.
 
@@ -66,8 +63,6 @@ def train_agreement(
         Settings of the run.
     show_progress
         Whether to draw a progress bar; ``None`` draws it on a terminal only.
-    after_epoch
-        Called after each epoch.
 
     Raises
     ------
@@ -79,6 +74,7 @@ def train_agreement(
     n_batches = max(1, round(n_cells / plan.batch_size))
     every = max(1, n_batches * plan.max_epochs // _ROUNDS)
     codes, step = codes_of(network, components), 0
+    origin, members = components.cpu().numpy(), groups.cpu().numpy()
     disable = None if show_progress is None else not show_progress
     with tqdm(total=n_batches * plan.max_epochs, desc="FCMI", unit="batch", disable=disable) as bar:
         for epoch in range(plan.max_epochs):
@@ -91,10 +87,9 @@ def train_agreement(
                     before, codes = codes, codes_of(network, components)
                     moved = agreement_loss(codes, before).item()
                     draws = stream(plan.seed, _COUNTERPARTS, step)
-                    found = find_counterparts(
-                        codes.cpu().numpy(), groups.cpu().numpy(), plan.n_neighbors, draws, components.cpu().numpy()
+                    pairs = Counterparts(
+                        *find_counterparts(codes.cpu().numpy(), members, plan.n_neighbors, draws, origin)
                     )
-                    pairs = Counterparts(*found)
                 terms = _terms(network, components, groups, index, pairs.draw(*index.shape, rng), plan.agreement)
                 optimizer.zero_grad()
                 terms[0].backward()
@@ -107,8 +102,6 @@ def train_agreement(
                 msg = f"The loss is {row['loss']} after epoch {epoch + 1}. Lower learning_rate, or scale X."
                 raise FloatingPointError(msg)
             history.append(row | {"paired": pairs.share, "moved": moved})
-            if after_epoch is not None:
-                after_epoch()
     # Over a tenth of the training, as those before, or what there was of it.
     history[-1]["moved"] = agreement_loss(codes_of(network, components), codes).item()
     _finish_decoder(network, components, groups, plan)

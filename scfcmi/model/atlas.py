@@ -15,6 +15,7 @@ from scfcmi._random import seed_from, stream
 from scfcmi.batches import rows_of
 from scfcmi.model.agreement import AgreementPlan, train_agreement
 from scfcmi.model.components import fit_projection
+from scfcmi.model.counterparts import N_NEIGHBORS
 from scfcmi.model.device import choose_device
 from scfcmi.model.fcmi import FCMI
 from scfcmi.model.n_clusters import choose, separation_curve
@@ -101,7 +102,7 @@ class AtlasFCMI(FCMI):
         *,
         max_clusters: int = 30,
         agreement: float = 4.0,
-        n_neighbors: int = 40,
+        n_neighbors: int = N_NEIGHBORS,
         n_components: int | None = 50,
         temperature: float | None = None,
         learning_rate: float = 1e-3,
@@ -149,7 +150,6 @@ class AtlasFCMI(FCMI):
             torch.from_numpy(codes).to(device),
             plan,
             show_progress=self.progress,
-            after_epoch=lambda: self._on_epoch(None),
         )
         self._network, self.groups_ = network.eval(), names
         self.embedding_ = encode(self._network, rows_of(X, device)).cpu().numpy()

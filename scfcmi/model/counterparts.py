@@ -14,6 +14,8 @@ from itertools import combinations
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+# In each other group, unless told otherwise.
+N_NEIGHBORS = 40
 # Cells matched at a time: time and memory do not grow with the number of cells beyond it.
 _MAX_CELLS = 10_000
 # Groups each group is matched with at a time: all, or this many drawn anew each time.

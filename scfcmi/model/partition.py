@@ -86,11 +86,6 @@ def kept_links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
     return np.diag(links) / np.maximum(links.sum(axis=1), 1e-12)
 
 
-def graph_sample(n_cells: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the cells whose graph is cut: all, or 10,000."""
-    return np.arange(n_cells) if n_cells <= _MAX_CELLS else np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
-
-
 def centers_of(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the mean directions of clusters: unit length, shape (n_clusters, n_dims)."""
     sums = np.stack([codes[labels == label].sum(axis=0) for label in np.unique(labels)])
@@ -126,7 +121,9 @@ def graph_centers(
     -------
     Centres of unit length, shape (n_clusters, n_dims); the cells that were cut, and their clusters.
     """
-    cells = graph_sample(len(codes), rng)
+    cells = np.arange(len(codes))
+    if len(codes) > _MAX_CELLS:
+        cells = np.sort(rng.choice(len(codes), _MAX_CELLS, replace=False))
     codes = codes[cells]
     if n_clusters == 1 or len(codes) <= n_clusters + 1:
         labels = np.arange(len(codes)) % n_clusters

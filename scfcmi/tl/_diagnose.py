@@ -7,7 +7,7 @@ import pandas as pd
 
 from scfcmi import _validate
 from scfcmi._random import stream
-from scfcmi.model.counterparts import find_counterparts
+from scfcmi.model.counterparts import N_NEIGHBORS, find_counterparts
 from scfcmi.tl._batches import batch_codes
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ _DOMINATED, _MIN_EXPECTED = 0.9, 5
 _PAIRED = 0.3
 _TINY = 20
 _UNSURE = 0.75
-_NEIGHBORS = 40
 # Training had not settled if codes moved so far in the last tenth of it, or so many cells changed cluster in the last
 # epoch, or if there were hardly any mini-batches.
 _MOVED, _CHANGED, _MIN_BATCHES = 0.005, 0.01, 50
@@ -87,7 +86,9 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
     codes = np.asarray(adata.obsm[use_rep], dtype=np.float32)
     table["paired"], table["counterparts"] = np.nan, ""
     for batch in table["batch"][dominated].unique():
-        pairs = _pairs(codes, (batches == batch_names.astype(str).tolist().index(batch)).astype(int))
+        # Between one batch and all others together.
+        inside = (batch_names.astype(str) == batch)[batches].astype(int)
+        pairs = find_counterparts(codes, inside, N_NEIGHBORS, stream(0))
         for cluster in np.flatnonzero(dominated & (table["batch"] == batch)):
             paired, elsewhere = _of_cluster(clusters, cluster, len(names), *pairs)
             table.iloc[cluster, table.columns.get_loc("paired")] = paired
@@ -131,11 +132,6 @@ def _shares(clusters: np.ndarray, names: np.ndarray, batches: np.ndarray, batch_
         },
         index=pd.Index(names.astype(str), name="cluster"),
     )
-
-
-def _pairs(codes: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counterparts between one batch and all others."""
-    return find_counterparts(codes, inside, _NEIGHBORS, stream(0))
 
 
 def _of_cluster(
