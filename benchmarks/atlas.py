@@ -26,7 +26,7 @@ import scanpy as sc
 from scfcmi import datasets, metrics, tl
 
 
-def log_normalised(path: Path) -> None:
+def log_normalise(path: Path) -> None:
     adata = ad.read_h5ad(path)
     sc.pp.normalize_total(adata, target_sum=1e4)
     sc.pp.log1p(adata)
@@ -43,7 +43,7 @@ def simulate(path: Path, n_cells: int, n_batches: int, *, uneven: bool) -> None:
     if uneven:
         weights *= np.geomspace(20, 2000, n_batches) / weights.sum(axis=0)
     datasets.simulate_atlas(n_cells, 11, n_batches, composition=weights, path=path, progress=False)
-    log_normalised(path)
+    log_normalise(path)
 
 
 def fcmi(adata: ad.AnnData) -> np.ndarray:
