@@ -36,8 +36,8 @@ def choose_n_clusters(
 
     Trains atlas mode once, as :func:`fair_cluster` does, and cuts the neighbour graph of the codes of eight draws of
     cells into 2, 3, ... clusters. The number is the largest for which every cluster keeps, in the mean over draws, 90 %
-    of its links to itself (one minus its conductance; see :func:`scfcmi.model.n_clusters.separation_curve`). Types of
-    fewer than some 15 cells among 3,000 cannot be told from noise, and are not counted.
+    of its links to itself (one minus its conductance; see :func:`scfcmi.model.n_clusters.separation_curve`). At most
+    3,000 cells are drawn: types of which these hold hardly any are not counted.
 
     Parameters
     ----------
