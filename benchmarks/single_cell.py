@@ -31,9 +31,23 @@ if TYPE_CHECKING:
 
 DATASETS = ("human_dc", "pbmc_3tech", "rnamix_2protocol", "kang_ctrl_8donors")
 COUNTS = {"kang_ctrl_8donors", "rnamix_2protocol"}
+# pbmc_3tech and 3,000 cells of kang_ctrl_8donors together: each laboratory one batch, or each of eleven samples.
+JOINED = ("pbmc_2laboratories", "pbmc_11samples")
+KANG_NAMES = {
+    "CD4 T cells": "T_CD4",
+    "CD8 T cells": "T_CD8",
+    "CD14+ Monocytes": "Mono_CD14",
+    "FCGR3A+ Monocytes": "Mono_CD16",
+    "B cells": "B",
+    "NK cells": "NK",
+    "Dendritic cells": "DC",
+    "Megakaryocytes": "MK",
+}
 
 
 def load(name: str) -> ad.AnnData:
+    if name in JOINED:
+        return joined(name)
     adata = ad.read_h5ad(Path(os.environ["SCFCMI_DATA_DIR"]) / "singlecell" / f"{name}.h5ad")
     if name in COUNTS:
         adata.layers["counts"] = adata.X.copy()
@@ -42,6 +56,19 @@ def load(name: str) -> ad.AnnData:
     if adata.n_vars > 3000:
         sc.pp.highly_variable_genes(adata, n_top_genes=2000, batch_key="batch")
         adata = adata[:, adata.var["highly_variable"]].copy()
+    return adata
+
+
+def joined(name: str) -> ad.AnnData:
+    parts = {part: load(part) for part in ("pbmc_3tech", "kang_ctrl_8donors")}
+    parts["kang_ctrl_8donors"] = sc.pp.sample(parts["kang_ctrl_8donors"], n=3000, rng=0, copy=True)
+    for part, adata in parts.items():
+        adata.obs["label"] = adata.obs["label"].astype(str).replace(KANG_NAMES)
+        adata.obs["batch"] = part if name == JOINED[0] else part + " " + adata.obs["batch"].astype(str)
+    adata = ad.concat(parts.values(), join="inner")
+    # Kang et al. name no stem cells.
+    adata = adata[adata.obs["label"] != "HSC"].copy()
+    adata.obs = adata.obs[["batch", "label"]].astype("category")
     return adata
 
 
@@ -146,7 +173,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=list(DATASETS))
+    parser.add_argument("--datasets", nargs="+", choices=(*DATASETS, *JOINED), default=list(DATASETS))
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/single_cell.jsonl"))
     parser.add_argument("--report", type=Path, help="print the table of a file of runs instead")
     options = parser.parse_args()

@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import scfcmi
 from scfcmi import FCMI, AtlasFCMI, metrics
+from scfcmi.model.agreement import Counterparts
 from scfcmi.model.components import fit_projection
 from scfcmi.model.counterparts import find_counterparts
 from scfcmi.model.n_clusters import choose, separation_curve
@@ -177,6 +178,21 @@ def test_three_hundred_groups_cost_no_more_pairs_than_eight_partners():
     first, second, _ = find_counterparts(X, codes, 40, rng)
     partners = {(a, b) for a, b in zip(codes[first], codes[second], strict=True)}
     assert 0 < len(partners) <= 300 * 8
+
+
+def test_groups_with_many_counterparts_do_not_hide_those_with_few():
+    """Cell 0 has thirty counterparts in one group and one in another; cell 41 has none but cell 0."""
+    groups = np.array([0] + [1] * 30 + [2] * 11)
+    first = np.array([0] * 31 + [41])
+    second = np.array([41, *range(1, 31), 0])
+    pairs = Counterparts(first, second, np.arange(42), groups)
+    assert pairs.share == pytest.approx(2 / 42)
+    cells, others = (part.ravel() for part in pairs.draw(2000, 21, np.random.default_rng(0)))
+    assert set(cells) == {0, 41}
+    assert (others[cells == 41] == 0).all()
+    of_cell = others[cells == 0]
+    assert np.mean(groups[of_cell] == 2) == pytest.approx(0.5, abs=0.05)
+    assert set(of_cell) == {*range(1, 31), 41}
 
 
 def test_small_and_large_clusters_are_both_cut():

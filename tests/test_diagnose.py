@@ -31,14 +31,33 @@ def test_biology_is_told_from_batch(shifted, capsys):
     table = found["clusters"]
     assert "training" not in found
     assert table.loc[["0", "1"], "verdict"].tolist() == ["ok", "ok"]
-    assert table["verdict"]["2"] == "only in a, counterparts are in cluster 4: likely the batch"
-    assert table["verdict"]["4"] == "only in b, counterparts are in cluster 2: likely the batch"
-    assert table["verdict"]["3"] == "only in a, which alone has such cells: likely biology"
+    assert table["verdict"]["2"] == "only in a; such cells elsewhere are in cluster 4: likely the batch"
+    assert table["verdict"]["4"] == "only in b; such cells elsewhere are in cluster 2: likely the batch"
+    assert table["verdict"]["3"] == "only in a; no such cells elsewhere: likely biology"
     assert table["n_cells"].tolist() == [200, 200, 100, 100, 100]
     assert table["confidence"].isna().all()
     assert table["paired"].notna().tolist() == [False, False, True, True, True]
     printed = capsys.readouterr().out
     assert all(verdict in printed for verdict in table["verdict"])
+
+
+def test_all_samples_of_one_laboratory(shifted):
+    """Seven of a, three of b: type 2 is a cluster of each laboratory, and what a alone has stays biology."""
+    rng = np.random.default_rng(0)
+    laboratory = shifted.obs["batch"].to_numpy()
+    shifted.obs["sample"] = [f"{name}{rng.integers(7 if name == 'a' else 3)}" for name in laboratory]
+    scfcmi.tl.diagnose(shifted, "mine", batch_key="sample", use_rep="rep")
+    verdicts = shifted.uns["mine_diagnosis"]["clusters"]["verdict"]
+    assert verdicts[["0", "1"]].tolist() == ["ok", "ok"]
+    assert verdicts["2"] == "hardly in b0, b1, b2; such cells there are in cluster 4: likely the batch"
+    assert verdicts["4"] == "only in b0, b1, b2; such cells elsewhere are in cluster 2: likely the batch"
+    assert verdicts["3"] == "hardly in b0, b1, b2; no such cells there: likely biology"
+
+
+def test_small_batches_lack_clusters_by_chance(shifted):
+    shifted.obs["sample"] = np.arange(700) % 150
+    scfcmi.tl.diagnose(shifted, "mine", batch_key="sample", use_rep="rep")
+    assert set(shifted.uns["mine_diagnosis"]["clusters"]["verdict"]) == {"ok"}
 
 
 def test_of_a_fit(small, capsys, tmp_path):

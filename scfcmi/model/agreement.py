@@ -87,9 +87,8 @@ def train_agreement(
                     before, codes = codes, codes_of(network, components)
                     moved = agreement_loss(codes, before).item()
                     draws = stream(plan.seed, _COUNTERPARTS, step)
-                    pairs = Counterparts(
-                        *find_counterparts(codes.cpu().numpy(), members, plan.n_neighbors, draws, origin)
-                    )
+                    found = find_counterparts(codes.cpu().numpy(), members, plan.n_neighbors, draws, origin)
+                    pairs = Counterparts(*found, members)
                 terms = _terms(network, components, groups, index, pairs.draw(*index.shape, rng), plan.agreement)
                 optimizer.zero_grad()
                 terms[0].backward()
@@ -148,21 +147,39 @@ def codes_of(network: ResidualAutoEncoder, components: Tensor) -> Tensor:
 
 
 class Counterparts:
-    """The pairs of one round, and how cells are drawn from them."""
+    """The pairs of one round, and how cells are drawn from them.
 
-    def __init__(self, first: np.ndarray, second: np.ndarray, looked_at: np.ndarray) -> None:
-        self._second = second
-        self._cells, self._starts, self._counts = np.unique(first, return_index=True, return_counts=True)
+    Parameters
+    ----------
+    first, second, looked_at
+        From :func:`scfcmi.model.counterparts.find_counterparts`.
+    groups
+        Group codes of all cells.
+    """
+
+    def __init__(self, first: np.ndarray, second: np.ndarray, looked_at: np.ndarray, groups: np.ndarray) -> None:
+        order = np.lexsort((groups[second], first))
+        first, self._second = first[order], second[order]
+        # A run of pairs is of one cell, and of counterparts in one group.
+        new_cell = np.diff(first, prepend=-1) != 0
+        self._starts = np.flatnonzero(new_cell | (np.diff(groups[self._second], prepend=-1) != 0))
+        self._counts = np.diff(self._starts, append=len(first))
+        self._cells, self._first_run, self._n_runs = np.unique(
+            first[self._starts], return_index=True, return_counts=True
+        )
         self.share = len(self._cells) / len(looked_at)
         """Share of the cells looked at that have a counterpart."""
 
     def draw(self, n_networks: int, n_cells: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw cells that have counterparts, as many as there are in so many cells, and for each one of these.
 
-        Both of shape (n_networks, n_pairs).
+        First its group, any alike, so that groups which are near and have many do not hide those which are far and have
+        few. Both of shape (n_networks, n_pairs).
         """
         n_pairs = min(round(self.share * n_cells), len(self._cells))
         drawn = [rng.choice(len(self._cells), n_pairs, replace=False) for _ in range(n_networks)]
         cells = np.stack(drawn).astype(np.int64)
-        chosen = self._starts[cells] + (rng.random(cells.shape) * self._counts[cells]).astype(np.int64)
+        run, place = np.divmod(rng.random(cells.shape) * self._n_runs[cells], 1)
+        runs = self._first_run[cells] + run.astype(np.int64)
+        chosen = self._starts[runs] + (place * self._counts[runs]).astype(np.int64)
         return self._cells[cells], self._second[chosen]

@@ -13,9 +13,11 @@ from scfcmi.tl._batches import batch_codes
 if TYPE_CHECKING:
     from anndata import AnnData
 
-# A batch dominates a cluster from this share on, every batch counted as if of one size; where fewer cells of other
-# batches than this are expected, nothing is said.
+# A cluster lacks batches if the others make up this share of it, every batch counted as if of one size, and of these two
+# parts still counted as one batch each. Where fewer cells are expected than this, nothing is said.
 _DOMINATED, _MIN_EXPECTED = 0.9, 5
+# More batches than this are not named.
+_MOST_NAMED = 3
 # Cells have counterparts elsewhere if at least this share of them has; else the cluster is rather a type of its own.
 _PAIRED = 0.3
 _TINY = 20
@@ -28,10 +30,11 @@ _MOVED, _CHANGED, _MIN_BATCHES = 0.005, 0.01, 50
 def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None, use_rep: str | None = None) -> None:
     """Say what can be said of clusters without labels: print a short table, and store it.
 
-    A cluster is dominated if 90 % of it is of one batch, batches counted as if they were of one size. Counterparts
-    (mutual nearest neighbours, :func:`scfcmi.model.counterparts.find_counterparts`) of its cells in all other batches
-    then tell why. Where they have none, the other batches hardly have such cells: likely biology. Where they have
-    some, these are in other clusters: likely the batch.
+    A cluster lacks batches if 90 % of it is of the others, batches counted as if they were of one size: it may be of one
+    batch, or of all samples of one laboratory. Counterparts (mutual nearest neighbours,
+    :func:`scfcmi.model.counterparts.find_counterparts`) of its cells in the batches that it lacks then tell why. Where
+    they have none, these batches hardly have such cells: likely biology. Where they have some, these are in other
+    clusters: likely the batch.
 
     Parameters
     ----------
@@ -50,9 +53,9 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
 
     ``clusters``
         Data frame, a row a cluster: ``n_cells``; ``batch``, the one with the largest share; ``batch_share``, its share
-        with batches counted as of one size; ``paired``, the share of its cells that have counterparts, NaN where no
-        batch dominates; ``counterparts``, the cluster in which most of these are; ``confidence``, the mean over cells
-        of the largest soft assignment, NaN for foreign clusters; ``verdict``.
+        with batches counted as of one size; ``paired``, the share of its cells that have counterparts in the batches it
+        lacks, NaN where it lacks none; ``counterparts``, the cluster in which most of these are; ``confidence``, the
+        mean over cells of the largest soft assignment, NaN for foreign clusters; ``verdict``.
     ``training``
         One sentence; not there for foreign clusters.
 
@@ -81,15 +84,13 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
     batches, batch_names = batch_codes(adata, batch_key)
     clusters, names = _validate.group_codes(adata.obs[key], adata.n_obs, f"adata.obs[{key!r}]")
 
-    table = _shares(clusters, names, batches, batch_names)
-    dominated = table.pop("dominated")
+    table, lacks = _shares(clusters, names, batches, batch_names)
     codes = np.asarray(adata.obsm[use_rep], dtype=np.float32)
     table["paired"], table["counterparts"] = np.nan, ""
-    for batch in table["batch"][dominated].unique():
-        # Between one batch and all others together.
-        inside = (batch_names.astype(str) == batch)[batches].astype(int)
-        pairs = find_counterparts(codes, inside, N_NEIGHBORS, stream(0))
-        for cluster in np.flatnonzero(dominated & (table["batch"] == batch)):
+    for absent in np.unique(lacks[lacks.any(axis=1)], axis=0):
+        # Between the batches that are there and those that are not.
+        pairs = find_counterparts(codes, absent[batches].astype(int), N_NEIGHBORS, stream(0))
+        for cluster in np.flatnonzero((lacks == absent).all(axis=1)):
             paired, elsewhere = _of_cluster(clusters, cluster, len(names), *pairs)
             table.iloc[cluster, table.columns.get_loc("paired")] = paired
             if paired >= _PAIRED:
@@ -97,7 +98,10 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
     proba = adata.obsm.get(f"{key}_proba")
     largest = np.full(adata.n_obs, np.nan) if proba is None else np.asarray(proba).max(axis=1)
     table["confidence"] = [largest[clusters == cluster].mean() for cluster in range(len(names))]
-    table["verdict"] = [_verdict(row) for row in table.itertuples()]
+    table["verdict"] = [
+        _verdict(row, batch_names[~absent], batch_names[absent])
+        for row, absent in zip(table.itertuples(), lacks, strict=True)
+    ]
 
     found: dict[str, object] = {"clusters": table}
     if "history" in own:
@@ -113,25 +117,40 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
         print(found["training"])
 
 
-def _shares(clusters: np.ndarray, names: np.ndarray, batches: np.ndarray, batch_names: np.ndarray) -> pd.DataFrame:
+def _shares(
+    clusters: np.ndarray, names: np.ndarray, batches: np.ndarray, batch_names: np.ndarray
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return sizes and largest batches of clusters, and which batches each lacks, shape (n_clusters, n_batches)."""
     counts = np.zeros((len(names), len(batch_names)))
     np.add.at(counts, (clusters, batches), 1)
-    of_batch = counts.sum(axis=0)
-    even = counts / of_batch
-    even /= even.sum(axis=1, keepdims=True)
-    top = even.argmax(axis=1)
-    n_cells = counts.sum(axis=1)
-    share = even[np.arange(len(names)), top]
-    others = n_cells * (1 - of_batch[top] / of_batch.sum())
-    return pd.DataFrame(
+    of_batch, n_cells = counts.sum(axis=0), counts.sum(axis=1)
+    rates = counts / of_batch
+    table = pd.DataFrame(
         {
             "n_cells": n_cells.astype(int),
-            "batch": batch_names[top].astype(str),
-            "batch_share": share,
-            "dominated": (share >= _DOMINATED) & (others >= _MIN_EXPECTED),
+            "batch": batch_names[rates.argmax(axis=1)].astype(str),
+            "batch_share": rates.max(axis=1) / rates.sum(axis=1),
         },
         index=pd.Index(names.astype(str), name="cluster"),
     )
+    return table, np.stack([_lacking(*cluster, of_batch) for cluster in zip(rates, n_cells, strict=True)])
+
+
+def _lacking(rates: np.ndarray, n_cells: int, of_batch: np.ndarray) -> np.ndarray:
+    """Return which batches a cluster lacks, by its share of the cells of each: the largest such set."""
+    order = np.argsort(-rates, kind="stable")
+    expected = n_cells * of_batch / of_batch.sum()
+    for n_present in range(1, len(rates)):
+        present, absent = order[:n_present], order[n_present:]
+        if n_present > 1:
+            # Of many small batches some lack any cluster by chance.
+            absent = absent[expected[absent] >= _MIN_EXPECTED]
+        if expected[absent].sum() < _MIN_EXPECTED:
+            continue
+        inside, outside = rates[present], rates[absent]
+        if all(part(inside) >= _DOMINATED * (part(inside) + part(outside)) for part in (np.sum, np.mean)):
+            return np.isin(np.arange(len(rates)), absent)
+    return np.zeros(len(rates), bool)
 
 
 def _of_cluster(
@@ -144,20 +163,29 @@ def _of_cluster(
     return paired, int(np.bincount(clusters[second[mine]], minlength=n_clusters).argmax())
 
 
-def _verdict(row: tuple) -> str:
+def _verdict(row: tuple, present: np.ndarray, absent: np.ndarray) -> str:
     words = []
     if not np.isnan(row.paired):
+        only = len(present) <= len(absent)
+        where = f"only in {_listed(present)}" if only else f"hardly in {_listed(absent)}"
+        there = "elsewhere" if only else "there"
         if row.paired < _PAIRED:
-            words.append(f"only in {row.batch}, which alone has such cells: likely biology")
+            words.append(f"{where}; no such cells {there}: likely biology")
         elif row.counterparts == row.Index:
-            words.append(f"mostly in {row.batch}, which has most of such cells: likely biology")
+            words.append(f"{where}; the few such cells {there} are in it: likely biology")
         else:
-            words.append(f"only in {row.batch}, counterparts are in cluster {row.counterparts}: likely the batch")
+            words.append(f"{where}; such cells {there} are in cluster {row.counterparts}: likely the batch")
     if row.n_cells < _TINY:
         words.append("tiny")
     if row.confidence < _UNSURE:
         words.append("unsure of its cells")
     return "; ".join(words) or "ok"
+
+
+def _listed(batches: np.ndarray) -> str:
+    named = ", ".join(map(str, batches[:_MOST_NAMED]))
+    more = len(batches) - _MOST_NAMED
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def _training(history: pd.DataFrame, n_batches: int) -> str:
