@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import scanpy as sc
 
 import scfcmi
@@ -61,7 +62,8 @@ def cells() -> dict[str, sc.AnnData]:
     folder = Path(os.environ["SCFCMI_DATA_DIR"]) / "singlecell"
     pbmc, dc, kang = (sc.read_h5ad(folder / f"{name}.h5ad") for name in ("pbmc_3tech", "human_dc", "kang_ctrl_8donors"))
     kang = sc.pp.sample(kang, n=3000, rng=0, copy=True)
-    many = scfcmi.datasets.simulate_atlas(6000, 30, 60, n_genes=500, progress=False)
+    uneven = np.random.default_rng(0).gamma(1, size=(30, 60))
+    many = scfcmi.datasets.simulate_atlas(6000, 30, 60, composition=uneven, progress=False)
     for adata in (kang, many):
         sc.pp.normalize_total(adata, target_sum=1e4)
         sc.pp.log1p(adata)
