@@ -51,8 +51,8 @@ def find_counterparts(
 
     Returns
     -------
-    Indices of one and of the other cell of each pair, both directions of a pair listed, sorted by the first, both
-    shape (n_pairs,); and of the cells that were looked at, shape (n_looked_at,).
+    Indices of one and of the other cell of each pair, both directions of a pair listed, both shape (n_pairs,);
+    and of the cells that were looked at, shape (n_looked_at,).
     """
     n_cells = len(codes)
     looked_at = np.arange(n_cells)
@@ -83,8 +83,7 @@ def find_counterparts(
         first += [i[near], j[near]]
         second += [j[near], i[near]]
     i, j = (np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64) for parts in (first, second))
-    order = np.argsort(i, kind="stable")
-    return looked_at[i[order]], looked_at[j[order]], looked_at
+    return looked_at[i], looked_at[j], looked_at
 
 
 def _unit(codes: np.ndarray) -> np.ndarray:
