@@ -13,8 +13,8 @@ from scfcmi.tl._batches import batch_codes
 if TYPE_CHECKING:
     from anndata import AnnData
 
-# A cluster lacks batches if the others make up this share of it, every batch counted as if of one size, and of these two
-# parts still counted as one batch each. Where fewer cells are expected than this, nothing is said.
+# A cluster lacks batches if the others make up this share of it, every batch counted as if of one size, and would also if
+# there were as many of the one kind as of the other. Where fewer cells are expected than this, nothing is said.
 _DOMINATED, _MIN_EXPECTED = 0.9, 5
 # More batches than this are not named.
 _MOST_NAMED = 3
@@ -30,8 +30,8 @@ _MOVED, _CHANGED, _MIN_BATCHES = 0.005, 0.01, 50
 def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None, use_rep: str | None = None) -> None:
     """Say what can be said of clusters without labels: print a short table, and store it.
 
-    A cluster lacks batches if 90 % of it is of the others, batches counted as if they were of one size: it may be of one
-    batch, or of all samples of one laboratory. Counterparts (mutual nearest neighbours,
+    A cluster lacks batches if 90 % of it is of the others, batches counted as if they were of one size, and on the mean it
+    takes nine times as large a share of these: it may be of one batch, or of all samples of one laboratory. Counterparts (mutual nearest neighbours,
     :func:`scfcmi.model.counterparts.find_counterparts`) of its cells in the batches that it lacks then tell why. Where
     they have none, these batches hardly have such cells: likely biology. Where they have some, these are in other
     clusters: likely the batch.
@@ -133,7 +133,7 @@ def _shares(
         },
         index=pd.Index(names.astype(str), name="cluster"),
     )
-    return table, np.stack([_lacking(*cluster, of_batch) for cluster in zip(rates, n_cells, strict=True)])
+    return table, np.stack([_lacking(rates[k], n_cells[k], of_batch) for k in range(len(names))])
 
 
 def _lacking(rates: np.ndarray, n_cells: int, of_batch: np.ndarray) -> np.ndarray:
@@ -148,7 +148,9 @@ def _lacking(rates: np.ndarray, n_cells: int, of_batch: np.ndarray) -> np.ndarra
         if expected[absent].sum() < _MIN_EXPECTED:
             continue
         inside, outside = rates[present], rates[absent]
-        if all(part(inside) >= _DOMINATED * (part(inside) + part(outside)) for part in (np.sum, np.mean)):
+        of_all = inside.sum() >= _DOMINATED * (inside.sum() + outside.sum())
+        on_the_mean = inside.mean() >= _DOMINATED * (inside.mean() + outside.mean())
+        if of_all and on_the_mean:
             return np.isin(np.arange(len(rates)), absent)
     return np.zeros(len(rates), bool)
 
