@@ -64,7 +64,7 @@ def joined(name: str) -> ad.AnnData:
     parts["kang_ctrl_8donors"] = sc.pp.sample(parts["kang_ctrl_8donors"], n=3000, rng=0, copy=True)
     for part, adata in parts.items():
         adata.obs["label"] = adata.obs["label"].astype(str).replace(KANG_NAMES)
-        adata.obs["batch"] = part if name == JOINED[0] else part + " " + adata.obs["batch"].astype(str)
+        adata.obs["batch"] = part if name == "pbmc_2laboratories" else part + " " + adata.obs["batch"].astype(str)
     adata = ad.concat(parts.values(), join="inner")
     # Kang et al. name no stem cells.
     adata = adata[adata.obs["label"] != "HSC"].copy()
