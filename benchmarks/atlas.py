@@ -1,10 +1,12 @@
-"""Atlas mode on simulated atlases: many cells beside Harmony, neighbours and Leiden; and many batches of uneven size.
+"""Atlas mode on simulated atlases: many cells beside Harmony, neighbours and Leiden; many batches of uneven size; and
+types that run into each other, beside Harmony and Leiden at the same number of clusters.
 
     python benchmarks/atlas.py cells --cells 100000
     python benchmarks/atlas.py batches
+    python benchmarks/atlas.py types
 
 One process a run, whose peak memory is its own; all read the same file. What is found on simulated cells says nothing of
-real ones: only time, memory, and whether many batches cost more or give less than few.
+real ones: only time, memory, and whether many batches, or types that are hard to part, cost more or give less than few.
 """
 
 from __future__ import annotations
@@ -23,7 +25,16 @@ import anndata as ad
 import numpy as np
 import scanpy as sc
 
-from scfcmi import datasets, metrics, tl
+from scfcmi import baselines, datasets, metrics, tl
+
+# Cells, types, batches and composition, where types run into each other.
+HARD = (
+    (3000, 8, 3, "even"),
+    (4000, 15, 5, "even"),
+    (4000, 11, 2, "mouse_atlas"),
+    (6000, 30, 4, "even"),
+    (6000, 30, 60, "even"),
+)
 
 
 def log_normalise(path: Path) -> None:
@@ -47,7 +58,12 @@ def simulate(path: Path, n_cells: int, n_batches: int, *, uneven: bool) -> None:
 
 
 def fcmi(adata: ad.AnnData) -> np.ndarray:
-    tl.fair_cluster(adata, "group", n_clusters=11, progress=False)
+    tl.fair_cluster(adata, "group", n_clusters=adata.obs["label"].nunique(), progress=False)
+    return adata.obs["fcmi"].to_numpy()
+
+
+def fcmi_estimated(adata: ad.AnnData) -> np.ndarray:
+    tl.fair_cluster(adata, "group", progress=False)
     return adata.obs["fcmi"].to_numpy()
 
 
@@ -62,7 +78,18 @@ def harmony_leiden(adata: ad.AnnData) -> np.ndarray:
     return adata.obs["leiden"].to_numpy()
 
 
-METHODS = {"scfcmi": fcmi, "harmony_leiden": harmony_leiden}
+def harmony_leiden_at_k(adata: ad.AnnData) -> np.ndarray:
+    sc.pp.scale(adata, max_value=10)
+    sc.pp.pca(adata, n_comps=50)
+    return baselines.harmony_leiden(adata.obsm["X_pca"], adata.obs["group"], adata.obs["label"].nunique())
+
+
+METHODS = {
+    "scfcmi": fcmi,
+    "scfcmi_estimated": fcmi_estimated,
+    "harmony_leiden": harmony_leiden,
+    "harmony_leiden_at_k": harmony_leiden_at_k,
+}
 
 
 def one(method: str, path: Path) -> None:
@@ -77,6 +104,7 @@ def one(method: str, path: Path) -> None:
     record = {
         "method": method,
         "cells": adata.n_obs,
+        "types": int(adata.obs["label"].nunique()),
         "batches": int(adata.obs["group"].nunique()),
         "smallest_batch": int(adata.obs["group"].value_counts().min()),
         "seconds": round(seconds, 1),
@@ -91,22 +119,32 @@ def one(method: str, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("cells", "batches", "one"))
+    parser.add_argument("what", choices=("cells", "batches", "types", "one"))
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--cells", type=int)
     parser.add_argument("--batches", type=int, nargs="+")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS)
     options = parser.parse_args()
     if options.what == "one":
         one(options.rest[0], Path(options.rest[1]))
         return
-    many = options.what == "batches"
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "atlas.h5ad"
+        if options.what == "types":
+            for n_cells, n_types, n_batches, composition in HARD:
+                datasets.simulate_atlas(n_cells, n_types, n_batches, composition=composition, path=path, progress=False)
+                log_normalise(path)
+                run(options.methods or ["scfcmi", "scfcmi_estimated", "harmony_leiden_at_k"], path)
+            return
+        many = options.what == "batches"
         for n_batches in options.batches or ([3, 30, 300] if many else [4]):
-            path = Path(folder) / f"{n_batches}.h5ad"
             simulate(path, options.cells or (30_000 if many else 100_000), n_batches, uneven=many)
-            for method in options.methods:
-                subprocess.run([sys.executable, "-W", "ignore", __file__, "one", method, path], check=True)
+            run(options.methods or ["scfcmi", "harmony_leiden"], path)
+
+
+def run(methods: list[str], path: Path) -> None:
+    for method in methods:
+        subprocess.run([sys.executable, "-W", "ignore", __file__, "one", method, path], check=True)
 
 
 if __name__ == "__main__":

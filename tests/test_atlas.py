@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 import scanpy as sc
 import scipy.sparse as sp
-from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -16,7 +15,19 @@ from scfcmi.model.agreement import Counterparts
 from scfcmi.model.components import fit_projection
 from scfcmi.model.counterparts import find_counterparts
 from scfcmi.model.n_clusters import choose, separation_curve
-from scfcmi.model.partition import cut, fit_temperature, graph_centers, kept_links, neighbor_graph, spectrum
+from scfcmi.model.partition import (
+    centers_of,
+    cut,
+    fit_temperature,
+    fitted_centers,
+    graph_centers,
+    kept_links,
+    modularity,
+    neighbor_graph,
+    shared_information,
+    spectrum,
+    turned_cut,
+)
 
 
 def exempted(estimator):
@@ -255,11 +266,65 @@ def test_parts_that_hang_together_in_themselves_only():
     assert adjusted_rand_score(np.repeat(np.arange(3), 80), found) == 1
 
 
-def test_too_many_clusters_for_any_to_be_separate():
-    digits = load_digits().data[:300].astype(np.float32)
-    codes = np.random.default_rng(0).normal(size=digits.shape).astype(np.float32)
+def test_hardly_any_clusters_in_noise():
+    codes = np.random.default_rng(0).normal(size=(300, 64)).astype(np.float32)
     codes /= np.linalg.norm(codes, axis=1, keepdims=True)
-    assert choose(separation_curve(codes, 10, np.random.default_rng(0))) == 2
+    assert choose(separation_curve(codes, 10, np.random.default_rng(0))) <= 3
+
+
+def test_number_where_types_run_into_each_other():
+    """Eight types, none of which keeps 90 % of its links."""
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(8, 40))
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    codes = centers[np.arange(1200) % 8] * rng.gamma(4, 0.25, size=(1200, 1)) + rng.normal(scale=0.24, size=(1200, 40))
+    curve = separation_curve((codes / np.linalg.norm(codes, axis=1, keepdims=True)).astype(np.float32), 15, rng)
+    assert (curve.loc[curve["n_clusters"] > 4, "separation"] < 0.9).all()
+    assert choose(curve) == 8
+
+
+@pytest.mark.parametrize(
+    ("separation", "modularity", "number"),
+    [
+        ([0.99, 0.95, 0.8, 0.6], [0.4, 0.6, 0.66, 0.6], 3),
+        ([0.99, 0.95, 0.8, 0.6], [0.4, 0.6, 0.68, 0.6], 4),
+        ([0.99, 0.95, 0.4, 0.3], [0.4, 0.6, 0.9, 0.9], 3),
+        ([0.8, 0.7, 0.7, 0.6], [0.4, 0.5, 0.6, 0.6], 4),
+        ([0.4, 0.3, 0.3, 0.2], [0.4, 0.5, 0.6, 0.6], 2),
+    ],
+)
+def test_choice_of_a_number(separation, modularity, number):
+    curve = pd.DataFrame({"n_clusters": [2, 3, 4, 5], "separation": separation, "modularity": modularity})
+    assert choose(curve) == number
+
+
+def test_no_cluster_of_all_that_cannot_be_parted():
+    """Ten types that run into each other: the cut has a large cluster of what is left, and mean directions a larger one."""
+    atlas = scfcmi.datasets.simulate_atlas(1200, 10, 2, n_genes=2500)
+    sc.pp.normalize_total(atlas, target_sum=1e4)
+    sc.pp.log1p(atlas)
+    model = AtlasFCMI(10, max_epochs=20).fit(atlas.X, groups=atlas.obs["group"])
+    codes, labels = model.embedding_, atlas.obs["label"]
+    graph = neighbor_graph(codes)
+    vectors = spectrum(graph, 10)[1]
+    first = cut(vectors, 10, 0)
+    turned = turned_cut(vectors, first)
+    nearest = (codes @ centers_of(codes, first).T).argmax(axis=1)
+    assert shared_information(graph, nearest) < 0.9 * shared_information(graph, turned)
+    assert adjusted_rand_score(labels, turned) > adjusted_rand_score(labels, first) + 0.1
+    fitted = fitted_centers(codes, turned)
+    np.testing.assert_allclose(np.linalg.norm(fitted, axis=1), 1, rtol=1e-5)
+    assert ((codes @ fitted.T).argmax(axis=1) == turned).mean() > 0.95
+    assert adjusted_rand_score(labels, model.labels_) > adjusted_rand_score(labels, nearest) + 0.1
+
+
+def test_information_shared_by_neighbours():
+    """Of two equal parts without a link between them, log 2; of labels that say nothing of the neighbours', none."""
+    graph = sp.csr_matrix(np.kron(np.eye(2), np.ones((4, 4))))
+    assert shared_information(graph, np.repeat([0, 1], 4)) == pytest.approx(np.log(2))
+    assert shared_information(graph, np.tile([0, 1], 4)) == pytest.approx(0)
+    assert modularity(graph, np.repeat([0, 1], 4)) == pytest.approx(0.5)
+    assert modularity(graph, np.tile([0, 1], 4)) == pytest.approx(0)
 
 
 @pytest.mark.needs_data

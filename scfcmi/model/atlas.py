@@ -43,7 +43,7 @@ class AtlasFCMI(FCMI):
     components know (Eq. 11) while codes of mutual nearest neighbours across groups are pulled together,
     ``L = L_rec + agreement L_agr`` (:func:`scfcmi.model.objective.agreement_loss`). Cells without a counterpart are
     left free. Centres come from the normalised cut of the neighbour graph of the codes, which has no liking for even
-    sizes; a cell belongs to the nearest centre.
+    sizes (:func:`scfcmi.model.partition.graph_centers`); a cell belongs to the nearest centre.
 
     Parameters
     ----------
@@ -85,7 +85,8 @@ class AtlasFCMI(FCMI):
         counterpart, and ``moved``, one minus the mean cosine between codes and those a tenth of the training
         before.
     n_clusters_curve_
-        If ``n_clusters`` was ``None``: separation by number of clusters, see :func:`~scfcmi.model.n_clusters.separation_curve`.
+        If ``n_clusters`` was ``None``: separation and modularity by number of clusters, see
+        :func:`~scfcmi.model.n_clusters.separation_curve`.
 
     Examples
     --------

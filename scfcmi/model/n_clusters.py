@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from scfcmi.model.partition import cut, kept_links, neighbor_graph, spectrum
+from scfcmi.model.partition import cut, kept_links, modularity, neighbor_graph, spectrum, turned_cut
 
-CRITERION = "largest number of clusters each of which keeps 90 % of its links to itself"
-_SEPARATE = 0.9
+CRITERION = (
+    "largest number of clusters each of which keeps 90 % of its links to itself; "
+    "if these have less than 90 % of the highest modularity, the number that has it"
+)
+# Types that run into each other keep less of their links, but more than they give away.
+_SEPARATE, _A_CLUSTER = 0.9, 0.5
+_ENOUGH_MODULARITY = 0.9
 # Parts of the cells that are cut: how many, what share of all, and of how many cells at most. A graph of more cells
 # has thinner borders, so that the number must not be read off graphs of any size.
 _PARTS, _SHARE, _MAX_PART = 8, 0.8, 3000
@@ -33,22 +38,39 @@ def separation_curve(codes: np.ndarray, max_clusters: int, rng: np.random.Genera
 
     Returns
     -------
-    Columns ``n_clusters``, ``separation`` (mean over draws) and ``separation_sd``, one row a number of clusters.
+    Columns ``n_clusters``, ``separation`` (mean over draws), ``separation_sd`` and ``modularity``, one row a number of
+    clusters.
     """
     n_part = max(2, min(int(_SHARE * len(codes)), _MAX_PART))
     numbers = np.arange(2, max(2, min(max_clusters, n_part // 3)) + 1)
-    separation = np.empty((_PARTS, len(numbers)))
+    separation, modular = np.empty((2, _PARTS, len(numbers)))
     for part in range(_PARTS):
         graph = neighbor_graph(codes[np.sort(rng.choice(len(codes), n_part, replace=False))])
         vectors = spectrum(graph, numbers[-1])[1]
         seed = int(rng.integers(2**31))
-        separation[part] = [kept_links(graph, cut(vectors, n, seed, _RESTARTS)).min() for n in numbers]
+        labels = [cut(vectors, n, seed, _RESTARTS) for n in numbers]
+        separation[part] = [kept_links(graph, clusters).min() for clusters in labels]
+        modular[part] = [modularity(graph, turned_cut(vectors, clusters)) for clusters in labels]
     return pd.DataFrame(
-        {"n_clusters": numbers, "separation": separation.mean(axis=0), "separation_sd": separation.std(axis=0)}
+        {
+            "n_clusters": numbers,
+            "separation": separation.mean(axis=0),
+            "separation_sd": separation.std(axis=0),
+            "modularity": modular.mean(axis=0),
+        }
     )
 
 
 def choose(curve: pd.DataFrame) -> int:
-    """Return the largest number of clusters whose separation is at least 0.9; two if there is none."""
-    separate = curve["separation"] >= _SEPARATE
-    return int(curve["n_clusters"][separate].max()) if separate.any() else 2
+    """Return the largest number of clusters whose separation is at least 0.9; two if there is none.
+
+    Where types run into each other that is far too few. If it has less than nine tenths of the highest modularity among
+    numbers whose separation is at least a half, the number of the highest is returned.
+    """
+    curve = curve.set_index("n_clusters")
+    separate = curve.index[curve["separation"] >= _SEPARATE]
+    number = int(separate.max()) if len(separate) else int(curve.index.min())
+    modular = curve["modularity"][curve["separation"] >= _A_CLUSTER]
+    if len(modular) and curve["modularity"][number] < _ENOUGH_MODULARITY * modular.max():
+        return int(modular.idxmax())
+    return number

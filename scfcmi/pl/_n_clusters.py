@@ -21,13 +21,13 @@ def n_clusters(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure | None:
-    """Draw the curve by which the number of clusters was chosen, its spread as a band, and the number chosen.
+    """Draw the curves by which the number of clusters was chosen, the spread of separation, and the number chosen.
 
     Parameters
     ----------
     adata
         Annotated data whose ``adata.uns[key + "_n_clusters"]`` holds ``curve``, a data frame with columns
-        ``n_clusters``, ``separation`` and ``separation_sd``, and the ``n_clusters`` chosen.
+        ``n_clusters``, ``separation``, ``separation_sd`` and ``modularity``, and the ``n_clusters`` chosen.
     key
         The ``key_added`` under which it was stored.
     ax
@@ -56,9 +56,10 @@ def n_clusters(
     x, y, spread = curve["n_clusters"], curve["separation"], curve["separation_sd"].fillna(0)
 
     (panel,) = panels(1, ax)
-    line, mark = palette(4)[0], palette(4)[3]
+    line, other, _, mark = palette(4)
     panel.fill_between(x, y - spread, y + spread, color=line, alpha=0.2, lw=0)
-    panel.plot(x, y, color=line, marker="o", ms=3, lw=1.2)
+    panel.plot(x, y, color=line, marker="o", ms=3, lw=1.2, label="separation")
+    panel.plot(x, curve["modularity"], color=other, marker="s", ms=2.5, lw=1.2, label="modularity")
     panel.axvline(chosen, color=mark, lw=1, ls=(0, (4, 3)))
     panel.plot(x[x == chosen], y[x == chosen], color=mark, marker="o", ms=7, ls="")
     panel.annotate(
@@ -70,7 +71,8 @@ def n_clusters(
         color=mark,
         fontsize="small",
     )
-    panel.set(xlabel="number of clusters", ylabel="separation")
+    panel.set(xlabel="number of clusters", ylabel="share of links")
+    panel.legend(frameon=False, fontsize="small")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.spines[["top", "right"]].set_visible(False)
     return hand_out([panel], given=ax, show=show, return_fig=return_fig, single=True)

@@ -14,7 +14,9 @@ from scfcmi.pl._umap import _source
 
 @pytest.fixture
 def path(clustered, tmp_path):
-    curve = pd.DataFrame({"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": [0.1, 0.1]})
+    curve = pd.DataFrame(
+        {"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": [0.1, 0.1], "modularity": [0.4, 0.6]}
+    )
     clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "separation"}
     clustered.obsm["X_fcmi_umap"] = np.zeros((240, 2), np.float32)
     clustered.uns["fcmi_umap"] = _source(clustered, "fcmi", 0)

@@ -16,7 +16,7 @@ from scfcmi.pl._umap import _source
 
 GRID = pd.DataFrame({"alpha": [0.1, 0.1], "beta": [0.1, 0.2], "accuracy": [0.5, 0.6], "mnce": [0.9, 1.0]})
 ROW = {"dataset": "har", "subset": np.nan, "method": "fcmi", "epochs": 10.0, "note": "", "nmi": 60.0, "nmi_sd": 1.0}
-CURVE = pd.DataFrame({"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": 0.1})
+CURVE = pd.DataFrame({"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": 0.1, "modularity": 0.5})
 PLOTS = {
     "umap": lambda adata, **how: scfcmi.pl.umap(adata, **how),
     "composition": lambda adata, **how: scfcmi.pl.composition(adata, **how),

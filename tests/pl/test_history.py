@@ -53,10 +53,13 @@ def test_wrong_arguments(clustered):
 
 def test_n_clusters(clustered):
     curve = pd.DataFrame({"n_clusters": [4, 2, 3], "separation": [0.5, 0.6, 0.9], "separation_sd": [0.1, 0.1, 0.2]})
+    curve["modularity"] = [0.7, 0.3, 0.6]
     clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "separation"}
     ax = scfcmi.pl.n_clusters(clustered, show=False)
-    line, mark, point = ax.lines
+    line, other, mark, point = ax.lines
     np.testing.assert_allclose(line.get_xydata(), [(2, 0.6), (3, 0.9), (4, 0.5)])
+    np.testing.assert_allclose(other.get_xydata(), [(2, 0.3), (3, 0.6), (4, 0.7)])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["separation", "modularity"]
     assert list(mark.get_xdata()) == [3, 3]
     np.testing.assert_allclose(point.get_xydata(), [(3, 0.9)])
     assert [text.get_text() for text in ax.texts] == ["3 clusters"]
