@@ -129,15 +129,16 @@ def main() -> None:
         one(options.rest[0], Path(options.rest[1]))
         return
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "atlas.h5ad"
         if options.what == "types":
-            for n_cells, n_types, n_batches, composition in HARD:
+            for number, (n_cells, n_types, n_batches, composition) in enumerate(HARD):
+                path = Path(folder) / f"{number}.h5ad"
                 datasets.simulate_atlas(n_cells, n_types, n_batches, composition=composition, path=path, progress=False)
                 log_normalise(path)
                 run(options.methods or ["scfcmi", "scfcmi_estimated", "harmony_leiden_at_k"], path)
             return
         many = options.what == "batches"
         for n_batches in options.batches or ([3, 30, 300] if many else [4]):
+            path = Path(folder) / f"{n_batches}.h5ad"
             simulate(path, options.cells or (30_000 if many else 100_000), n_batches, uneven=many)
             run(options.methods or ["scfcmi", "harmony_leiden"], path)
 
