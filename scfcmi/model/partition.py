@@ -90,7 +90,9 @@ def turned_cut(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Where types run into each other, vectors are short, whatever their direction, and :func:`cut` puts all cells near the
     origin in one cluster. Started elsewhere, large clusters are split and small ones lost.
     """
-    n_clusters = labels.max() + 1
+    # Of cells that are all alike, k-means finds fewer clusters than it is asked for.
+    found, labels = np.unique(labels, return_inverse=True)
+    n_clusters = len(found)
     rows = vectors[:, :n_clusters]
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     start = np.stack([rows[labels == label].mean(axis=0) for label in range(n_clusters)])
