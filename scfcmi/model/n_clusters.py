@@ -11,9 +11,9 @@ CRITERION = (
     "largest number of clusters each of which keeps 90 % of its links to itself; "
     "if these have less than 90 % of the highest modularity, the number that has it"
 )
-# Types that run into each other keep less of their links, but more than they give away.
-_SEPARATE, _A_CLUSTER = 0.9, 0.5
-_ENOUGH_MODULARITY = 0.9
+_SEPARATE = 0.9
+# Where modularity is below 0.3 a network is taken to have no parts (Newman and Girvan, 2004).
+_ENOUGH_MODULARITY, _PARTED = 0.9, 0.3
 # Parts of the cells that are cut: how many, what share of all, and of how many cells at most. A graph of more cells
 # has thinner borders, so that the number must not be read off graphs of any size.
 _PARTS, _SHARE, _MAX_PART = 8, 0.8, 3000
@@ -64,13 +64,13 @@ def separation_curve(codes: np.ndarray, max_clusters: int, rng: np.random.Genera
 def choose(curve: pd.DataFrame) -> int:
     """Return the largest number of clusters whose separation is at least 0.9; two if there is none.
 
-    Where types run into each other that is far too few. If it has less than nine tenths of the highest modularity among
-    numbers whose separation is at least a half, the number of the highest is returned.
+    Where types run into each other that is far too few. If it has less than nine tenths of the highest modularity, and
+    this is at least 0.3, the number of the highest is returned.
     """
     curve = curve.set_index("n_clusters")
     separate = curve.index[curve["separation"] >= _SEPARATE]
     number = int(separate.max()) if len(separate) else int(curve.index.min())
-    modular = curve["modularity"][curve["separation"] >= _A_CLUSTER]
-    if len(modular) and curve["modularity"][number] < _ENOUGH_MODULARITY * modular.max():
-        return int(modular.idxmax())
+    highest = curve["modularity"].max()
+    if highest >= _PARTED and curve["modularity"][number] < _ENOUGH_MODULARITY * highest:
+        return int(curve["modularity"].idxmax())
     return number
