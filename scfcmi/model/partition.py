@@ -20,7 +20,7 @@ _MAX_CELLS = 10_000
 _NEIGHBORS = 15
 _RESTARTS = 20
 _TEMPERATURES = (0.01, 1.0)
-# What mean directions must keep of the information that neighbours share, or the cut is made and followed otherwise.
+# What the nearest mean direction must keep of the information that neighbours share, or cells are parted otherwise.
 _KEPT_INFORMATION = 0.9
 
 
@@ -129,10 +129,10 @@ def centers_of(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def fitted_centers(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return centres of which the nearest is the cluster of as many cells as can be: those of a clear-cut softmax.
+    """Return centres such that cells, as many as can be, are nearest to that of their own cluster.
 
-    ``c = softmax(cosine / temperature)`` at the lowest temperature, its cross-entropy against ``labels`` minimised from
-    the mean directions. Unit length, shape (n_clusters, n_dims).
+    They minimise the cross-entropy of ``softmax(cosine / temperature)`` and ``labels`` at the lowest temperature, from the
+    mean directions. Unit length, shape (n_clusters, n_dims).
     """
     centers = torch.from_numpy(centers_of(codes, labels)).requires_grad_()
     cells, clusters = torch.from_numpy(codes), torch.from_numpy(labels).long()
