@@ -14,20 +14,9 @@ from scfcmi import FCMI, AtlasFCMI, metrics
 from scfcmi.model.agreement import Counterparts
 from scfcmi.model.components import fit_projection
 from scfcmi.model.counterparts import find_counterparts
+from scfcmi.model.graph import kept_links, modularity, neighbor_graph, shared_information, spectrum
 from scfcmi.model.n_clusters import choose, separation_curve
-from scfcmi.model.partition import (
-    centers_of,
-    cut,
-    fit_temperature,
-    fitted_centers,
-    graph_centers,
-    kept_links,
-    modularity,
-    neighbor_graph,
-    shared_information,
-    spectrum,
-    turned_cut,
-)
+from scfcmi.model.partition import centers_of, cut, fit_temperature, fitted_centers, graph_centers, turned_cut
 
 
 def exempted(estimator):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from scfcmi.model.partition import cut, kept_links, modularity, neighbor_graph, spectrum, turned_cut
+from scfcmi.model.graph import kept_links, modularity, neighbor_graph, spectrum
+from scfcmi.model.partition import cut, turned_cut
 
 CRITERION = (
     "largest number of clusters each of which keeps 90 % of its links to itself; "

@@ -4,79 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.linalg import eigh
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix, diags
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import eigsh
 from scipy.special import logsumexp
 from sklearn.cluster import KMeans
-from sklearn.metrics import mutual_info_score
-from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
+
+from scfcmi.model.graph import joined_graph, shared_information, spectrum
 
 # Cells whose graph is cut; the others follow the centres.
 _MAX_CELLS = 10_000
-_NEIGHBORS = 15
 _RESTARTS = 20
 _TEMPERATURES = (0.01, 1.0)
 # What the nearest mean direction must keep of the information that neighbours share, or cells are parted otherwise.
 _KEPT_INFORMATION = 0.9
-
-
-def neighbor_graph(codes: np.ndarray, n_neighbors: int = _NEIGHBORS) -> csr_matrix:
-    """Return the symmetric weighted graph of nearest neighbours by cosine that UMAP lays out (McInnes et al., 2018).
-
-    Parameters
-    ----------
-    codes
-        Shape (n_cells, n_dims).
-    n_neighbors
-        Number of neighbours, the cell itself among them.
-    """
-    from umap.umap_ import fuzzy_simplicial_set
-
-    n_neighbors = min(n_neighbors, len(codes))
-    # Of unit vectors, by Euclidean distance: the same order, and scikit-learn finds it without a matrix of distances.
-    units = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
-    distances, indices = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(units).kneighbors(units)
-    distances = distances**2 / 2
-    graph, *_ = fuzzy_simplicial_set(
-        codes, n_neighbors, random_state=0, metric="cosine", knn_indices=indices, knn_dists=distances
-    )
-    return graph.tocsr()
-
-
-def spectrum(graph: csr_matrix, n_vectors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the largest eigenvalues, falling, and eigenvectors of ``D^-1/2 W D^-1/2`` (Shi and Malik, 2000).
-
-    Vectors are scaled back by ``D^-1/2``: shape (n_cells, n_vectors).
-    """
-    degree = np.asarray(graph.sum(axis=1)).ravel()
-    root = diags(1 / np.sqrt(np.maximum(degree, 1e-12)))
-    normalised = (root @ graph @ root).tocsr()
-    # Part by part: together the parts share the eigenvalue one, and of a repeated eigenvalue Lanczos finds one vector.
-    n_parts, part = connected_components(graph, directed=False)
-    values, vectors = [], []
-    for number in range(n_parts):
-        cells = np.flatnonzero(part == number)
-        of_part, on_part = _largest(normalised[cells][:, cells], min(n_vectors, len(cells)))
-        spread = np.zeros((len(part), len(of_part)))
-        spread[cells] = on_part
-        values.append(of_part)
-        vectors.append(spread)
-    all_values = np.concatenate(values)
-    order = np.argsort(-all_values, kind="stable")[:n_vectors]
-    return all_values[order], root @ np.concatenate(vectors, axis=1)[:, order]
-
-
-def _largest(matrix: csr_matrix, n_vectors: int) -> tuple[np.ndarray, np.ndarray]:
-    size = matrix.shape[0]
-    if size <= 4 * n_vectors:
-        return eigh(matrix.toarray(), subset_by_index=[size - n_vectors, size - 1])
-    # From a fixed start, so that the same graph gives the same vectors.
-    start = np.random.default_rng(0).uniform(0.5, 1.5, size)
-    return eigsh(matrix, k=n_vectors, which="LA", v0=start, tol=1e-5)
 
 
 def cut(vectors: np.ndarray, n_clusters: int, seed: int, n_init: int = _RESTARTS) -> np.ndarray:
@@ -97,29 +37,6 @@ def turned_cut(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     start = np.stack([rows[labels == label].mean(axis=0) for label in range(n_clusters)])
     return KMeans(n_clusters, init=start, n_init=1).fit_predict(rows)
-
-
-def kept_links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
-    """Return the share of its links, by weight, that each cluster keeps to itself: shape (n_clusters,)."""
-    links = _links(graph, labels)
-    return np.diag(links) / np.maximum(links.sum(axis=1), 1e-12)
-
-
-def shared_information(graph: csr_matrix, labels: np.ndarray) -> float:
-    """Return I(C;C') of the clusters of a cell and of its neighbour, a link drawn by weight, in nats."""
-    return mutual_info_score(None, None, contingency=_links(graph, labels))
-
-
-def modularity(graph: csr_matrix, labels: np.ndarray) -> float:
-    """Return the share of links within clusters, less what it would be if links fell anyhow (Newman and Girvan, 2004)."""
-    links = _links(graph, labels)
-    links /= links.sum()
-    return float(np.trace(links) - np.square(links.sum(axis=1)).sum())
-
-
-def _links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
-    member = csr_matrix((np.ones(len(labels)), (np.arange(len(labels)), labels)))
-    return (member.T @ graph @ member).toarray()
 
 
 def centers_of(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -148,15 +65,6 @@ def fitted_centers(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return F.normalize(centers.detach(), dim=1).numpy()
 
 
-def _joined_graph(codes: np.ndarray, n_parts: int) -> csr_matrix:
-    """Return a graph of at most so many parts: which of more to join would be left to chance."""
-    n_neighbors, graph = _NEIGHBORS, neighbor_graph(codes)
-    while n_neighbors < len(codes) and connected_components(graph, directed=False)[0] > n_parts:
-        n_neighbors *= 2
-        graph = neighbor_graph(codes, n_neighbors)
-    return graph
-
-
 def graph_centers(
     codes: np.ndarray, n_clusters: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -164,7 +72,7 @@ def graph_centers(
 
     The normalised cut asks for no even sizes, and needs no compact clusters. Centres are the mean directions of its
     clusters. Where types run into each other so much that these lose a tenth of the information which neighbours share
-    (:func:`shared_information`), the directions of the vectors are cut (:func:`turned_cut`), and centres fitted to that
+    (:func:`scfcmi.model.graph.shared_information`), the directions of the vectors are cut (:func:`turned_cut`), and centres fitted to that
     (:func:`fitted_centers`).
 
     Parameters
@@ -187,7 +95,7 @@ def graph_centers(
     if n_clusters == 1 or len(codes) <= n_clusters + 1:
         labels = _by_size(np.arange(len(codes)) % n_clusters)
         return centers_of(codes, labels), cells, labels
-    graph = _joined_graph(codes, n_clusters)
+    graph = joined_graph(codes, n_clusters)
     vectors = spectrum(graph, n_clusters)[1]
     labels = _by_size(cut(vectors, n_clusters, int(rng.integers(2**31))))
     centers, turned = centers_of(codes, labels), _by_size(turned_cut(vectors, labels))
