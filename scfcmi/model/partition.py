@@ -10,6 +10,7 @@ from sklearn.cluster import KMeans
 from torch.nn import functional as F
 
 from scfcmi.model.graph import joined_graph, shared_information, spectrum
+from scfcmi.model.refinement import refined_cut
 
 # Cells whose graph is cut; the others follow the centres.
 _MAX_CELLS = 10_000
@@ -70,8 +71,9 @@ def graph_centers(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut the neighbour graph of codes into clusters and return their centres, the largest cluster first.
 
-    The normalised cut asks for no even sizes, and needs no compact clusters. Centres are the mean directions of its
-    clusters. Where types run into each other so much that these lose a tenth of the information which neighbours share
+    The normalised cut asks for no even sizes, and needs no compact clusters. It is lowered further by local search
+    (:func:`scfcmi.model.refinement.refined_cut`), if neighbours share more information for it. Centres are the mean
+    directions of its clusters. Where types run into each other so much that these lose a tenth of the information which neighbours share
     (:func:`scfcmi.model.graph.shared_information`), the directions of the vectors are cut (:func:`turned_cut`), and centres fitted to that
     (:func:`fitted_centers`).
 
@@ -97,8 +99,13 @@ def graph_centers(
         return centers_of(codes, labels), cells, labels
     graph = joined_graph(codes, n_clusters)
     vectors = spectrum(graph, n_clusters)[1]
-    labels = _by_size(cut(vectors, n_clusters, int(rng.integers(2**31))))
-    centers, turned = centers_of(codes, labels), _by_size(turned_cut(vectors, labels))
+    seed = int(rng.integers(2**31))
+    labels = _by_size(cut(vectors, n_clusters, seed))
+    turned = _by_size(turned_cut(vectors, labels))
+    refined = _by_size(refined_cut(graph, codes, labels, seed))
+    if shared_information(graph, refined) > shared_information(graph, labels):
+        labels = refined
+    centers = centers_of(codes, labels)
     kept = shared_information(graph, (codes @ centers.T).argmax(axis=1))
     if kept < _KEPT_INFORMATION * shared_information(graph, turned):
         return fitted_centers(codes, turned), cells, turned
