@@ -311,7 +311,7 @@ def test_no_move_of_one_cell_lowers_a_refined_cut():
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(90, 4)).astype(np.float32)
     graph = neighbor_graph(codes)
-    labels = refined_cut(graph, codes, np.arange(90) % 4, 0)
+    labels = refined_cut(graph, codes, [np.arange(90) % 4], 0)
     lowest = normalised_cut(graph, labels)
     assert lowest < normalised_cut(graph, np.arange(90) % 4) - 1
     assert set(labels) == set(range(4))
@@ -338,7 +338,7 @@ def test_a_block_that_is_on_the_wrong_side_moves_as_one():
     wrong[block] = 0
     codes = np.eye(3)[truth]
     codes[block, 0] = 0.4
-    np.testing.assert_array_equal(refined_cut(graph, codes, wrong, 0), truth)
+    np.testing.assert_array_equal(refined_cut(graph, codes, [wrong], 0), truth)
 
 
 def test_information_shared_by_neighbours():

@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 
 from scfcmi.model import objective
@@ -148,3 +149,18 @@ def test_chance_information_counts_groups_that_are_there():
     assignment = torch.eye(2).repeat(10, 1)
     table = objective.soft_contingency(assignment, torch.arange(20) % 4 // 2, 7)
     assert objective.chance_information(assignment, table).item() == pytest.approx(1 / 40)
+
+
+def test_assignments_agree_at_least_as_codes_do():
+    """The mean of KL(c || c') is at most 2 / tau sqrt(2 L_agr), and zero where codes are the same."""
+    generator = torch.Generator().manual_seed(0)
+    codes, centers = (
+        F.normalize(torch.randn(n, 10, generator=generator, dtype=torch.float64), dim=1) for n in (200, 5)
+    )
+    for noise in (0.0, 0.05, 0.3):
+        others = F.normalize(codes + noise * torch.randn(codes.shape, generator=generator, dtype=torch.float64), dim=1)
+        for temperature in (0.01, 0.1, 1.0):
+            c, c_other = (objective.soft_assignment(h, centers, temperature) for h in (codes, others))
+            divergence = (torch.xlogy(c, c) - torch.xlogy(c, c_other)).sum(dim=1).mean().item()
+            bound = 2 / temperature * np.sqrt(2 * objective.agreement_loss(codes, others).clamp(min=0).item())
+            assert divergence <= bound + 1e-9

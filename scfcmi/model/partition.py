@@ -71,12 +71,12 @@ def graph_centers(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut the neighbour graph of codes into clusters and return their centres, the largest cluster first.
 
-    The normalised cut asks for no even sizes, and needs no compact clusters. k-means on the eigenvectors finds one that is
-    about as low as can be (:func:`cut`); from there, and from a cut by their directions (:func:`turned_cut`), local search
-    finds lower ones (:func:`scfcmi.model.refinement.refined_cut`). Of the three that one is taken for which neighbours
-    share the most information (:func:`scfcmi.model.graph.shared_information`). Centres are the mean directions of its
-    clusters. Where types run into each other so much that these keep less than nine tenths of the information of the cut
-    by directions, this is taken, and centres are fitted to it (:func:`fitted_centers`).
+    The normalised cut asks for no even sizes, and needs no compact clusters. k-means on the eigenvectors comes near a low
+    one (:func:`cut`); from there and from a cut by their directions (:func:`turned_cut`) local search finds lower ones
+    (:func:`scfcmi.model.refinement.refined_cut`). What it finds is taken if neighbours share more information for it
+    (:func:`scfcmi.model.graph.shared_information`). Centres are the mean directions of the clusters. Where types run into
+    each other so much that these keep less than nine tenths of the information of the cut by directions, this is taken,
+    and centres are fitted to it (:func:`fitted_centers`).
 
     Parameters
     ----------
@@ -103,8 +103,9 @@ def graph_centers(
     seed = int(rng.integers(2**31))
     labels = _by_size(cut(vectors, n_clusters, seed))
     turned = _by_size(turned_cut(vectors, labels))
-    cuts = [labels, *(_by_size(refined_cut(graph, codes, start, seed)) for start in (labels, turned))]
-    labels = max(cuts, key=lambda found: shared_information(graph, found))
+    refined = _by_size(refined_cut(graph, codes, [labels, turned], seed))
+    if shared_information(graph, refined) > shared_information(graph, labels):
+        labels = refined
     centers = centers_of(codes, labels)
     kept = shared_information(graph, (codes @ centers.T).argmax(axis=1))
     if kept < _KEPT_INFORMATION * shared_information(graph, turned):

@@ -9,12 +9,14 @@ from scipy.sparse import csr_matrix, diags
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from scfcmi.model.graph import kept_links
+from scfcmi.model.graph import kept_links, shared_information
 
 # Blocks a cluster, on average, of each pass: coarse blocks first.
 _BLOCKS = (4, 8, 16)
-# Draws of the blocks; the lowest cut is kept.
+# Draws of the blocks.
 _DRAWS = 3
+# Cuts so little above the lowest are as low.
+_AS_LOW = 1.02
 # Below it, a gain is rounding.
 _LEAST_GAIN = 1e-9
 
@@ -24,12 +26,14 @@ def normalised_cut(graph: csr_matrix, labels: np.ndarray) -> float:
     return float((1 - kept_links(graph, labels)).sum())
 
 
-def refined_cut(graph: csr_matrix, codes: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
-    """Return labels of a normalised cut no higher than that of ``labels``, of as many clusters.
+def refined_cut(graph: csr_matrix, codes: np.ndarray, starts: list[np.ndarray], seed: int) -> np.ndarray:
+    """Return labels of a low normalised cut, found by local search.
 
     Cells move to another cluster where that lowers the cut, one at a time (Dhillon, Guan and Kulis, 2007, who call it
     local search). Where none does, a group of cells may: blocks of cells that k-means finds in the codes move likewise,
-    coarse ones first (Karypis and Kumar, 1998), and then cells again.
+    coarse ones first (Karypis and Kumar, 1998), and then cells again. Of the cuts that are found, those within 2 % of
+    the lowest are taken to be as low, and of these the one is returned for which neighbours share most information
+    (:func:`scfcmi.model.graph.shared_information`).
 
     Parameters
     ----------
@@ -37,33 +41,33 @@ def refined_cut(graph: csr_matrix, codes: np.ndarray, labels: np.ndarray, seed: 
         Symmetric, shape (n_cells, n_cells).
     codes
         Shape (n_cells, n_dims).
-    labels
-        Where to start, shape (n_cells,), no number left out.
+    starts
+        Labels, each of shape (n_cells,), no number left out.
     seed
         Of the blocks.
     """
     # In single precision, what sums lose in rounding could pass for a gain again and again.
     graph = graph.astype(np.float64)
-    start = best = _moved(graph, labels)
-    n_clusters = start.max() + 1
-    for draw in range(_DRAWS):
-        refined = start
-        for n_blocks in (n * n_clusters for n in _BLOCKS if 3 * n * n_clusters <= len(codes)):
-            blocks = _blocks(codes, n_blocks, seed + draw)
-            # Of one cluster and one block of k-means: a block that moves leaves no cluster torn.
-            pieces, piece = np.unique(refined * n_blocks + blocks, return_inverse=True)
-            member = csr_matrix((np.ones(len(piece)), (np.arange(len(piece)), piece)))
-            refined = _moved((member.T @ graph @ member).tocsr(), pieces // n_blocks)[piece]
-        refined = _moved(graph, refined)
-        best = min(best, refined, key=lambda found: normalised_cut(graph, found))
-    return best
+    found = []
+    for start in (_moved(graph, labels) for labels in starts):
+        found += [start, *(_block_by_block(graph, codes, start, seed + draw) for draw in range(_DRAWS))]
+    cuts = np.array([normalised_cut(graph, labels) for labels in found])
+    lowest = np.flatnonzero(cuts <= _AS_LOW * cuts.min())
+    return max((found[number] for number in lowest), key=lambda labels: shared_information(graph, labels))
 
 
-def _blocks(codes: np.ndarray, n_blocks: int, seed: int) -> np.ndarray:
-    with warnings.catch_warnings():
-        # Of cells that are all alike there are fewer.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return KMeans(n_blocks, n_init=1, random_state=seed).fit_predict(codes)
+def _block_by_block(graph: csr_matrix, codes: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    n_clusters = labels.max() + 1
+    for n_blocks in (n * n_clusters for n in _BLOCKS if 3 * n * n_clusters <= len(codes)):
+        with warnings.catch_warnings():
+            # Of cells that are all alike there are fewer.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            blocks = KMeans(n_blocks, n_init=1, random_state=seed).fit_predict(codes)
+        # Of one cluster and one block of k-means: a block that moves leaves no cluster torn.
+        pieces, piece = np.unique(labels * n_blocks + blocks, return_inverse=True)
+        member = csr_matrix((np.ones(len(piece)), (np.arange(len(piece)), piece)))
+        labels = _moved((member.T @ graph @ member).tocsr(), pieces // n_blocks)[piece]
+    return _moved(graph, labels)
 
 
 def _moved(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
