@@ -48,22 +48,28 @@ def refined_cut(graph: csr_matrix, codes: np.ndarray, starts: list[np.ndarray], 
     """
     # In single precision, what sums lose in rounding could pass for a gain again and again.
     graph = graph.astype(np.float64)
+    n_clusters = starts[0].max() + 1
+    sizes = [n * n_clusters for n in _BLOCKS if 3 * n * n_clusters <= len(codes)]
+    draws = [[_blocks(codes, n_blocks, seed + draw) for n_blocks in sizes] for draw in range(_DRAWS)]
     found = []
     for start in (_moved(graph, labels) for labels in starts):
-        found += [start, *(_block_by_block(graph, codes, start, seed + draw) for draw in range(_DRAWS))]
+        found += [start, *(_block_by_block(graph, blocks, start) for blocks in draws)]
     cuts = np.array([normalised_cut(graph, labels) for labels in found])
     lowest = np.flatnonzero(cuts <= _AS_LOW * cuts.min())
     return max((found[number] for number in lowest), key=lambda labels: shared_information(graph, labels))
 
 
-def _block_by_block(graph: csr_matrix, codes: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
-    n_clusters = labels.max() + 1
-    for n_blocks in (n * n_clusters for n in _BLOCKS if 3 * n * n_clusters <= len(codes)):
-        with warnings.catch_warnings():
-            # Of cells that are all alike there are fewer.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            blocks = KMeans(n_blocks, n_init=1, random_state=seed).fit_predict(codes)
+def _blocks(codes: np.ndarray, n_blocks: int, seed: int) -> np.ndarray:
+    with warnings.catch_warnings():
+        # Of cells that are all alike there are fewer.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return KMeans(n_blocks, n_init=1, random_state=seed).fit_predict(codes)
+
+
+def _block_by_block(graph: csr_matrix, blocks_by_size: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    for blocks in blocks_by_size:
         # Of one cluster and one block of k-means: a block that moves leaves no cluster torn.
+        n_blocks = blocks.max() + 1
         pieces, piece = np.unique(labels * n_blocks + blocks, return_inverse=True)
         member = csr_matrix((np.ones(len(piece)), (np.arange(len(piece)), piece)))
         labels = _moved((member.T @ graph @ member).tocsr(), pieces // n_blocks)[piece]
