@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 from torch.nn import functional as F
 
-from scfcmi.model.graph import joined_graph, shared_information, spectrum
+from scfcmi.model.graph import joined_graph, modularity, shared_information, spectrum
 from scfcmi.model.refinement import refined_cut
 
 # Cells whose graph is cut; the others follow the centres.
@@ -73,10 +73,10 @@ def graph_centers(
 
     The normalised cut asks for no even sizes, and needs no compact clusters. k-means on the eigenvectors comes near a low
     one (:func:`cut`); from there and from a cut by their directions (:func:`turned_cut`) local search finds lower ones
-    (:func:`scfcmi.model.refinement.refined_cut`). What it finds is taken if neighbours share more information for it
-    (:func:`scfcmi.model.graph.shared_information`). Centres are the mean directions of the clusters. Where types run into
-    each other so much that these keep less than nine tenths of the information of the cut by directions, this is taken,
-    and centres are fitted to it (:func:`fitted_centers`).
+    (:func:`scfcmi.model.refinement.refined_cut`). What it finds is taken if its modularity is higher, too: where types run
+    into each other, it need not be. Centres are the mean directions of the clusters. If they keep less than nine tenths of
+    the information that neighbours share for the cut by directions (:func:`scfcmi.model.graph.shared_information`), this
+    is taken, and centres are fitted to it (:func:`fitted_centers`).
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def graph_centers(
     labels = _by_size(cut(vectors, n_clusters, seed))
     turned = _by_size(turned_cut(vectors, labels))
     refined = _by_size(refined_cut(graph, codes, [labels, turned], seed))
-    if shared_information(graph, refined) > shared_information(graph, labels):
+    if modularity(graph, refined) > modularity(graph, labels):
         labels = refined
     centers = centers_of(codes, labels)
     kept = shared_information(graph, (codes @ centers.T).argmax(axis=1))

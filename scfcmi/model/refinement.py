@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix, diags
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from scfcmi.model.graph import kept_links, shared_information
+from scfcmi.model.graph import kept_links, modularity
 
 # Blocks a cluster, on average, of each pass: coarse blocks first.
 _BLOCKS = (4, 8, 16)
@@ -32,8 +32,7 @@ def refined_cut(graph: csr_matrix, codes: np.ndarray, starts: list[np.ndarray], 
     Cells move to another cluster where that lowers the cut, one at a time (Dhillon, Guan and Kulis, 2007, who call it
     local search). Where none does, a group of cells may: blocks of cells that k-means finds in the codes move likewise,
     coarse ones first (Karypis and Kumar, 1998), and then cells again. Of the cuts that are found, those within 2 % of
-    the lowest are taken to be as low, and of these the one is returned for which neighbours share most information
-    (:func:`scfcmi.model.graph.shared_information`).
+    the lowest are taken to be as low, and of these the one of the highest modularity is returned.
 
     Parameters
     ----------
@@ -56,7 +55,7 @@ def refined_cut(graph: csr_matrix, codes: np.ndarray, starts: list[np.ndarray], 
         found += [start, *(_block_by_block(graph, blocks, start) for blocks in draws)]
     cuts = np.array([normalised_cut(graph, labels) for labels in found])
     lowest = np.flatnonzero(cuts <= _AS_LOW * cuts.min())
-    return max((found[number] for number in lowest), key=lambda labels: shared_information(graph, labels))
+    return max((found[number] for number in lowest), key=lambda labels: modularity(graph, labels))
 
 
 def _blocks(codes: np.ndarray, n_blocks: int, seed: int) -> np.ndarray:
