@@ -13,6 +13,8 @@ from scfcmi.model.graph import kept_links, modularity
 
 # Blocks a cluster, on average, of each pass: coarse blocks first.
 _BLOCKS = (4, 8, 16)
+# Of more, k-means would take minutes; and blocks of fewer than three cells are hardly any.
+_MOST_BLOCKS, _CELLS_OF_BLOCK = 500, 3
 # Draws of the blocks.
 _DRAWS = 3
 # Cuts so little above the lowest are as low.
@@ -48,7 +50,8 @@ def refined_cut(graph: csr_matrix, codes: np.ndarray, starts: list[np.ndarray], 
     # In single precision, what sums lose in rounding could pass for a gain again and again.
     graph = graph.astype(np.float64)
     n_clusters = starts[0].max() + 1
-    sizes = [n * n_clusters for n in _BLOCKS if 3 * n * n_clusters <= len(codes)]
+    most = min(_MOST_BLOCKS, len(codes) // _CELLS_OF_BLOCK)
+    sizes = [n * n_clusters for n in _BLOCKS if n * n_clusters <= most]
     draws = [[_blocks(codes, n_blocks, seed + draw) for n_blocks in sizes] for draw in range(_DRAWS)]
     found = []
     for start in (_moved(graph, labels) for labels in starts):
