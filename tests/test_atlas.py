@@ -14,10 +14,17 @@ from scfcmi import FCMI, AtlasFCMI, metrics
 from scfcmi.model.agreement import Counterparts
 from scfcmi.model.components import fit_projection
 from scfcmi.model.counterparts import find_counterparts
-from scfcmi.model.graph import kept_links, modularity, neighbor_graph, shared_information, spectrum
+from scfcmi.model.graph import (
+    kept_links,
+    modularity,
+    neighbor_graph,
+    normalised_cut,
+    shared_information,
+    spectrum,
+)
 from scfcmi.model.n_clusters import choose, separation_curve
 from scfcmi.model.partition import centers_of, cut, fit_temperature, fitted_centers, graph_centers, turned_cut
-from scfcmi.model.refinement import normalised_cut, refined_cut
+from scfcmi.model.refinement import refined_cut
 
 
 def exempted(estimator):
@@ -357,7 +364,7 @@ def test_a_type_of_one_batch_keeps_its_cluster(data_dir):
     scfcmi.tl.fair_cluster(adata, "batch", n_clusters=4)
     table = pd.crosstab(adata.obs["fcmi"], adata.obs["label"])
     pair = table[["CD141", "CD1C"]]
-    # Five of a hundred, give or take one by machine; by Harmony and Leiden, 12 to 13 %.
+    # Four to six of a hundred, by seed; by Harmony and Leiden, 12 to 13 %.
     mixed = pair.min(axis=1) / pair.sum(axis=1)
     assert (mixed[pair.sum(axis=1) > 10] < 0.07).all()
     assert set(pair.idxmax(axis=1)[pair.sum(axis=1) > 10]) == {"CD141", "CD1C"}

@@ -79,22 +79,28 @@ def _largest(matrix: csr_matrix, n_vectors: int) -> tuple[np.ndarray, np.ndarray
 
 def kept_links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
     """Return the share of its links, by weight, that each cluster keeps to itself: shape (n_clusters,)."""
-    links = _links(graph, labels)
+    links = links_between(graph, labels).toarray()
     return np.diag(links) / np.maximum(links.sum(axis=1), 1e-12)
+
+
+def normalised_cut(graph: csr_matrix, labels: np.ndarray) -> float:
+    """Return the sum over clusters of the share of its links that a cluster loses to others (Shi and Malik, 2000)."""
+    return float((1 - kept_links(graph, labels)).sum())
 
 
 def shared_information(graph: csr_matrix, labels: np.ndarray) -> float:
     """Return I(C;C') of the clusters of a cell and of its neighbour, a link drawn by weight, in nats."""
-    return mutual_info_score(None, None, contingency=_links(graph, labels))
+    return mutual_info_score(None, None, contingency=links_between(graph, labels).toarray())
 
 
 def modularity(graph: csr_matrix, labels: np.ndarray) -> float:
     """Return the share of links within clusters, less what it would be if links fell anyhow (Newman and Girvan, 2004)."""
-    links = _links(graph, labels)
+    links = links_between(graph, labels).toarray()
     links /= links.sum()
     return float(np.trace(links) - np.square(links.sum(axis=1)).sum())
 
 
-def _links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
+def links_between(graph: csr_matrix, labels: np.ndarray) -> csr_matrix:
+    """Return the graph of clusters, their links added up: shape (n_clusters, n_clusters)."""
     member = csr_matrix((np.ones(len(labels)), (np.arange(len(labels)), labels)))
-    return (member.T @ graph @ member).toarray()
+    return (member.T @ graph @ member).tocsr()

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix, diags
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from scfcmi.model.graph import kept_links, modularity
+from scfcmi.model.graph import links_between, modularity, normalised_cut
 
 # Blocks a cluster, on average, of each pass: coarse blocks first.
 _BLOCKS = (4, 8, 16)
@@ -21,11 +21,6 @@ _DRAWS = 3
 _AS_LOW = 1.02
 # Below it, a gain is rounding.
 _LEAST_GAIN = 1e-9
-
-
-def normalised_cut(graph: csr_matrix, labels: np.ndarray) -> float:
-    """Return the sum over clusters of the share of its links that a cluster loses to others (Shi and Malik, 2000)."""
-    return float((1 - kept_links(graph, labels)).sum())
 
 
 def refined_cut(graph: csr_matrix, codes: np.ndarray, starts: list[np.ndarray], seed: int) -> np.ndarray:
@@ -56,9 +51,9 @@ def refined_cut(graph: csr_matrix, codes: np.ndarray, starts: list[np.ndarray], 
     found = []
     for start in (_moved(graph, labels) for labels in starts):
         found += [start, *(_block_by_block(graph, blocks, start) for blocks in draws)]
-    cuts = np.array([normalised_cut(graph, labels) for labels in found])
-    lowest = np.flatnonzero(cuts <= _AS_LOW * cuts.min())
-    return max((found[number] for number in lowest), key=lambda labels: modularity(graph, labels))
+    cuts = [normalised_cut(graph, labels) for labels in found]
+    lowest = [labels for labels, value in zip(found, cuts, strict=True) if value <= _AS_LOW * min(cuts)]
+    return max(lowest, key=lambda labels: modularity(graph, labels))
 
 
 def _blocks(codes: np.ndarray, n_blocks: int, seed: int) -> np.ndarray:
@@ -73,8 +68,7 @@ def _block_by_block(graph: csr_matrix, blocks_by_size: list[np.ndarray], labels:
         # Of one cluster and one block of k-means: a block that moves leaves no cluster torn.
         n_blocks = blocks.max() + 1
         pieces, piece = np.unique(labels * n_blocks + blocks, return_inverse=True)
-        member = csr_matrix((np.ones(len(piece)), (np.arange(len(piece)), piece)))
-        labels = _moved((member.T @ graph @ member).tocsr(), pieces // n_blocks)[piece]
+        labels = _moved(links_between(graph, piece), pieces // n_blocks)[piece]
     return _moved(graph, labels)
 
 

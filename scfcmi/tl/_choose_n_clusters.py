@@ -38,7 +38,8 @@ def choose_n_clusters(
     cells into 2, 3, ... clusters. The number is the largest for which every cluster keeps, in the mean over draws, 90 %
     of its links to itself (one minus its conductance; see :func:`scfcmi.model.n_clusters.separation_curve`). Where types
     run into each other, hardly any number does: if it has less than 90 % of the highest modularity, and this is at least
-    0.3, the number of the highest is taken. At most 3,000 cells are drawn: types of which these hold hardly any are not counted.
+    0.3, the number of the highest is taken. At most 3,000 cells are drawn: types of which these hold hardly any are not
+    counted.
 
     Parameters
     ----------
