@@ -107,7 +107,7 @@ def pretrain(X: np.ndarray, seed: int, epochs: int, widths: tuple[int, ...]) -> 
     """Train an auto-encoder by the mean squared error, Adam at 1e-3, 256 cells a step."""
     auto = build(lambda: AutoEncoder(X.shape[1], widths, unit_scale(X)), seed)
     inputs = auto.prepare(X)
-    optimizer = torch.optim.Adam(auto.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(auto.parameters(), lr=1e-3, fused=True)
     generator = torch_stream(seed, _PRETRAIN)
     for _ in range(epochs):
         for rows in batches(len(inputs), _BATCH, generator):
@@ -161,7 +161,7 @@ def refine(
     start = KMeans(n_clusters, n_init=20, random_state=seed).fit(codes.numpy())
     centers = nn.Parameter(to_tensor(start.cluster_centers_))
     labels = torch.from_numpy(start.labels_.astype(np.int64))
-    optimizer = torch.optim.SGD([*network.parameters(), centers], lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD([*network.parameters(), centers], lr=0.01, momentum=0.9, fused=True)
     generator = torch_stream(seed, _REFINE)
     step = 0
     for _ in range(epochs):

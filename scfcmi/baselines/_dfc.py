@@ -127,6 +127,7 @@ def _train(
     optimizer = torch.optim.Adam(
         [{"params": [*network.parameters(), centers], "factor": 1}, {"params": critic.parameters(), "factor": 10}],
         weight_decay=5e-4,
+        fused=True,
     )
     generator = torch_stream(seed, _TRAIN)
     # Drop-out draws from torch's global generator.

@@ -95,7 +95,7 @@ def _train(inputs: Inputs, max_epochs: int, fairness: float) -> np.ndarray:
     reach = _REACH * _deep.to_tensor(distances[:, -1:])
     widths = (x.shape[1], *_WIDTHS, inputs.n_clusters)
     network = _deep.build(lambda: _deep.mlp(widths, batch_norm=True), inputs.seed, _WEIGHTS)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.002)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.002, fused=True)
     generator = torch_stream(inputs.seed, _TRAIN)
     for epoch in range(max_epochs):
         fair = None

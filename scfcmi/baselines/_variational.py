@@ -34,7 +34,7 @@ class Variational(nn.Module):
 def pretrain(x: Tensor, seed: int, epochs: int) -> Variational:
     """Train by half the squared error plus KL(posterior || N(0, I)), summed over dimensions, Adam at 1e-3."""
     network = _deep.build(lambda: Variational(x.shape[1]), seed, _WEIGHTS)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
     generator = torch_stream(seed, _TRAIN)
     for _ in range(epochs):
         for rows in _deep.batches(len(x), _BATCH, generator):
