@@ -9,7 +9,7 @@ from scfcmi._logging import set_verbosity
 
 if TYPE_CHECKING:
     from scfcmi import baselines, datasets, errors, metrics, pl, tl
-    from scfcmi.model import FCMI, AtlasFCMI
+    from scfcmi.model import FCMI, AtlasFCMI, consensus
 
 __version__ = "0.1.0.dev0"
 
@@ -18,6 +18,7 @@ __all__ = [
     "AtlasFCMI",
     "__version__",
     "baselines",
+    "consensus",
     "datasets",
     "errors",
     "metrics",
@@ -33,7 +34,7 @@ def __getattr__(name: str) -> object:
     # Loaded on first use: importing scfcmi must not pay for torch, scanpy or matplotlib.
     if name in _SUBPACKAGES:
         return importlib.import_module(f"scfcmi.{name}")
-    if name in {"FCMI", "AtlasFCMI"}:
+    if name in {"FCMI", "AtlasFCMI", "consensus"}:
         return getattr(importlib.import_module("scfcmi.model"), name)
     msg = f"module 'scfcmi' has no attribute {name!r}"
     raise AttributeError(msg)

@@ -23,7 +23,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     benchmark.add_argument("--datasets", nargs="+", metavar="NAME", help="default: the six of the paper")
     benchmark.add_argument(
-        "--methods", nargs="+", metavar="NAME", help="default: all; as fcmi, falg, fcmi:beta=0+repair"
+        "--methods", nargs="+", metavar="NAME", help="default: all; as fcmi, falg, fcmi:beta=0+consensus+repair"
     )
     benchmark.add_argument("--seeds", type=int, default=5, metavar="N", help="runs a method and data set (default 5)")
     benchmark.add_argument("--first-seed", type=int, default=0, metavar="SEED")

@@ -23,7 +23,7 @@ from scfcmi import metrics
 from scfcmi._files import replacing
 from scfcmi.benchmark import _methods
 from scfcmi.benchmark._data import Data, load
-from scfcmi.benchmark._record import DONE, FAILED, REPAIR, UNAVAILABLE, UNSUPPORTED, Job
+from scfcmi.benchmark._record import CONSENSUS, DONE, FAILED, REPAIR, UNAVAILABLE, UNSUPPORTED, Job
 from scfcmi.errors import ChecksumError, DatasetUnavailableError
 
 _PACKAGES = ("scfcmi", "numpy", "scipy", "scikit-learn", "torch", "scanpy", "anndata", "harmonypy", "leidenalg")
@@ -77,34 +77,44 @@ def _run(job: Job, folder: Path, device: str) -> dict[str, Any]:
 
 
 def _outcome(job: Job, data: Data, folder: Path, device: str) -> tuple[_methods.Outcome, float]:
-    """Return what the method found, and the seconds of a run taken over from disk."""
-    if not job.method.endswith(REPAIR):
-        checkpoint = folder / "checkpoints" / f"{job.name}.safetensors"
-        outcome = _methods.cluster(
-            job.method,
-            data,
-            job.seed,
-            epochs=job.epochs,
-            device=device,
-            checkpoint=checkpoint,
-            shared=folder / "autoencoders",
-        )
-        return outcome, outcome.seconds_before
-    from scfcmi.baselines import fair_repair
+    """Return what the method found, and the seconds of runs taken over from disk."""
+    found = [_found(part, data, folder, device) for part in job.parts]
+    seconds = sum(seconds for _, seconds in found)
+    outcomes = [outcome for outcome, _ in found]
+    if job.method.endswith(REPAIR):
+        from scfcmi.baselines import fair_repair
 
-    found = _kept(folder, job.base, data)
+        repaired = fair_repair(_methods.scores_of(outcomes[0], data.features), data.groups)
+        return _methods.Outcome(repaired, outcomes[0].params | {"repaired": job.parts[0].method}), seconds
+    if job.method.endswith(CONSENSUS):
+        from scfcmi.model import consensus
+
+        soft = consensus(_methods.soft_of(outcomes))
+        return _methods.Outcome(soft.argmax(axis=1), {"seeds": [part.seed for part in job.parts]}, soft), seconds
+    outcome = _methods.cluster(
+        job.method,
+        data,
+        job.seed,
+        epochs=job.epochs,
+        device=device,
+        checkpoint=folder / "checkpoints" / f"{job.name}.safetensors",
+        shared=folder / "autoencoders",
+    )
+    return outcome, outcome.seconds_before
+
+
+def _found(job: Job, data: Data, folder: Path, device: str) -> tuple[_methods.Outcome, float]:
+    """Take a run over from disk, with the seconds it took, or make it and keep it."""
+    found = _kept(folder, job, data)
     if found is None:
         start = time.perf_counter()
-        outcome, seconds_before = _outcome(job.base, data, folder, device)
-        _keep(folder, job.base, data, outcome, time.perf_counter() - start + seconds_before)
-        found = outcome, seconds_before
-    outcome, seconds = found
-    scores = _methods.scores_of(outcome, data.features)
-    return _methods.Outcome(fair_repair(scores, data.groups), outcome.params | {"repaired": job.base.method}), seconds
+        found = _outcome(job, data, folder, device)
+        _keep(folder, job, data, found[0], time.perf_counter() - start + found[1])
+    return found
 
 
 def _keep(folder: Path, job: Job, data: Data, outcome: _methods.Outcome, seconds: float) -> None:
-    """Keep clusters and soft assignment: a repair needs them, and must not cost the run again."""
+    """Keep clusters and soft assignment: repair and consensus need them, and must not cost the run again."""
     arrays = {"clusters": np.unique(outcome.clusters, return_inverse=True)[1].astype(np.int32)}
     if outcome.proba is not None:
         arrays["proba"] = outcome.proba

@@ -1,7 +1,8 @@
 """Methods by name: those of ``scfcmi.baselines``, FCMI in its forms, and any of them repaired.
 
 A name may carry settings: ``fcmi:beta=0,n_init=3``, ``falg:delta=0.1``. ``+repair`` at the end gives every cluster its
-fair share of every group, by :func:`scfcmi.baselines.fair_repair`.
+fair share of every group, by :func:`scfcmi.baselines.fair_repair`; ``+consensus`` makes one clustering of three runs, by
+:func:`scfcmi.model.consensus`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import numpy as np
 
 from scfcmi import _validate
 from scfcmi.benchmark._oracle import oracle_repair
-from scfcmi.benchmark._record import REPAIR
+from scfcmi.benchmark._record import CONSENSUS, REPAIR, split
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -64,11 +66,11 @@ def names() -> list[str]:
     """Return the methods that a benchmark runs by default."""
     from scfcmi.baselines import METHODS
 
-    return [*METHODS, *FORMS, DEFAULT, FCMI + REPAIR]
+    return [*METHODS, *FORMS, DEFAULT, FCMI + CONSENSUS, FCMI + REPAIR]
 
 
 def parse(method: str) -> tuple[str, dict[str, Any]]:
-    """Split ``"name:key=value,..."``, without ``+repair``, into name and settings.
+    """Split ``"name:key=value,..."``, without ``+repair`` and ``+consensus``, into name and settings.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def parse(method: str) -> tuple[str, dict[str, Any]]:
     """
     from scfcmi.baselines import METHODS
 
-    name, _, words = method.removesuffix(REPAIR).partition(":")
+    name, _, words = split(method)[0].partition(":")
     _validate.one_of("method", name, (*METHODS, *FORMS, DEFAULT, *REFERENCES))
     settings = {}
     for word in words.split(",") if words else ():
@@ -116,7 +118,7 @@ def cluster(
     checkpoint: str | os.PathLike[str] | None = None,
     shared: Path | None = None,
 ) -> Outcome:
-    """Run one method, without repair. In the folder ``shared`` is kept what several methods start from.
+    """Run one method, with neither repair nor consensus. In the folder ``shared`` is kept what several methods start from.
 
     Raises
     ------
@@ -139,6 +141,14 @@ def scores_of(outcome: Outcome, X: np.ndarray) -> np.ndarray:
         return outcome.proba
     means = np.stack([X[outcome.clusters == cluster].mean(axis=0) for cluster in np.unique(outcome.clusters)])
     return -((X**2).sum(axis=1)[:, None] - 2 * X @ means.T + (means**2).sum(axis=1))
+
+
+def soft_of(outcomes: Sequence[Outcome]) -> list[np.ndarray]:
+    """Return the soft assignments of several runs; if one has none, the clusters of each, one-hot."""
+    if all(outcome.proba is not None for outcome in outcomes):
+        return [outcome.proba for outcome in outcomes]
+    numbered = [np.unique(outcome.clusters, return_inverse=True)[1] for outcome in outcomes]
+    return [np.eye(max(map(np.max, numbered)) + 1)[clusters] for clusters in numbered]
 
 
 def _baseline(

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 FILE = "runs.jsonl"
 
-# Ends the name of a method whose clusters are repaired.
-REPAIR = "+repair"
+# End the name of a method whose clusters are repaired, and of one whose clusters are the consensus of so many runs.
+REPAIR, CONSENSUS = "+repair", "+consensus"
+CONSENSUS_RUNS = 3
 
 # What became of a run.
 DONE, FAILED, TIME_LIMIT, UNSUPPORTED, UNAVAILABLE = "done", "failed", "time limit", "cannot", "not run"
@@ -53,14 +54,25 @@ class Job:
         return re.sub(r"[^\w.=,+-]", "_", "-".join(parts))
 
     @property
-    def base(self) -> Job:
-        """The run whose clusters a repair takes up; the run itself, without repair."""
-        return replace(self, method=self.method.removesuffix(REPAIR))
+    def parts(self) -> tuple[Job, ...]:
+        """The runs whose clusters a repair or a consensus takes up; no two of the latter take up the same."""
+        if self.method.endswith(REPAIR):
+            return (replace(self, method=self.method.removesuffix(REPAIR)),)
+        if self.method.endswith(CONSENSUS):
+            one, first = replace(self, method=self.method.removesuffix(CONSENSUS)), CONSENSUS_RUNS * self.seed
+            return tuple(replace(one, seed=seed) for seed in range(first, first + CONSENSUS_RUNS))
+        return ()
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for equal runs, wherever the file of the data lies."""
         return tuple((asdict(self) | {"dataset": dataset_name(self.dataset)}).values())
+
+
+def split(method: str) -> tuple[str, str]:
+    """Split a name into the method with its settings, and the ``+repair`` and ``+consensus`` at its end."""
+    start = re.search(f"({re.escape(REPAIR)}|{re.escape(CONSENSUS)})*$", method).start()
+    return method[:start], method[start:]
 
 
 def dataset_name(dataset: str) -> str:

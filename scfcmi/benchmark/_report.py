@@ -11,7 +11,7 @@ import pandas as pd
 from scfcmi._files import replacing
 from scfcmi.benchmark._methods import ORACLE, REFERENCES, names
 from scfcmi.benchmark._paper import paper_table
-from scfcmi.benchmark._record import DONE, REPAIR, UNAVAILABLE
+from scfcmi.benchmark._record import DONE, UNAVAILABLE, split
 from scfcmi.metrics._names import METRICS
 
 if TYPE_CHECKING:
@@ -88,11 +88,12 @@ def _part(row: dict[str, object]) -> str:
     return f"{row['dataset']} {row['subset']}"
 
 
-def _place(method: str) -> tuple[int, bool]:
+def _place(method: str) -> tuple[int, str]:
     """Return where a method stands in a table: the two that bound the others, then in the order of their list."""
     order = [*REFERENCES, *names()]
-    name = method.removesuffix(REPAIR).partition(":")[0]
-    return order.index(name) if name in order else len(order), method.endswith(REPAIR)
+    name, end = split(method)
+    name = name.partition(":")[0]
+    return order.index(name) if name in order else len(order), end
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -65,8 +65,9 @@ def run(
     methods
         Names in ``scfcmi.baselines.METHODS``; ``fcmi`` (the paper), ``fcmi-plug-in`` (the authors' estimate of I(G;C)),
         ``fcmi-branches`` (one decoder a group, whatever their number), ``fcmi-restarts`` (the best of three by the
-        objective), ``fcmi-default`` (``tl.fair_cluster``). Settings may follow, ``fcmi:beta=0,alpha=0.1``, and
-        ``+repair``. ``None`` takes all, and ``fcmi+repair``.
+        objective), ``fcmi-default`` (``tl.fair_cluster``). Settings may follow, ``fcmi:beta=0,alpha=0.1``, then
+        ``+repair``, or ``+consensus``: of three runs, those of seeds 3 s to 3 s + 2 for seed s. ``None`` takes all,
+        ``fcmi+consensus`` and ``fcmi+repair``.
     seeds
         One run each.
     epochs
@@ -103,8 +104,9 @@ def run(
         if record["status"] == UNAVAILABLE:
             missing.add(job.dataset)
         elif record["status"] == DONE:
-            for path in (folder / "checkpoints").glob(f"{job.base.name}.safetensors*"):
-                path.unlink()
+            for done in _with_parts(job):
+                for path in (folder / "checkpoints").glob(f"{done.name}.safetensors*"):
+                    path.unlink()
         outcome = f"F_beta {100 * record['f_beta']:.1f}" if record["status"] == DONE else _words(record)
         say(f"[{number}/{len(jobs)}] {job.name}: {outcome} ({time.perf_counter() - start:.0f} s)")
 
@@ -141,6 +143,10 @@ def _jobs(
             ),
         )
     ]
+
+
+def _with_parts(job: Job) -> list[Job]:
+    return [job, *(each for part in job.parts for each in _with_parts(part))]
 
 
 def _settled(job: Job, records: list[dict[str, Any]], *, retry: bool) -> bool:

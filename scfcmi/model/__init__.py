@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scfcmi.model.atlas import AtlasFCMI
+from scfcmi.model.ensemble import consensus
 from scfcmi.model.fcmi import FCMI
 
-__all__ = ["FCMI", "AtlasFCMI"]
+__all__ = ["FCMI", "AtlasFCMI", "consensus"]

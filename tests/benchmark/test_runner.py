@@ -51,7 +51,7 @@ def test_real_runs(digits, tmp_path, monkeypatch, capsys):
     (tmp_path / "empty").mkdir()
     arguments = [
         *("benchmark", "--datasets", str(digits), "mtfl", "--seeds", "1", "--epochs", "2", "-o", str(tmp_path / "r")),
-        *("--methods", "kmeans:n_init=0", "scfc", "fcmi", "fcmi+repair"),
+        *("--methods", "kmeans:n_init=0", "scfc", "fcmi", "fcmi+repair", "fcmi+consensus+repair"),
     ]
     assert main(arguments) == 0
     runs = benchmark.read_runs(tmp_path / "r").set_index(["dataset", "method"])
@@ -78,6 +78,12 @@ def test_real_runs(digits, tmp_path, monkeypatch, capsys):
     assert repaired["params"]["repaired"] == "fcmi"
     assert repaired["mnce"] > fcmi["mnce"]
     assert repaired["seconds"] >= fcmi["seconds"]
+    of_three = runs.loc["digits", "fcmi+consensus+repair"]
+    assert of_three["params"] == {"seeds": [0, 1, 2], "repaired": "fcmi+consensus"}
+    # Of its three runs, one was there.
+    assert of_three["seconds"] > fcmi["seconds"]
+    assert len(list((tmp_path / "r" / "assignments").glob("digits-fcmi-*"))) == 3
+    assert not list((tmp_path / "r" / "checkpoints").iterdir())
     assert len(pd.read_csv(next((tmp_path / "r" / "histories").glob("*fcmi-seed0*")))) == 2
 
     # Nothing is left to do, but for the data that are not here.
@@ -208,10 +214,27 @@ def test_wrong_use(tmp_path, arguments, words):
 
 
 def test_settings_in_names():
-    assert _methods.parse("fcmi:beta=0,decoder=shared+repair") == ("fcmi", {"beta": 0, "decoder": "shared"})
+    for end in ("", "+repair", "+consensus", "+consensus+repair", "+repair+consensus"):
+        assert _methods.parse(f"fcmi:beta=0,decoder=shared{end}") == ("fcmi", {"beta": 0, "decoder": "shared"})
     assert (
         Job("a/b/cells.h5ad", "falg:delta=0.1+repair", 3, None, 50).name == "cells-falg_delta=0.1+repair-seed3-50drawn"
     )
+
+
+def test_runs_of_a_consensus_are_of_no_other():
+    parts = [Job("digits", "falg+repair+consensus", seed).parts for seed in (0, 1)]
+    assert [part.seed for each in parts for part in each] == list(range(6))
+    assert {part.method for each in parts for part in each} == {"falg+repair"}
+    assert [part.method for part in parts[0][0].parts] == ["falg"]
+
+
+def test_clusters_without_soft_assignment_are_one_hot():
+    proba = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    soft, hard = (_methods.Outcome(np.array(c), {}, p) for c, p in (([0, 1, 0], proba), (["a", "b", "c"], None)))
+    assert _methods.soft_of([soft])[0] is proba
+    first, second = _methods.soft_of([soft, hard])
+    np.testing.assert_array_equal(first, [[1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(second, np.eye(3))
 
 
 @pytest.mark.parametrize("method", sorted(baselines.DEEP))

@@ -1,0 +1,61 @@
+"""One clustering of several: the mean of soft assignments, their clusters matched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+_MAX_ITER = 100
+
+
+def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
+    """Return the soft assignment that is nearest to several of the same cells, whose clusters are numbered at random.
+
+    It lowers the sum of squared distances to the assignments over their numberings, in turn: every assignment is
+    renumbered to overlap most with the mean, and the mean is taken anew. It starts from the one that overlaps most with
+    all. Runs from other seeds err on other cells, so the mean of a few is better than most of them, and varies less.
+
+    Parameters
+    ----------
+    assignments
+        Soft assignments, each of shape (n_cells, n_clusters): ``predict_proba`` of models fitted with other seeds, or
+        one-hot clusters.
+
+    Returns
+    -------
+    Their mean, numbered as the one that it started from, shape (n_cells, n_clusters); the clusters are its ``argmax`` along
+    the second axis.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or their shapes differ.
+
+    References
+    ----------
+    Dimitriadou, Weingessel and Hornik, A combination scheme for fuzzy clustering, International Journal of Pattern
+    Recognition and Artificial Intelligence 16, 2002.
+    """
+    soft = [np.asarray(assignment) for assignment in assignments]
+    shapes = {assignment.shape for assignment in soft}
+    if len(shapes) != 1 or len(*shapes) != 2:
+        msg = f"assignments must be of one shape (n_cells, n_clusters), got {sorted(shapes) or 'none'}."
+        raise ValueError(msg)
+    mean = max(soft, key=lambda start: sum(float((start * _renumbered(other, start)).sum()) for other in soft))
+    for _ in range(_MAX_ITER):
+        before, mean = mean, np.mean([_renumbered(assignment, mean) for assignment in soft], axis=0)
+        if np.array_equal(mean, before):
+            break
+    return mean
+
+
+def _renumbered(assignment: np.ndarray, to: np.ndarray) -> np.ndarray:
+    """Return an assignment with its clusters in the order in which they overlap most with those of another."""
+    return assignment[:, linear_sum_assignment(to.T @ assignment, maximize=True)[1]]
