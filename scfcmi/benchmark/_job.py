@@ -61,7 +61,7 @@ def _run(job: Job, folder: Path, device: str) -> dict[str, Any]:
         "status": DONE,
         **{name: None if np.isnan(value) else round(value, 5) for name, value in scores.items()},
         "n_found": len(np.unique(outcome.clusters)),
-        "seconds": round(seconds, 1),
+        "seconds": None if np.isnan(seconds) else round(seconds, 1),
         "peak_memory_mb": _peak_memory_mb(),
         "gpu_memory_mb": _gpu_memory_mb(),
         "n_cells": data.adata.n_obs,
@@ -77,7 +77,7 @@ def _run(job: Job, folder: Path, device: str) -> dict[str, Any]:
 
 
 def _outcome(job: Job, data: Data, folder: Path, device: str) -> tuple[_methods.Outcome, float]:
-    """Return what the method found, and the seconds of runs taken over from disk."""
+    """Return what the method found, and the seconds of runs taken over from disk: not a number, if not known."""
     found = [_found(part, data, folder, device) for part in job.parts]
     seconds = sum(seconds for _, seconds in found)
     outcomes = [outcome for outcome, _ in found]
@@ -91,16 +91,18 @@ def _outcome(job: Job, data: Data, folder: Path, device: str) -> tuple[_methods.
 
         soft = consensus(_methods.soft_of(outcomes))
         return _methods.Outcome(soft.argmax(axis=1), {"seeds": [part.seed for part in job.parts]}, soft), seconds
+    checkpoint = folder / "checkpoints" / f"{job.name}.safetensors"
+    resumed = checkpoint.exists()
     outcome = _methods.cluster(
         job.method,
         data,
         job.seed,
         epochs=job.epochs,
         device=device,
-        checkpoint=folder / "checkpoints" / f"{job.name}.safetensors",
+        checkpoint=checkpoint,
         shared=folder / "autoencoders",
     )
-    return outcome, outcome.seconds_before
+    return outcome, np.nan if resumed else outcome.seconds_before
 
 
 def _found(job: Job, data: Data, folder: Path, device: str) -> tuple[_methods.Outcome, float]:

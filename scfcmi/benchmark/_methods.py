@@ -1,7 +1,7 @@
 """Methods by name: those of ``scfcmi.baselines``, FCMI in its forms, and any of them repaired.
 
 A name may carry settings: ``fcmi:beta=0,n_init=3``, ``falg:delta=0.1``. ``+repair`` at the end gives every cluster its
-fair share of every group, by :func:`scfcmi.baselines.fair_repair`; ``+consensus`` makes one clustering of three runs, by
+fair share of every group, by :func:`scfcmi.baselines.fair_repair`; ``+consensus`` makes one clustering of five runs, by
 :func:`scfcmi.model.consensus`.
 """
 

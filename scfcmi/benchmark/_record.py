@@ -16,7 +16,7 @@ FILE = "runs.jsonl"
 
 # End the name of a method whose clusters are repaired, and of one whose clusters are the consensus of so many runs.
 REPAIR, CONSENSUS = "+repair", "+consensus"
-CONSENSUS_RUNS = 3
+CONSENSUS_RUNS = 5
 
 # What became of a run.
 DONE, FAILED, TIME_LIMIT, UNSUPPORTED, UNAVAILABLE = "done", "failed", "time limit", "cannot", "not run"

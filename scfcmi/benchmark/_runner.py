@@ -51,9 +51,10 @@ def run(
 ) -> None:
     """Make the runs that are not there yet, and append a line to ``runs.jsonl`` as each ends.
 
-    Kill it at any time and call it again: what was done is skipped, and FCMI goes on inside a run. A crash or a time
-    limit is recorded, and the next run goes on. Standard error of a run, with its progress over epochs, is in
-    ``logs``. Every data set also gets the scores of its true labels and of their oracle repair, which bound the others.
+    Kill it at any time and call it again: what was done is skipped, and FCMI goes on inside a run, whose seconds
+    are then left out. A crash or a time limit is recorded, and the next run goes on. Standard error of a run, with
+    its progress over epochs, is in ``logs``. Every data set also gets the scores of its true labels and of their
+    oracle repair, which bound the others.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def run(
         Names in ``scfcmi.baselines.METHODS``; ``fcmi`` (the paper), ``fcmi-plug-in`` (the authors' estimate of I(G;C)),
         ``fcmi-branches`` (one decoder a group, whatever their number), ``fcmi-restarts`` (the best of three by the
         objective), ``fcmi-default`` (``tl.fair_cluster``). Settings may follow, ``fcmi:beta=0,alpha=0.1``, then
-        ``+repair``, or ``+consensus``: of three runs, those of seeds 3 s to 3 s + 2 for seed s. ``None`` takes all,
+        ``+repair``, or ``+consensus``: of five runs, those of seeds 5 s to 5 s + 4 for seed s. ``None`` takes all,
         ``fcmi+consensus`` and ``fcmi+repair``.
     seeds
         One run each.

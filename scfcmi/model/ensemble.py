@@ -30,8 +30,8 @@ def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
 
     Returns
     -------
-    Their mean, numbered as the one that it started from, shape (n_cells, n_clusters); the clusters are its ``argmax`` along
-    the second axis.
+    Their mean, numbered as the one that it started from, shape (n_cells, n_clusters); the clusters are its ``argmax``
+    along the second axis.
 
     Raises
     ------
