@@ -2,7 +2,7 @@
 
 A name may carry settings: ``fcmi:beta=0,n_init=3``, ``falg:delta=0.1``. ``+repair`` at the end gives every cluster its
 fair share of every group, by :func:`scfcmi.baselines.fair_repair`; ``+consensus`` makes one clustering of five runs, by
-:func:`scfcmi.model.consensus`.
+:func:`scfcmi.consensus`.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Job:
 
     @property
     def parts(self) -> tuple[Job, ...]:
-        """The runs whose clusters a repair or a consensus takes up; no two of the latter take up the same."""
+        """The runs whose clusters a repair or a consensus takes up; those of a consensus are of no other seed's."""
         if self.method.endswith(REPAIR):
             return (replace(self, method=self.method.removesuffix(REPAIR)),)
         if self.method.endswith(CONSENSUS):

@@ -20,13 +20,13 @@ def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
 
     It lowers the sum of squared distances to the assignments over their numberings, in turn: every assignment is
     renumbered to overlap most with the mean, and the mean is taken anew. It starts from the one that overlaps most with
-    all. Runs from other seeds err on other cells, so the mean of a few is better than most of them, and varies less.
+    all. Runs from other seeds err on other cells, so the mean of a few is often better than most of them, and varies less.
 
     Parameters
     ----------
     assignments
         Soft assignments, each of shape (n_cells, n_clusters): ``predict_proba`` of models fitted with other seeds, or
-        one-hot clusters.
+        one-hot clusters. Rows of new cells may follow, in each, to be clustered along.
 
     Returns
     -------
