@@ -89,7 +89,7 @@ def _outcome(job: Job, data: Data, folder: Path, device: str) -> tuple[_methods.
     if job.method.endswith(CONSENSUS):
         from scfcmi.model import consensus
 
-        soft = consensus(_methods.soft_of(outcomes))
+        soft = consensus(_methods.soft_assignments(outcomes))
         return _methods.Outcome(soft.argmax(axis=1), {"seeds": [part.seed for part in job.parts]}, soft), seconds
     checkpoint = folder / "checkpoints" / f"{job.name}.safetensors"
     resumed = checkpoint.exists()

@@ -118,7 +118,7 @@ def cluster(
     checkpoint: str | os.PathLike[str] | None = None,
     shared: Path | None = None,
 ) -> Outcome:
-    """Run one method, with neither repair nor consensus. In the folder ``shared`` is kept what several methods start from.
+    """Run one method, without repair or consensus. In the folder ``shared`` is kept what several methods start from.
 
     Raises
     ------
@@ -143,12 +143,13 @@ def scores_of(outcome: Outcome, X: np.ndarray) -> np.ndarray:
     return -((X**2).sum(axis=1)[:, None] - 2 * X @ means.T + (means**2).sum(axis=1))
 
 
-def soft_of(outcomes: Sequence[Outcome]) -> list[np.ndarray]:
+def soft_assignments(outcomes: Sequence[Outcome]) -> list[np.ndarray]:
     """Return the soft assignments of several runs; if one has none, the clusters of each, one-hot."""
     if all(outcome.proba is not None for outcome in outcomes):
         return [outcome.proba for outcome in outcomes]
     numbered = [np.unique(outcome.clusters, return_inverse=True)[1] for outcome in outcomes]
-    return [np.eye(max(map(np.max, numbered)) + 1)[clusters] for clusters in numbered]
+    one_hot = np.eye(max(clusters.max() for clusters in numbered) + 1)
+    return [one_hot[clusters] for clusters in numbered]
 
 
 def _baseline(

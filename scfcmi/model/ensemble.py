@@ -16,7 +16,7 @@ _MAX_ITER = 100
 
 
 def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
-    """Return the soft assignment that is nearest to several of the same cells, whose clusters are numbered at random.
+    """Return the mean of several soft assignments of the same cells, their clusters matched.
 
     It lowers the sum of squared distances to the assignments over their numberings, in turn: every assignment is
     renumbered to overlap most with the mean, and the mean is taken anew. It starts from the one that overlaps most with

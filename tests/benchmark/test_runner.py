@@ -240,8 +240,8 @@ def test_runs_of_a_consensus_are_of_no_other():
 def test_clusters_without_soft_assignment_are_one_hot():
     proba = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     soft, hard = (_methods.Outcome(np.array(c), {}, p) for c, p in (([0, 1, 0], proba), (["a", "b", "c"], None)))
-    assert _methods.soft_of([soft])[0] is proba
-    first, second = _methods.soft_of([soft, hard])
+    assert _methods.soft_assignments([soft])[0] is proba
+    first, second = _methods.soft_assignments([soft, hard])
     np.testing.assert_array_equal(first, [[1, 0, 0], [0, 1, 0], [1, 0, 0]])
     np.testing.assert_array_equal(second, np.eye(3))
 
