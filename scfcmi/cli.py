@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -40,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {message}")
         try:
             options.run(options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # head, say, has read what it wanted. Python would complain when it flushes once more at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILURE
         except KeyboardInterrupt:
             _say("interrupted; nothing was written")
             return INTERRUPTED

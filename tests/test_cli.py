@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -109,6 +110,16 @@ def test_interrupt(path, tmp_path, capsys, monkeypatch):
     assert cluster(path, "-o", tmp_path / "out.h5ad") == cli.INTERRUPTED
     assert capsys.readouterr().err == "scfcmi: interrupted; nothing was written\n"
     assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_a_reader_that_goes_away_is_no_error_to_speak_of():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "scfcmi.cli", "data", "list"], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (cli.FAILURE, b"")
 
 
 def test_installed_command(path, tmp_path):
