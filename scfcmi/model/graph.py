@@ -55,26 +55,37 @@ def spectrum(graph: csr_matrix, n_vectors: int) -> tuple[np.ndarray, np.ndarray]
     normalised = (root @ graph @ root).tocsr()
     # Part by part: together the parts share the eigenvalue one, and of a repeated eigenvalue Lanczos finds one vector.
     n_parts, part = connected_components(graph, directed=False)
-    values, vectors = [], []
+    firsts, values, vectors = [], [], []
     for number in range(n_parts):
         cells = np.flatnonzero(part == number)
-        of_part, on_part = _largest(normalised[cells][:, cells], min(n_vectors, len(cells)))
-        spread = np.zeros((len(part), len(of_part)))
-        spread[cells] = on_part
+        first = np.sqrt(np.maximum(degree[cells], 1e-12))
+        first /= np.linalg.norm(first)
+        of_part, on_part = _next_largest(normalised[cells][:, cells], first, min(n_vectors, len(cells)))
+        spread = np.zeros((len(part), len(of_part) + 1))
+        spread[cells] = np.column_stack([first, on_part])
+        firsts.append(spread[:, :1])
         values.append(of_part)
-        vectors.append(spread)
-    all_values = np.concatenate(values)
+        vectors.append(spread[:, 1:])
+    all_values = np.concatenate([np.ones(n_parts), *values])
     order = np.argsort(-all_values, kind="stable")[:n_vectors]
-    return all_values[order], root @ np.concatenate(vectors, axis=1)[:, order]
+    return all_values[order], root @ np.concatenate([*firsts, *vectors], axis=1)[:, order]
 
 
-def _largest(matrix: csr_matrix, n_vectors: int) -> tuple[np.ndarray, np.ndarray]:
+def _next_largest(matrix: csr_matrix, first: np.ndarray, n_vectors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues and eigenvectors that come after ``first``, whose eigenvalue is one; ``n_vectors`` with it.
+
+    Parts that hardly hang together have another eigenvalue of one but for rounding, and vectors that mix the two.
+    """
     size = matrix.shape[0]
     if size <= 4 * n_vectors:
-        return eigh(matrix.toarray(), subset_by_index=[size - n_vectors, size - 1])
-    # From a fixed start, so that the same graph gives the same vectors.
-    start = np.random.default_rng(0).uniform(0.5, 1.5, size)
-    return eigsh(matrix, k=n_vectors, which="LA", v0=start, tol=1e-5)
+        values, vectors = eigh(matrix.toarray(), subset_by_index=[size - n_vectors, size - 1])
+    else:
+        # From a fixed start, so that the same graph gives the same vectors.
+        start = np.random.default_rng(0).uniform(0.5, 1.5, size)
+        values, vectors = eigsh(matrix, k=n_vectors, which="LA", v0=start, tol=1e-5)
+    others = np.delete(np.arange(n_vectors), np.abs(first @ vectors).argmax())[::-1]
+    orthogonal = np.linalg.qr(np.column_stack([first, vectors[:, others]]))[0]
+    return np.minimum(values[others], 1), orthogonal[:, 1:]
 
 
 def kept_links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
