@@ -81,7 +81,8 @@ def ablation(setting: Setting, say: Callable[[str], None] = print) -> pd.DataFra
     """Return Table 2: the metrics, in percent, with L_clu, L_fair, both and neither of them."""
     runs = setting.make(list(VARIANTS.values()), say)
     columns = ["accuracy", "nmi", "balance", "mnce", "f_beta", "batch_leakage"]
-    return pd.DataFrame({name: runs[method][columns] for name, method in VARIANTS.items()}).T.astype(float) * 100
+    table = pd.DataFrame({name: runs[method][columns] for name, method in VARIANTS.items()}).T.astype(float) * 100
+    return table.round(3)
 
 
 def information(setting: Setting, say: Callable[[str], None] = print) -> pd.DataFrame:
