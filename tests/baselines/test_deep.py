@@ -223,7 +223,7 @@ def trained_gan(blobs):
     x = _deep.to_tensor(blobs[0] / np.abs(blobs[0]).max())
     generator, encoder = _clustergan._trained(x, 3, 3, 300)
     with torch.no_grad():
-        code, clusters = _clustergan._code(3, torch.Generator().manual_seed(0))
+        code, clusters = _clustergan._code(3, 64, torch.Generator().manual_seed(0))
         made = generator(code)
         return x, made, clusters, encoder(made)[:, _clustergan._NOISE_DIMS :]
 
@@ -238,13 +238,21 @@ def test_clustergan_makes_cells_like_the_real_ones_and_finds_their_code(trained_
 
 
 def test_loss_of_the_critic_of_clustergan():
-    """A linear critic has one slope everywhere."""
+    """Loss and gradients are those of the gradient of a gradient."""
     draws = torch.Generator().manual_seed(0)
     real, made = torch.randn(64, 5, generator=draws), torch.randn(64, 5, generator=draws)
-    critic = torch.nn.Linear(5, 1)
-    weights = critic.weight.detach().squeeze()
-    by_hand = ((made - real) @ weights).mean() + 10 * (weights.norm() - 1) ** 2
-    assert _clustergan._critic_loss(critic, real, made, draws).item() == pytest.approx(by_hand.item(), rel=1e-4)
+    critic = _deep.build(lambda: _deep.mlp((5, 8, 7, 1), leak=0.2), 0)
+    state = draws.get_state()
+    loss = _clustergan._critic_loss(critic, real, made, draws)
+    found = torch.autograd.grad(loss, critic.parameters())
+
+    draws.set_state(state)
+    between = made.lerp(real, torch.rand(64, 1, generator=draws)).requires_grad_()
+    slope = torch.autograd.grad(critic(between).sum(), between, create_graph=True)[0]
+    by_hand = (critic(made) - critic(real)).mean() + 10 * (slope.norm(dim=1) - 1).square().mean()
+    torch.testing.assert_close(loss, by_hand)
+    for one, other in zip(found, torch.autograd.grad(by_hand, critic.parameters()), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_towards_makes_clusters_depend_less_on_groups(inverse_digits, small):
