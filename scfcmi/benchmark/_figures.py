@@ -109,7 +109,7 @@ def sensitivity(
 
 
 def maps(setting: Setting) -> pd.DataFrame:
-    """Return the numbers of Fig. 3: UMAP ``x`` and ``y`` of all samples' codes by ``epoch``: the first, end of warm-up, last."""
+    """Return the numbers of Fig. 3: UMAP ``x`` and ``y`` of all codes by ``epoch``, the first, end of warm-up, last."""
     import umap
 
     data = load(setting.dataset, setting.subset)

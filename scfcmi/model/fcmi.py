@@ -102,9 +102,9 @@ class FCMI(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Base
     groups_
         Names of the groups in code order.
     history_
-        One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair`` as minimised; over all cells, in nats,
-        ``H_C``, ``H_C_given_X``, ``I_G_C``, ``I_X_C_given_G``; ``changed``, the share of cells that changed cluster;
-        ``size_0`` and so on, cells a cluster.
+        One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair`` as minimised; over all cells,
+        in nats, ``H_C``, ``H_C_given_X``, ``I_G_C``, ``I_X_C_given_G``; ``changed``, the share of cells that changed
+        cluster; ``size_0`` and so on, cells a cluster.
     objectives_
         Eq. 12 over all cells at the end of each of the ``n_init`` runs.
     decoder_

@@ -39,10 +39,10 @@ def composition(
 ) -> list[Axes] | Figure | None:
     """Draw how batches make up clusters, and clusters batches.
 
-    Bars are shares, with the number of cells above. The first bar is of all cells, and dashed lines go on from it (up to
-    twelve parts): where clusters are independent of the batch, every bar is cut at them. The heat map is log2 of the number of cells over the number that
-    independence gives, both plus one half, so that an empty field of a tiny cluster does not cry out: 1 is twice as
-    many as expected, -1 half.
+    Bars are shares, with the number of cells above. The first bar is of all cells, and dashed lines go on from it (up
+    to twelve parts): where clusters are independent of the batch, every bar is cut at them. The heat map is log2 of the
+    number of cells over the number that independence gives, both plus one half, so that an empty field of a tiny
+    cluster does not cry out: 1 is twice as many as expected, -1 half.
 
     Parameters
     ----------

@@ -30,11 +30,11 @@ _MOVED, _CHANGED, _MIN_BATCHES = 0.005, 0.01, 50
 def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None, use_rep: str | None = None) -> None:
     """Say what can be said of clusters without labels: print a short table, and store it.
 
-    A cluster lacks batches if 90 % of it is of the others, batches counted as if they were of one size, and on the mean it
-    takes nine times as large a share of these: it may be of one batch, or of all samples of one laboratory. Counterparts (mutual nearest neighbours,
-    :func:`scfcmi.model.counterparts.find_counterparts`) of its cells in the batches that it lacks then tell why. Where
-    they have none, these batches hardly have such cells: likely biology. Where they have some, these are in other
-    clusters: likely the batch.
+    A cluster lacks batches if 90 % of it is of the others, batches counted as if they were of one size, and on the mean
+    it takes nine times as large a share of these: it may be of one batch, or of all samples of one laboratory.
+    Counterparts (mutual nearest neighbours, :func:`scfcmi.model.counterparts.find_counterparts`) of its cells in the
+    batches that it lacks then tell why. Where they have none, these batches hardly have such cells: likely biology.
+    Where they have some, these are in other clusters: likely the batch.
 
     Parameters
     ----------
