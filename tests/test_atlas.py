@@ -365,7 +365,7 @@ def test_a_type_of_one_batch_keeps_its_cluster(data_dir, seed):
     scfcmi.tl.fair_cluster(adata, "batch", n_clusters=4, random_state=seed)
     table = pd.crosstab(adata.obs["fcmi"], adata.obs["label"])
     pair = table[["CD141", "CD1C"]]
-    # Four to seven of a hundred, by seed; by Harmony and Leiden, 12 to 13 %.
+    # One to seven of a hundred, by seed; by Harmony and Leiden, 12 to 13 %.
     mixed = pair.min(axis=1) / pair.sum(axis=1)
     assert (mixed[pair.sum(axis=1) > 10] < 0.07).all()
     assert set(pair.idxmax(axis=1)[pair.sum(axis=1) > 10]) == {"CD141", "CD1C"}
