@@ -144,16 +144,16 @@ def _code(n_clusters: int, n_codes: int, draws: torch.Generator) -> tuple[Tensor
 def _critic_loss(critic: nn.Sequential, real: Tensor, made: Tensor, draws: torch.Generator) -> Tensor:
     import torch
 
-    first = critic[0](torch.cat([made, real]))
-    of_made, of_real = critic[1:](first).chunk(2)
+    preactivation = critic[0](torch.cat([made, real]))
+    of_made, of_real = critic[1:](preactivation).chunk(2)
     # The first layer is affine: what it makes of a cell between two lies between what it makes of these.
-    between = torch.lerp(*first.detach().chunk(2), torch.rand(len(real), 1, generator=draws))
+    between = torch.lerp(*preactivation.detach().chunk(2), torch.rand(len(real), 1, generator=draws))
     slope = _gradient(critic, between).norm(dim=1)
     return of_made.mean() - of_real.mean() + _PENALTY * (slope - 1).square().mean()
 
 
-def _gradient(critic: nn.Sequential, layer: Tensor) -> Tensor:
-    """Return the gradient of the critic by cells, of which its first layer makes ``layer``, as a function of its weights.
+def _gradient(critic: nn.Sequential, preactivation: Tensor) -> Tensor:
+    """Return the gradient of the critic by cells as a function of its weights, given what its first layer makes of them.
 
     Between the kinks of its leaky ReLU the critic is linear, and its gradient a product of weights. To let autograd take
     the gradient of a gradient is slower.
@@ -161,11 +161,11 @@ def _gradient(critic: nn.Sequential, layer: Tensor) -> Tensor:
     import torch
 
     *hidden, last = critic[::2]
-    factors = [torch.where(layer > 0, 1.0, _LEAK)]
+    factors = [torch.where(preactivation > 0, 1.0, _LEAK)]
     with torch.no_grad():
         for linear in hidden[1:]:
-            layer = linear(layer * factors[-1])
-            factors.append(torch.where(layer > 0, 1.0, _LEAK))
+            preactivation = linear(preactivation * factors[-1])
+            factors.append(torch.where(preactivation > 0, 1.0, _LEAK))
     gradient: Tensor = last.weight
     for linear, factor in zip(reversed(hidden), reversed(factors), strict=True):
         gradient = (gradient * factor) @ linear.weight
