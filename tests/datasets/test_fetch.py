@@ -173,7 +173,11 @@ def test_parts_and_alternatives(manifest, server, tmp_path):
         take(manifest, tmp_path)
 
 
-@pytest.mark.parametrize("damage", [b"garbage", b"", gzip.compress(b"other"), gzip.compress(CONTENT)[:-9]])
+@pytest.mark.parametrize(
+    "damage",
+    [b"garbage", b"", gzip.compress(b"other"), gzip.compress(CONTENT)[:-9]],
+    ids=["garbage", "empty", "other", "cut off"],
+)
 def test_corrupt_cache_is_noticed_and_repaired(manifest, server, tmp_path, damage):
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "gift.txt").write_text("one\ntwo\n")
