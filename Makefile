@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.package
 	$(BIN)/scfcmi demo
 
+# In up to four processes of one thread each: threads of processes side by side would spin while they wait for each other.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
