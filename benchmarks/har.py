@@ -23,19 +23,6 @@ from scfcmi import FCMI, __version__, metrics
 PAPER = {"accuracy": 0.882, "nmi": 0.807, "balance": 0.407, "mnce": 0.993, "f_beta": 0.890}
 
 
-class WatchedFCMI(FCMI):
-    """FCMI that measures itself against the labels every few epochs; the labels enter nothing else."""
-
-    def watch(self, labels: np.ndarray, groups: np.ndarray, every: int) -> WatchedFCMI:
-        self.labels, self.groups, self.every, self.curve = labels, groups, every, []
-        return self
-
-    def _on_epoch(self, progress):
-        if progress.epoch % self.every == 0:
-            scores = metrics.evaluate(self.labels, progress.labels.cpu().numpy(), self.groups)
-            self.curve.append({"epoch": progress.epoch} | scores.round(4).to_dict())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -52,7 +39,15 @@ def main() -> None:
     X, labels, groups = data["X"], data["activity"], data["subject"]
     options.output.parent.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
-        model = WatchedFCMI(
+        curve = []
+
+        def measure(epoch, curve=curve):
+            # The labels enter nothing but this curve.
+            if epoch.number % options.every == 0:
+                scores = metrics.evaluate(labels, epoch.labels, groups)
+                curve.append({"epoch": epoch.number} | scores.round(4).to_dict())
+
+        model = FCMI(
             6,
             decoder=options.decoder,
             chance_correction=not options.plug_in,
@@ -60,7 +55,8 @@ def main() -> None:
             learning_rate=options.learning_rate,
             precision=options.precision,
             random_state=seed,
-        ).watch(labels, groups, options.every)
+            callbacks=[measure],
+        )
         start = time.perf_counter()
         model.fit(X, groups=groups)
         seconds = time.perf_counter() - start
@@ -78,7 +74,7 @@ def main() -> None:
             **{k: round(v, 5) for k, v in model.history_.iloc[-1][["L_rec", "I_X_C_given_G", "I_G_C"]].items()},
             "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
             "version": __version__,
-            "curve": model.curve,
+            "curve": curve,
         }
         with options.output.open("a") as file:
             file.write(json.dumps(record) + "\n")

@@ -1,4 +1,4 @@
-"""Fair clustering of single cells by maximising and minimising mutual information (FCMI)."""
+"""Fair clustering of single cells by maximizing and minimizing mutual information (FCMI)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scfcmi._logging import set_verbosity
 
 if TYPE_CHECKING:
     from scfcmi import baselines, datasets, errors, metrics, pl, tl
-    from scfcmi.model import FCMI, AtlasFCMI, consensus
+    from scfcmi.models import FCMI, AtlasFCMI, consensus, load_model
 
 __version__ = "0.1.0.dev0"
 
@@ -21,6 +21,7 @@ __all__ = [
     "consensus",
     "datasets",
     "errors",
+    "load_model",
     "metrics",
     "pl",
     "set_verbosity",
@@ -34,8 +35,8 @@ def __getattr__(name: str) -> object:
     # Loaded on first use: importing scfcmi must not pay for torch, scanpy or matplotlib.
     if name in _SUBPACKAGES:
         return importlib.import_module(f"scfcmi.{name}")
-    if name in {"FCMI", "AtlasFCMI", "consensus"}:
-        return getattr(importlib.import_module("scfcmi.model"), name)
+    if name in {"FCMI", "AtlasFCMI", "consensus", "load_model"}:
+        return getattr(importlib.import_module("scfcmi.models"), name)
     msg = f"module 'scfcmi' has no attribute {name!r}"
     raise AttributeError(msg)
 

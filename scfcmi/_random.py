@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,21 @@ if TYPE_CHECKING:
     import torch
 
 RandomState = int | np.integer | np.random.Generator | np.random.RandomState | None
+
+
+class Stream(IntEnum):
+    """What an estimator draws random numbers for: one independent stream each."""
+
+    WEIGHTS = 0
+    CENTERS = 1
+    ORDER = 2
+    RUN = 3
+    ATLAS_ORDER = 11
+    COUNTERPARTS = 12
+    COMPONENTS = 13
+    CLUSTERS = 14
+    N_CLUSTERS = 15
+    DECODER = 16
 
 
 def seed_from(random_state: RandomState) -> int:

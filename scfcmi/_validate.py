@@ -92,6 +92,19 @@ def group_codes(groups: object, n_cells: int, name: str = "groups") -> tuple[np.
     return values.codes.astype(np.int64), values.categories.to_numpy()
 
 
+def sorted_group_codes(groups: object, n_cells: int, name: str = "groups") -> tuple[np.ndarray, np.ndarray]:
+    """Return :func:`group_codes` with names sorted, so that results do not depend on the order of categories."""
+    codes, names = group_codes(groups, n_cells, name)
+    try:
+        order = np.argsort(names, kind="stable")
+    except TypeError:
+        # Names of several types have no order.
+        return codes, names
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return place[codes], names[order]
+
+
 def known_groups(groups: np.ndarray, names: np.ndarray) -> np.ndarray:
     """Return the codes of ``groups`` in a model's ``names``; ``ValueError`` for a group the model has not seen."""
     codes = pd.Index(names).get_indexer(pd.Index(groups))

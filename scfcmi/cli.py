@@ -133,11 +133,11 @@ def _cluster(options: argparse.Namespace) -> None:
     adata = _read(options.input)
     if options.verbose:
         set_verbosity("info")
-    model = tl.fair_cluster(
+    model = tl.fit_model(
         adata,
         options.batch_key,
         n_clusters=options.n_clusters,
-        mode=options.mode,
+        mode=options.mode or "atlas",
         alpha=options.alpha,
         beta=options.beta,
         balance=options.balance,
@@ -151,7 +151,6 @@ def _cluster(options: argparse.Namespace) -> None:
         device=options.device,
         precision=options.precision,
         checkpoint=options.checkpoint,
-        return_model=True,
     )
     if options.save_model is not None:
         model.save(options.save_model)
@@ -159,10 +158,10 @@ def _cluster(options: argparse.Namespace) -> None:
 
 
 def _assign(options: argparse.Namespace) -> None:
-    from scfcmi import FCMI, tl
+    from scfcmi import load_model, tl
 
     _check_output(options.output, options.input, overwrite=options.overwrite)
-    model = FCMI.load(options.model)
+    model = load_model(options.model)
     adata = _read(options.input)
     tl.assign(
         adata,

@@ -7,10 +7,6 @@ class ChecksumError(OSError):
     """A file of a data set is not the one that its manifest describes."""
 
 
-class ConvergenceWarning(UserWarning):
-    """Training ended while cells were still changing cluster, or clusters could not be told apart."""
-
-
 class DatasetUnavailableError(OSError):
     """Files of a data set are not here, and cannot or must not be fetched."""
 

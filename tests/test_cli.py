@@ -106,7 +106,7 @@ def test_interrupt(path, tmp_path, capsys, monkeypatch):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("scfcmi.model.agreement.find_counterparts", interrupt)
+    monkeypatch.setattr("scfcmi.models.atlas.training.find_counterparts", interrupt)
     assert cluster(path, "-o", tmp_path / "out.h5ad") == cli.INTERRUPTED
     assert capsys.readouterr().err == "scfcmi: interrupted; nothing was written\n"
     assert not (tmp_path / "out.h5ad").exists()

@@ -10,8 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-from scfcmi import cli
-from scfcmi.model import fcmi
+from scfcmi import FCMI, cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -33,9 +32,9 @@ def cells(small):
 
 @pytest.fixture(autouse=True)
 def _short_training(monkeypatch):
-    plan_of = fcmi.plan_of
+    settings = FCMI._settings
     monkeypatch.setattr(
-        fcmi, "plan_of", lambda model: dataclasses.replace(plan_of(model), max_epochs=3, warmup_epochs=1)
+        FCMI, "_settings", lambda *args: dataclasses.replace(settings(*args), max_epochs=3, warmup_epochs=1)
     )
 
 

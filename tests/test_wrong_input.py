@@ -66,7 +66,7 @@ TOOL = {
         "n_clusters must be given in",
     ),
     "unknown mode": (None, {"mode": "papers"}, ValueError, r"mode must be one of .*Did you mean 'paper'"),
-    "weight of the other mode": (None, {"mode": "atlas", "beta": 0.2}, ValueError, "beta has no part in mode='atlas'"),
+    "weight of the other mode": (None, {"beta": 0.2}, TypeError, "mode='atlas' has no use for beta. Use mode='paper'"),
     "negative n_clusters": (None, {"n_clusters": -3}, ValueError, "n_clusters must be at least 2, got -3"),
     "one cluster": (None, {"n_clusters": 1}, ValueError, "n_clusters must be at least 2, got 1"),
     "n_clusters of no integer": (None, {"n_clusters": 2.5}, TypeError, "n_clusters must be an integer, got 2.5"),
@@ -92,17 +92,17 @@ TOOL = {
     "mask of wrong length": (None, {"mask_var": [True]}, ValueError, "boolean with one entry a gene"),
     "mask of nothing": (None, {"mask_var": np.zeros(20, bool)}, ValueError, "leaves no genes"),
     "key is the batch": (None, {"key_added": "tech"}, ValueError, "other than batch_key"),
-    "negative alpha": (None, {"alpha": -1}, ValueError, "alpha must be finite and at least 0, got -1"),
-    "beta of words": (None, {"beta": "auto"}, TypeError, "beta must be a number, got 'auto'"),
-    "nan beta": (None, {"beta": float("nan")}, ValueError, "beta must be finite"),
-    "negative balance": (None, {"balance": -0.1}, ValueError, "balance must be finite and at least 0"),
+    "negative alpha": (None, {"mode": "paper", "alpha": -1}, ValueError, "alpha must be finite and at least 0, got -1"),
+    "beta of words": (None, {"mode": "paper", "beta": "auto"}, TypeError, "beta must be a number, got 'auto'"),
+    "nan beta": (None, {"mode": "paper", "beta": float("nan")}, ValueError, "beta must be finite"),
+    "negative balance": (None, {"mode": "paper", "balance": -0.1}, ValueError, "balance must be finite and at least 0"),
     "no epochs": (None, {"max_epochs": 0}, ValueError, "max_epochs must be at least 1, got 0"),
     "batch of one": (None, {"batch_size": 1}, ValueError, "batch_size must be at least 2, got 1"),
     "unknown device": (None, {"device": "gpu0"}, ValueError, "device 'gpu0' cannot be used"),
     "absent device": (None, {"device": "cuda:77"}, ValueError, "device 'cuda:77' cannot be used"),
     "unknown precision": (
         None,
-        {"precision": "float16"},
+        {"mode": "paper", "precision": "float16"},
         ValueError,
         r"precision must be one of .*Did you mean 'bfloat16'",
     ),
@@ -116,8 +116,8 @@ def test_fair_cluster(small, monkeypatch, case):
     prepare, arguments, error, words = TOOL[case]
     adata = small if prepare is None else prepare(small)
     before = adata.copy()
-    for training in ("training.train", "atlas.train_agreement"):
-        monkeypatch.setattr(f"scfcmi.model.{training}", lambda *_, **__: pytest.fail("training started"))
+    for training in ("paper.training.train", "atlas.estimator.train_agreement"):
+        monkeypatch.setattr(f"scfcmi.models.{training}", lambda *_, **__: pytest.fail("training started"))
     with pytest.raises(error, match=words):
         scfcmi.tl.fair_cluster(adata, **({"batch_key": "tech", "n_clusters": 3} | arguments))
     assert list(adata.obs) == list(before.obs)
@@ -153,7 +153,7 @@ ESTIMATOR = {
 @pytest.mark.parametrize("case", ESTIMATOR)
 def test_fit(case, monkeypatch):
     parameters, data, groups, error, words = ESTIMATOR[case]
-    monkeypatch.setattr("scfcmi.model.training.train", lambda *_, **__: pytest.fail("training started"))
+    monkeypatch.setattr("scfcmi.models.paper.training.train", lambda *_, **__: pytest.fail("training started"))
     with pytest.raises(error, match=words):
         FCMI(**({"n_clusters": 3} | parameters)).fit(data, groups=groups)
 

@@ -53,7 +53,7 @@ class Data:
         # Imports torch, which must not weigh on the seconds and the memory of methods without a network.
         from scfcmi.tl._matrix import choose_matrix
 
-        return choose_matrix(self.adata, use_rep=None, layer=None, mask_var=None)[0]
+        return choose_matrix(self.adata, use_rep=None, layer=None, mask_var=None).X
 
     @cached_property
     def features(self) -> np.ndarray:

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import pl
-from scfcmi.batches import rows_of
 from scfcmi.benchmark._data import load
 from scfcmi.benchmark._methods import fcmi_parameters
 from scfcmi.benchmark._record import DONE, Job, dataset_name, read_runs
 from scfcmi.benchmark._runner import run
-from scfcmi.model import FCMI, training
+from scfcmi.models import FCMI
 from scfcmi.pl._palette import palette
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scfcmi.benchmark._data import Data
+    from scfcmi.models.callbacks import Epoch
 
 # The variants of Table 2 and Fig. 6, and the methods that they are.
 VARIANTS = {
@@ -113,11 +113,16 @@ def maps(setting: Setting) -> pd.DataFrame:
     import umap
 
     data = load(setting.dataset, setting.subset)
-    model = _Watched(data.n_clusters, **_parameters(setting, data))
-    last, warmup = model.max_epochs, model.warmup_epochs
-    model.keep_codes(data.matrix, sorted({1, max(warmup, 1), last})).fit(data.matrix, groups=data.groups)
+    model = FCMI(data.n_clusters, **_parameters(setting, data))
+    wanted, found = {1, max(model.warmup_epochs, 1), model.max_epochs}, {}
+
+    def keep(epoch: Epoch) -> None:
+        if epoch.number in wanted:
+            found[epoch.number] = epoch.codes()
+
+    model.set_params(callbacks=[keep]).fit(data.matrix, groups=data.groups)
     parts = []
-    for epoch, codes in model.codes.items():
+    for epoch, codes in found.items():
         neighbors = min(15, len(codes) - 1)
         place = umap.UMAP(n_neighbors=neighbors, random_state=setting.seed, n_jobs=1).fit_transform(codes)
         columns = {"epoch": epoch, "x": place[:, 0], "y": place[:, 1], "label": data.labels, "group": data.groups}
@@ -212,19 +217,6 @@ def make(number: int, setting: Setting, say: Callable[[str], None] = print) -> P
     with replacing(picture) as path:
         draw(found).savefig(path, dpi=200)
     return picture
-
-
-class _Watched(FCMI):
-    """FCMI that keeps the codes of some epochs."""
-
-    def keep_codes(self, X: np.ndarray, epochs: Sequence[int]) -> _Watched:
-        self.X, self.epochs, self.codes = X, epochs, {}
-        return self
-
-    def _on_epoch(self, progress: training.Progress) -> None:
-        if progress.epoch in self.epochs:
-            rows = rows_of(self.X, progress.centers.device)
-            self.codes[progress.epoch] = training.encode(progress.network, rows).cpu().numpy()
 
 
 def _parameters(setting: Setting, data: Data) -> dict[str, Any]:

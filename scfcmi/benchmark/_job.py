@@ -87,7 +87,7 @@ def _outcome(job: Job, data: Data, folder: Path, device: str) -> tuple[_methods.
         repaired = fair_repair(_methods.scores_of(outcomes[0], data.features), data.groups)
         return _methods.Outcome(repaired, outcomes[0].params | {"repaired": job.parts[0].method}), seconds
     if job.method.endswith(CONSENSUS):
-        from scfcmi.model import consensus
+        from scfcmi.models import consensus
 
         soft = consensus(_methods.soft_assignments(outcomes))
         return _methods.Outcome(soft.argmax(axis=1), {"seeds": [part.seed for part in job.parts]}, soft), seconds

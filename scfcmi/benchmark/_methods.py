@@ -194,7 +194,7 @@ def _fcmi(
     device: str,
     checkpoint: str | os.PathLike[str] | None,
 ) -> Outcome:
-    from scfcmi.model import FCMI
+    from scfcmi.models import FCMI
 
     model = FCMI(
         data.n_clusters,
@@ -210,7 +210,7 @@ def _fcmi(
         "n_epochs": model.n_iter_,
         "objectives": model.objectives_,
     }
-    del params["checkpoint"], params["progress"]
+    del params["checkpoint"], params["progress"], params["callbacks"]
     return Outcome(model.labels_, params, model.predict_proba(data.matrix), model.history_)
 
 
@@ -235,7 +235,7 @@ def _fair_cluster(
         # Only the paper's mode, which images get, trains long enough to have a checkpoint.
         checkpoint=checkpoint if data.matrix.ndim > 2 else None,
         copy=True,
-        **settings,
+        **({"mode": "paper" if data.matrix.ndim > 2 else "atlas"} | settings),
     )
     found = adata.uns["fcmi"]
     return Outcome(

@@ -30,9 +30,9 @@ _TITLES = {
     "H_C_given_X": "H(C|X), nats",
     "I_G_C": "I(G;C), nats",
     "I_X_C_given_G": "I(X;C|G), nats",
-    "paired": "share paired",
+    "frac_with_counterpart": "share with counterpart",
     "changed": "share reassigned",
-    "moved": "codes moved, 1 - cosine",
+    "code_shift": "code shift, 1 - cosine",
     "sizes": "cells in clusters",
 }
 _SIZE = re.compile(r"size_(\d+)")

@@ -3,21 +3,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from scfcmi import __version__, _validate
 from scfcmi._logging import logger
 from scfcmi.tl._model_matrix import check_model, chunks, matrix_for
+from scfcmi.tl._results import actual, check_key, write_clusters
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scfcmi.model import FCMI
+    from scfcmi.models.base import GroupedClusterer
 
 
 def assign(
     adata: AnnData,
-    model: FCMI,
+    model: GroupedClusterer,
     *,
     batch_key: str | None = None,
     layer: str | None = None,
@@ -33,10 +33,10 @@ def assign(
     Parameters
     ----------
     adata
-        Cells on the scale that the model was fitted on (normalised and log-transformed in the same way). Left as it is
+        Cells on the scale that the model was fitted on (normalized and log-transformed in the same way). Left as it is
         by any error.
     model
-        Fitted model, of ``fair_cluster(..., return_model=True)``, ``FCMI.fit`` or ``FCMI.load``.
+        Fitted model, from :func:`scfcmi.tl.fit_model`, :func:`scfcmi.load_model` or an estimator's ``fit``.
     batch_key
         Column of ``adata.obs``. Changes no label; batches that the model has not seen are named in ``params``.
     layer
@@ -53,13 +53,13 @@ def assign(
     ``None``, or the copy if ``copy``. Sets the fields of :func:`scfcmi.tl.fair_cluster`:
 
     ``adata.obs[key_added]``
-        Clusters: categorical of strings; all clusters of the model are categories, with cells or without.
+        Clusters: categorical of strings. Every cluster of the model is a category, with cells or without.
     ``adata.obsm["X_" + key_added]``
         Embedding: float32, shape (n_obs, n_components), rows of unit length.
     ``adata.obsm[key_added + "_proba"]``
         Soft assignment: float32, shape (n_obs, n_clusters), rows summing to one.
     ``adata.uns[key_added]``
-        ``params``, and of the model: ``history``, ``cluster_centers`` and ``groups``.
+        ``params``, and the model's ``history``, ``groups`` and ``information``.
 
     Raises
     ------
@@ -74,18 +74,15 @@ def assign(
     >>> import scanpy as sc, scfcmi
     >>> adata = sc.datasets.pbmc68k_reduced()
     >>> seen, new = adata[:500].copy(), adata[500:].copy()
-    >>> model = scfcmi.tl.fair_cluster(seen, "phase", n_clusters=8, max_epochs=50, return_model=True)
+    >>> model = scfcmi.tl.fit_model(seen, "phase", n_clusters=8, max_epochs=50)
     >>> scfcmi.tl.assign(new, model)
     >>> new.obsm["X_fcmi"].shape
     (200, 50)
     """
     model = check_model(model)
-    if not isinstance(key_added, str) or not key_added or key_added == batch_key:
-        msg = f"key_added must be a non-empty string other than batch_key, got {key_added!r}."
-        raise ValueError(msg)
-    X, matrix = matrix_for(adata, model, layer=layer, use_rep=use_rep)
-    params: dict[str, Any] = {"assigned": True, "matrix": matrix, "version": __version__}
-    params |= {"n_clusters": len(model.cluster_centers_), "temperature": model.temperature_}
+    check_key(key_added, batch_key)
+    matrix = matrix_for(adata, model, layer=layer, use_rep=use_rep)
+    params: dict[str, Any] = {"assigned": True, "matrix": matrix.words, "version": __version__}
     if batch_key is not None:
         _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
         params["batch_key"] = batch_key
@@ -94,21 +91,9 @@ def assign(
         if unseen:
             params["unseen_groups"] = np.array(unseen, dtype=object)
             logger.info("assign: %d batches that the model has not seen: %s", len(unseen), ", ".join(unseen))
-    embedding = np.concatenate([model.transform(rows) for rows in chunks(X, model)])
+    embedding = np.concatenate([model.transform(rows) for rows in chunks(matrix.X, model)])
     proba = model.assignment_of(embedding)
 
-    out = adata.copy() if copy else adata
-    if out.is_view:
-        out._init_as_actual(out.copy())
-    names = [str(cluster) for cluster in range(proba.shape[1])]
-    out.obs[key_added] = pd.Categorical.from_codes(proba.argmax(axis=1), categories=names)
-    out.obsm[f"X_{key_added}"] = embedding
-    out.obsm[f"{key_added}_proba"] = proba
-    out.uns[key_added] = {
-        "params": params,
-        # Indexed by name: h5ad and zarr keep no name of a range.
-        "history": model.history_.set_axis(model.history_.index.astype(str).rename("epoch")),
-        "cluster_centers": model.cluster_centers_,
-        "groups": np.asarray(model.groups_).astype(str).astype(object),
-    }
+    out = actual(adata, copy=copy)
+    write_clusters(out, key_added, model, embedding, proba, proba.argmax(axis=1), params)
     return out if copy else None

@@ -2,15 +2,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from scfcmi import _validate
 
 if TYPE_CHECKING:
-    import numpy as np
     from anndata import AnnData
 
 
-def batch_codes(adata: AnnData, batch_key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return batch codes and names; the names as they are in ``adata.obs``."""
+def batches_of(adata: AnnData, batch_key: str) -> pd.Categorical:
+    """Return the batch of every cell; unused categories are dropped.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If there are no cells, cells without a batch, or fewer than two batches.
+    """
     _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
     if adata.n_obs == 0:
         msg = "adata has no cells."
@@ -19,4 +28,4 @@ def batch_codes(adata: AnnData, batch_key: str) -> tuple[np.ndarray, np.ndarray]
     if len(names) < 2:
         msg = f"adata.obs[{batch_key!r}] has one batch only, {names[0]!r}. For plain clustering use scfcmi.FCMI."
         raise ValueError(msg)
-    return codes, names
+    return pd.Categorical.from_codes(codes, categories=names)

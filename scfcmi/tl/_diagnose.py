@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics.cluster import contingency_matrix
 
 from scfcmi import _validate
 from scfcmi._random import stream
-from scfcmi.model.counterparts import N_NEIGHBORS, find_counterparts
-from scfcmi.tl._batches import batch_codes
+from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
+from scfcmi.tl._batches import batches_of
+from scfcmi.tl._results import actual
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,17 +24,16 @@ _MOST_NAMED = 3
 _PAIRED = 0.3
 _TINY = 20
 _UNSURE = 0.75
-# Training had not settled if codes moved so far in the last tenth of it, or so many cells changed cluster in the last
-# epoch, or if there were hardly any mini-batches.
-_MOVED, _CHANGED, _MIN_BATCHES = 0.005, 0.01, 50
 
 
-def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None, use_rep: str | None = None) -> None:
-    """Say what can be said of clusters without labels: print a short table, and store it.
+def diagnose(
+    adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None, use_rep: str | None = None
+) -> pd.DataFrame:
+    """Say what can be said of clusters without labels.
 
     A cluster lacks batches if 90 % of it is of the others, batches counted as if they were of one size, and on the mean
     it takes nine times as large a share of these: it may be of one batch, or of all samples of one laboratory.
-    Counterparts (mutual nearest neighbours, :func:`scfcmi.model.counterparts.find_counterparts`) of its cells in the
+    Counterparts (mutual nearest neighbours, :func:`scfcmi.models.atlas.counterparts.find_counterparts`) of its cells in the
     batches that it lacks then tell why. Where they have none, these batches hardly have such cells: likely biology.
     Where they have some, these are in other clusters: likely the batch.
 
@@ -49,15 +50,17 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
 
     Returns
     -------
-    Sets ``adata.uns[key + "_diagnosis"]``:
+    A row a cluster: ``n_cells``; ``batch``, the one with the largest share; ``batch_share``, its share with batches
+    counted as of one size; ``frac_matched_elsewhere``, the share of its cells that have counterparts in the batches it
+    lacks, NaN where it lacks none; ``counterparts``, the cluster that holds most of these; ``confidence``, the mean over
+    cells of the largest soft assignment, NaN for foreign clusters; ``verdict``. Sets ``adata.uns[key + "_diagnosis"]``:
 
     ``clusters``
-        Data frame, a row a cluster: ``n_cells``; ``batch``, the one with the largest share; ``batch_share``, its share
-        with batches counted as of one size; ``paired``, the share of its cells that have counterparts in the batches it
-        lacks, NaN where it lacks none; ``counterparts``, the cluster in which most of these are; ``confidence``, the
-        mean over cells of the largest soft assignment, NaN for foreign clusters; ``verdict``.
+        The same table.
     ``training``
-        One sentence; not there for foreign clusters.
+        Whether training had settled, in one sentence; not there for foreign clusters.
+    ``information``
+        H(C), H(C|X), I(G;C) and I(X;C|G) in nats; not there for foreign clusters.
 
     Raises
     ------
@@ -69,7 +72,9 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
     >>> import scanpy as sc, scfcmi
     >>> adata = sc.datasets.pbmc68k_reduced()
     >>> scfcmi.tl.fair_cluster(adata, "phase", n_clusters=6, max_epochs=50)
-    >>> scfcmi.tl.diagnose(adata)  # doctest: +SKIP
+    >>> table = scfcmi.tl.diagnose(adata)
+    >>> len(table)
+    6
     """
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
@@ -81,18 +86,19 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
             raise ValueError(msg)
     use_rep = f"X_{key}" if use_rep is None else use_rep
     _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint=hint)
-    batches, batch_names = batch_codes(adata, batch_key)
+    categorical = batches_of(adata, batch_key)
+    batches, batch_names = categorical.codes.astype(np.int64), categorical.categories.to_numpy()
     clusters, names = _validate.group_codes(adata.obs[key], adata.n_obs, f"adata.obs[{key!r}]")
 
     table, lacks = _shares(clusters, names, batches, batch_names)
     codes = np.asarray(adata.obsm[use_rep], dtype=np.float32)
-    table["paired"], table["counterparts"] = np.nan, ""
+    table["frac_matched_elsewhere"], table["counterparts"] = np.nan, ""
     for absent in np.unique(lacks[lacks.any(axis=1)], axis=0):
         # Between the batches that are there and those that are not.
         pairs = find_counterparts(codes, absent[batches].astype(int), N_NEIGHBORS, stream(0))
         for cluster in np.flatnonzero((lacks == absent).all(axis=1)):
             paired, elsewhere = _of_cluster(clusters, cluster, len(names), *pairs)
-            table.iloc[cluster, table.columns.get_loc("paired")] = paired
+            table.iloc[cluster, table.columns.get_loc("frac_matched_elsewhere")] = paired
             if paired >= _PAIRED:
                 table.iloc[cluster, table.columns.get_loc("counterparts")] = str(names[elsewhere])
     proba = adata.obsm.get(f"{key}_proba")
@@ -104,25 +110,18 @@ def diagnose(adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None,
     ]
 
     found: dict[str, object] = {"clusters": table}
-    if "history" in own:
-        per_epoch = round(adata.n_obs / own["params"].get("batch_size", adata.n_obs))
-        found["training"] = _training(own["history"], len(own["history"]) * max(1, per_epoch))
-    if adata.is_view:
-        adata._init_as_actual(adata.copy())
-    adata.uns[f"{key}_diagnosis"] = found
-    shown = table.assign(batch_share=table["batch_share"].map("{:.0%}".format), confidence=table["confidence"].round(2))
-    shown["paired"] = ["" if np.isnan(share) else f"{share:.0%}" for share in table["paired"]]
-    print(shown.to_string())
-    if "training" in found:
-        print(found["training"])
+    if "params" in own:
+        found["training"] = _training(own["params"])
+        found["information"] = dict(own["information"])
+    actual(adata).uns[f"{key}_diagnosis"] = found
+    return table.copy()
 
 
 def _shares(
     clusters: np.ndarray, names: np.ndarray, batches: np.ndarray, batch_names: np.ndarray
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return sizes and largest batches of clusters, and which batches each lacks, shape (n_clusters, n_batches)."""
-    counts = np.zeros((len(names), len(batch_names)))
-    np.add.at(counts, (clusters, batches), 1)
+    counts = contingency_matrix(clusters, batches)
     of_batch, n_cells = counts.sum(axis=0), counts.sum(axis=1)
     rates = counts / of_batch
     table = pd.DataFrame(
@@ -167,11 +166,11 @@ def _of_cluster(
 
 def _verdict(row: tuple, present: np.ndarray, absent: np.ndarray) -> str:
     words = []
-    if not np.isnan(row.paired):
+    if not np.isnan(row.frac_matched_elsewhere):
         only = len(present) <= len(absent)
         where = f"only in {_listed(present)}" if only else f"hardly in {_listed(absent)}"
         there = "elsewhere" if only else "there"
-        if row.paired < _PAIRED:
+        if row.frac_matched_elsewhere < _PAIRED:
             words.append(f"{where}; no such cells {there}: likely biology")
         elif row.counterparts == row.Index:
             words.append(f"{where}; the few such cells {there} are in it: likely biology")
@@ -190,17 +189,7 @@ def _listed(batches: np.ndarray) -> str:
     return f"{named} and {more} more" if more > 0 else named
 
 
-def _training(history: pd.DataFrame, n_batches: int) -> str:
-    if "changed" in history:
-        changed = float(history["changed"].iloc[-1])
-        if changed > _CHANGED:
-            return (
-                f"Training had not settled: {changed:.1%} of cells changed cluster in the last epoch. Raise max_epochs."
-            )
+def _training(params: dict[str, object]) -> str:
+    if params["settled"]:
         return "Training had settled."
-    if n_batches < _MIN_BATCHES:
-        return f"Training was too short to settle: {n_batches} mini-batches. Raise max_epochs."
-    moved = float(history["moved"].iloc[-1])
-    if moved > _MOVED:
-        return f"Training had not settled: codes moved by {moved:.4f} (1 - cosine) in its last tenth. Raise max_epochs."
-    return "Training had settled."
+    return f"Training had not settled after {params['n_epochs']} epochs. Raise max_epochs."

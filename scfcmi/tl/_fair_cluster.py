@@ -2,27 +2,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-from natsort import natsorted
-
 from scfcmi import __version__, _validate
 from scfcmi._logging import logger
 from scfcmi._random import RandomState, seed_from
-from scfcmi.tl._batches import batch_codes
-from scfcmi.tl._choose_n_clusters import stored_curve
-from scfcmi.tl._matrix import choose_matrix, feature_names
-from scfcmi.tl._modes import atlas_model, choose_mode, paper_model
+from scfcmi.models.registry import new_model
+from scfcmi.tl._batches import batches_of
+from scfcmi.tl._matrix import choose_matrix
+from scfcmi.tl._results import actual, check_key, write_clusters
 
 if TYPE_CHECKING:
     import os
 
-    import numpy as np
     from anndata import AnnData
     from numpy.typing import ArrayLike
 
-    from scfcmi.model import FCMI
-
-_BATCH_SIZE = 512
+    from scfcmi.models.base import GroupedClusterer
 
 
 def fair_cluster(
@@ -30,52 +24,45 @@ def fair_cluster(
     batch_key: str,
     *,
     n_clusters: int | None = None,
-    mode: Literal["atlas", "paper"] | None = None,
-    alpha: float | None = None,
-    beta: float | None = None,
-    balance: float | None = None,
+    mode: Literal["atlas", "paper"] = "atlas",
     layer: str | None = None,
     use_rep: str | None = None,
     mask_var: str | ArrayLike | None = None,
     key_added: str = "fcmi",
+    agreement: float | None = None,
+    n_neighbors: int | None = None,
+    n_components: int | None = None,
+    alpha: float | None = None,
+    beta: float | None = None,
+    balance: float | None = None,
     max_epochs: int | None = None,
     batch_size: int | None = None,
     random_state: RandomState = 0,
+    rng: RandomState = None,
     device: str = "auto",
     precision: Literal["auto", "float32", "bfloat16"] | None = None,
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    return_model: bool = False,
     copy: bool = False,
-) -> AnnData | FCMI | tuple[AnnData, FCMI] | None:
+) -> AnnData | None:
     """Cluster cells so that clusters follow biology and not the batch.
 
-    By default, in atlas mode, trains :class:`scfcmi.AtlasFCMI`: expression is scaled and projected to 50 principal
-    components, and the batch is removed by making cells agree with their mutual nearest neighbours in other batches.
-    In paper mode, trains :class:`scfcmi.FCMI`, Eq. 12 of Zeng et al. (CVPR 2023), on expression itself.
+    Atlas mode, the default, trains :class:`scfcmi.AtlasFCMI`. It projects expression to 50 principal components, and
+    removes the batch by making cells agree with their mutual nearest neighbors in other batches. Paper mode trains
+    :class:`scfcmi.FCMI`, Eq. 12 of Zeng et al. (CVPR 2023), on expression itself. An argument that a mode has no use for
+    is an error.
 
     Parameters
     ----------
     adata
-        Annotated data. Left as it is by any error or interrupt. A view becomes an actual AnnData when written to.
+        Annotated data. An error or an interrupt leaves it as it is. A view becomes an actual AnnData when written to.
     batch_key
         Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Categorical, string,
         integer or boolean; unused categories are dropped.
     n_clusters
         Number of clusters. ``None`` estimates it, in atlas mode (see :func:`scfcmi.tl.choose_n_clusters`).
     mode
-        ``"atlas"`` or ``"paper"``. ``None`` takes the paper's for images and where ``alpha``, ``beta``, ``balance``,
-        ``precision`` or ``checkpoint`` is given, which only it has, and else the atlas'.
-    alpha
-        Weight of L_clu, Eq. 7: compact clusters. ``None`` is the paper's 0.04.
-    beta
-        Weight of L_fair = I(G;C), Eq. 8: clusters independent of the batch. In paper mode, ``None`` decides as the paper
-        does for its atlas: 0 where cell types are unevenly spread over batches, 0.20 otherwise. Uneven means that
-        the composition imbalance, an estimate of I(G;Y) / H(G) that needs no labels, is above 0.01 (see
-        ``scfcmi.model.composition.composition_imbalance``); it is stored in ``params``. In the uneven case
-        ``balance`` is 0 as well, unless given. Atlas mode is beta = 0.
-    balance
-        Weight of -H(C): clusters of one size. ``None`` takes ``alpha``, as Eq. 7, but for the case just named.
+        ``"atlas"``, or ``"paper"`` for images, or to set ``alpha``, ``beta`` or ``balance``.
     layer
         Take expression from this layer instead of ``adata.X``.
     use_rep
@@ -85,54 +72,66 @@ def fair_cluster(
         ``highly_variable``, all if none are marked.
     key_added
         Name under which results are stored.
+    agreement
+        Atlas mode: weight of the agreement of counterparts. ``None`` takes that of :class:`scfcmi.AtlasFCMI`.
+    n_neighbors
+        Atlas mode: number of neighbors in each other batch among which counterparts are searched. ``None`` as before.
+    n_components
+        Atlas mode: number of principal components. Paper mode: dimension of the code. ``None`` as before.
+    alpha
+        Paper mode: weight of L_clu, Eq. 7. ``None`` is the paper's 0.04.
+    beta
+        Paper mode: weight of L_fair = I(G;C), Eq. 8. ``None`` decides as the paper does for its atlas: 0 where cell types
+        are unevenly spread over batches, 0.20 otherwise (see :class:`scfcmi.FCMI`). Atlas mode has beta = 0.
+    balance
+        Paper mode: weight of -H(C), clusters of one size. ``None`` as :class:`scfcmi.FCMI`.
     max_epochs
-        Passes over the cells. ``None`` takes as many as 1,000 mini-batches allow: in atlas mode between 1 and 100; in
-        paper mode between 10 and the paper's 300, and training ends early when clusters have not changed for ten epochs.
+        Passes over the cells. ``None`` takes as many as 1,000 mini-batches allow: in atlas mode at most 100; in paper
+        mode between 10 and 300, and training ends early when clusters have not changed for ten epochs.
     batch_size
         Cells a mini-batch. ``None`` takes the paper's 512.
     random_state
-        Seed. An integer gives the same labels again on the same machine.
+        Seed, or a numpy generator; ``None`` draws a seed. An integer gives the same labels again on the same machine.
+    rng
+        The same under the name that newer scanpy has. Give one of the two.
     device
         ``"auto"`` (CUDA if there is one, else CPU), or any name torch knows.
     precision
-        ``"auto"``, ``"float32"`` or ``"bfloat16"``, as :class:`scfcmi.FCMI`; ``None`` is ``"auto"`` in paper mode, float32
-        in the other.
+        Paper mode: ``"auto"``, ``"float32"`` or ``"bfloat16"``, as :class:`scfcmi.FCMI`.
     progress
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
-        File to keep the state of training in, and to go on from if it exists. Paper mode only: the other trains for a
-        minute.
-    return_model
-        Whether to return the fitted model.
+        Paper mode: file to keep the state of training in, and to go on from if it exists.
     copy
         Whether to write to, and return, a copy.
 
     Returns
     -------
-    ``None``; the copy if ``copy``; the model if ``return_model``; both, in this order, if both. Sets the following
-    fields:
+    ``None``, or the copy if ``copy``. Use :func:`scfcmi.tl.fit_model` to get the fitted model. Sets the following fields:
 
     ``adata.obs[key_added]``
-        Clusters: categorical of strings, in natural order.
+        Clusters: categorical of strings. Every cluster is a category, with cells or without.
     ``adata.obsm["X_" + key_added]``
         Embedding: float32, rows of unit length, shape (n_obs, n_components): 50, or the dimensions of
         ``use_rep``, or n_clusters in paper mode.
     ``adata.obsm[key_added + "_proba"]``
-        Soft assignment: float32, shape (n_obs, n_clusters), rows summing to one.
+        Soft assignment: float32, shape (n_obs, n_clusters), a column a category, rows summing to one.
     ``adata.uns[key_added]``
         ``params`` (settings as used), ``history`` (data frame, a row an epoch, as ``history_`` of the model),
-        ``cluster_centers`` (shape (n_clusters, n_components), unit length) and ``groups`` (names of the batches in
-        code order).
+        ``groups`` (names of the batches in the model's code order) and ``information`` (H(C), H(C|X), I(G;C) and
+        I(X;C|G) of the soft assignment, in nats).
     ``adata.uns[key_added + "_n_clusters"]``
         If ``n_clusters`` was ``None``, as :func:`scfcmi.tl.choose_n_clusters`.
+
+    What other tools stored of an earlier result under this key is removed.
 
     Raises
     ------
     KeyError
         If a key is not in ``adata``.
     TypeError, ValueError
-        If an argument is of the wrong kind or value, ``adata`` has one batch only, cells without a batch, no cells
-        or no features, or values that are NaN or infinite.
+        If an argument is of the wrong kind or value, the mode has no use for it, ``adata`` has one batch only, cells
+        without a batch, no cells or no features, or values that are NaN or infinite.
 
     Examples
     --------
@@ -142,76 +141,113 @@ def fair_cluster(
     >>> adata.obs["fcmi"].cat.categories[:3].tolist()
     ['0', '1', '2']
     """
-    batches, groups = batch_codes(adata, batch_key)
-    if not isinstance(key_added, str) or not key_added or key_added == batch_key:
-        msg = f"key_added must be a non-empty string other than batch_key, got {key_added!r}."
+    out, _ = _run(
+        adata,
+        batch_key,
+        copy=copy,
+        mode=mode,
+        layer=layer,
+        use_rep=use_rep,
+        mask_var=mask_var,
+        key_added=key_added,
+        random_state=random_state,
+        rng=rng,
+        n_clusters=n_clusters,
+        agreement=agreement,
+        n_neighbors=n_neighbors,
+        n_components=n_components,
+        alpha=alpha,
+        beta=beta,
+        balance=balance,
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+    return out if copy else None
+
+
+def fit_model(adata: AnnData, batch_key: str, **settings: Any) -> GroupedClusterer:
+    """Do what :func:`fair_cluster` does, and return the fitted model, to save it or to label new cells.
+
+    Parameters
+    ----------
+    adata, batch_key
+        As :func:`fair_cluster`.
+    settings
+        Keyword arguments of :func:`fair_cluster`, without ``copy``, or any other parameter of the mode's estimator, such
+        as ``callbacks``.
+
+    Returns
+    -------
+    The fitted :class:`scfcmi.AtlasFCMI` or :class:`scfcmi.FCMI`. Sets the fields of :func:`fair_cluster`.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        As :func:`fair_cluster`.
+
+    Examples
+    --------
+    >>> import scanpy as sc, scfcmi
+    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> model = scfcmi.tl.fit_model(adata, "phase", n_clusters=8, max_epochs=50)
+    >>> model.predict(adata.X[:3]).shape
+    (3,)
+    """
+    return _run(adata, batch_key, **settings)[1]
+
+
+def _run(
+    adata: AnnData,
+    batch_key: str,
+    *,
+    mode: str = "atlas",
+    layer: str | None = None,
+    use_rep: str | None = None,
+    mask_var: str | ArrayLike | None = None,
+    key_added: str = "fcmi",
+    random_state: RandomState = 0,
+    rng: RandomState = None,
+    copy: bool = False,
+    **parameters: Any,
+) -> tuple[AnnData, GroupedClusterer]:
+    """Fit and write; return what was written to, and the model. Parameters that are ``None`` are left to the estimator."""
+    batches = batches_of(adata, batch_key)
+    check_key(key_added, batch_key)
+    n_clusters = parameters.get("n_clusters")
+    if n_clusters is None and mode == "paper":
+        msg = "n_clusters must be given in mode='paper', whose code has as many dimensions. Or use mode='atlas'."
         raise ValueError(msg)
     if n_clusters is not None and _validate.integer("n_clusters", n_clusters, minimum=2) > adata.n_obs:
         msg = f"n_clusters={n_clusters} is more than the number of cells, {adata.n_obs}."
         raise ValueError(msg)
-    seed = seed_from(random_state)
-    X, matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=mask_var)
-    batch_size = _BATCH_SIZE if batch_size is None else _validate.integer("batch_size", batch_size, minimum=2)
-    weights = {"alpha": alpha, "beta": beta, "balance": balance}
-    mode = choose_mode(mode, images=X.ndim > 2, **weights, precision=precision, checkpoint=checkpoint)
-    common = {"random_state": seed, "device": device, "progress": progress}
-    if mode == "atlas":
-        # An entry of obsm is a representation already: scaling its dimensions would make noise as large as signal.
-        common |= {"project": use_rep in (None, "X")}
-        model, params = atlas_model(adata.n_obs, n_clusters, batch_size=batch_size, max_epochs=max_epochs, **common)
-    else:
-        common |= {"precision": precision or "auto", "checkpoint": checkpoint}
-        model, params = paper_model(
-            X, batches, n_clusters, **weights, batch_size=batch_size, max_epochs=max_epochs, **common
-        )
+    matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=mask_var)
+    given = {name: value for name, value in parameters.items() if value is not None}
+    # None means something to the estimator: the number of clusters is estimated, a representation is not projected.
+    given["n_clusters"] = n_clusters
+    if matrix.is_representation and mode == "atlas":
+        if "n_components" in given:
+            msg = f"n_components={given['n_components']} projects expression; use_rep={use_rep!r} is taken as it is."
+            raise ValueError(msg)
+        given["n_components"] = None
+    given["random_state"] = seed_from(random_state if rng is None else rng)
+    if rng is not None and not (isinstance(random_state, int) and random_state == 0):
+        msg = "rng and random_state are two names of one argument. Give one of them."
+        raise TypeError(msg)
+    model = new_model(mode, images=matrix.X.ndim > 2, **given)
     logger.info(
-        "fair_cluster: %d cells, %s, %d batches of obs[%r]; mode %r, %s; at most %d epochs",
-        *(adata.n_obs, matrix, len(groups), batch_key, mode, params, model.max_epochs),
+        "fair_cluster: %d cells, %s, %d batches of obs[%r]; mode %r",
+        *(adata.n_obs, matrix.words, len(batches.categories), batch_key, mode),
     )
-    model.fit(X, groups=groups[batches])
+    model.fit(matrix.X, groups=batches)
+    logger.info("fair_cluster: %d clusters; %s", model.n_clusters_, model.settings_)
+    if matrix.names is not None:
+        model.var_names_ = matrix.names
     proba = model.assignment_of(model.embedding_)
-    genes = feature_names(adata, X, use_rep=use_rep, mask_var=mask_var)
-    if genes is not None:
-        model.var_names_ = genes
-
-    params |= {
-        "mode": mode,
-        "batch_key": batch_key,
-        "n_clusters": len(model.cluster_centers_),
-        "n_components": model.embedding_.shape[1],
-        "matrix": matrix,
-        "temperature": model.temperature_,
-        "decoder": model.decoder_,
-        "learning_rate": model.learning_rate,
-        "batch_size": model.batch_size,
-        "max_epochs": model.max_epochs,
-        "n_epochs": model.n_iter_,
-        "random_state": seed,
-        "precision": model.precision_,
-        "version": __version__,
-    }
-    out = adata.copy() if copy else adata
-    if out.is_view:
-        out._init_as_actual(out.copy())
-    _write(out, key_added, model, proba, params, groups)
-    if n_clusters is None:
-        out.uns[f"{key_added}_n_clusters"] = stored_curve(model)
-    if copy:
-        return (out, model) if return_model else out
-    return model if return_model else None
-
-
-def _write(
-    adata: AnnData, key: str, model: FCMI, proba: np.ndarray, params: dict[str, Any], groups: np.ndarray
-) -> None:
-    labels = model.labels_.astype(str)
-    adata.obs[key] = pd.Categorical(labels, categories=natsorted(set(labels)))
-    adata.obsm[f"X_{key}"] = model.embedding_
-    adata.obsm[f"{key}_proba"] = proba
-    adata.uns[key] = {
-        "params": params,
-        # Indexed by name: h5ad and zarr keep no name of a range.
-        "history": model.history_.set_axis(model.history_.index.astype(str).rename("epoch")),
-        "cluster_centers": model.cluster_centers_,
-        "groups": groups.astype(str).astype(object),
-    }
+    out = actual(adata, copy=copy)
+    params = {"mode": mode, "batch_key": batch_key, "matrix": matrix.words, "version": __version__}
+    write_clusters(out, key_added, model, model.embedding_, proba, model.labels_, params)
+    return out, model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,14 +16,28 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import ArrayLike
 
-# Log-normalised expression stays below 10 or so, scaled expression is usually clipped at 10.
+# Log-normalized expression stays below 10 or so, scaled expression is usually clipped at 10.
 _HUGE = 100
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The numbers that a tool works on, and what they are."""
+
+    X: np.ndarray | sp.csr_matrix | sp.csr_array
+    """float32, dense or CSR, shape (n_obs, n_features); or images, shape (n_obs, 1, height, width)."""
+    words: str
+    """What it is, in a few words."""
+    names: np.ndarray | None = None
+    """Names of the columns; ``None`` for images, entries of ``obsm``, or names that repeat."""
+    is_representation: bool = False
+    """Whether it is an entry of ``obsm``."""
 
 
 def choose_matrix(
     adata: AnnData, *, use_rep: str | None, layer: str | None, mask_var: str | ArrayLike | None
-) -> tuple[np.ndarray | sp.csr_matrix | sp.csr_array, str]:
-    """Return the matrix that the arguments name, float32, dense or CSR, and a few words that say what it is.
+) -> Matrix:
+    """Return the matrix that the arguments name.
 
     Raises
     ------
@@ -40,8 +55,8 @@ def choose_matrix(
     if use_rep is not None and use_rep != "X":
         _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint="use_rep='X' takes adata.X.")
         X = adata.obsm[use_rep]
-        X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
-        return _as_float32(X, f"adata.obsm[{use_rep!r}]"), f"{X.shape[1]} dimensions of obsm[{use_rep!r}]"
+        X = _as_float32(X.to_numpy() if isinstance(X, pd.DataFrame) else X, f"adata.obsm[{use_rep!r}]")
+        return Matrix(X, f"{X.shape[1]} dimensions of obsm[{use_rep!r}]", is_representation=True)
 
     if layer is not None:
         _validate.key_in(adata.layers.keys(), layer, "adata.layers")
@@ -61,20 +76,10 @@ def choose_matrix(
         and np.prod(adata.uns["image_shape"]) == X.shape[1]
     ):
         height, width = tuple(adata.uns["image_shape"])[-2:]
-        return X.reshape(-1, 1, int(height), int(width)), f"{height} x {width} images of {name}"
+        return Matrix(X.reshape(-1, 1, int(height), int(width)), f"{height} x {width} images of {name}")
     _warn_of_scale(X, name)
-    return X, f"{X.shape[1]} {which} of {name}"
-
-
-def feature_names(
-    adata: AnnData, X: object, *, use_rep: str | None, mask_var: str | ArrayLike | None
-) -> np.ndarray | None:
-    """Return the names of the columns that :func:`choose_matrix` took; ``None`` of images, ``obsm``, or names that repeat."""
-    if use_rep not in (None, "X") or X.ndim != 2:
-        return None
-    mask, _ = _feature_mask(adata, mask_var, all_features=use_rep == "X")
     names = adata.var_names if mask is None else adata.var_names[mask]
-    return names.to_numpy(dtype=object) if names.is_unique else None
+    return Matrix(X, f"{X.shape[1]} {which} of {name}", names.to_numpy(dtype=object) if names.is_unique else None)
 
 
 def _feature_mask(
@@ -124,12 +129,12 @@ def _warn_of_scale(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> N
     # A thousand rows tell counts from the rest.
     some = values[: 1000 * max(1, values.size // X.shape[0])] if sp.issparse(X) else values[:1000]
     if values.min() >= 0 and np.array_equal(some, np.rint(some)):
-        msg = f"adata.{name} looks like raw counts. Log-normalised values are expected: run {remedy}."
+        msg = f"adata.{name} looks like raw counts. Log-normalized values are expected: run {remedy}."
     elif values.max() > _HUGE:
         msg = (
-            f"adata.{name} holds values up to {values.max():.3g}. Log-normalised values are expected: run {remedy}, "
+            f"adata.{name} holds values up to {values.max():.3g}. Log-normalized values are expected: run {remedy}, "
             "or sc.pp.scale(adata, max_value=10)."
         )
     else:
         return
-    warnings.warn(msg, UserWarning, stacklevel=4)
+    warnings.warn(msg, UserWarning, stacklevel=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,8 +10,8 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from scfcmi.model import FCMI
-from scfcmi.tl._matrix import choose_matrix
+from scfcmi.models.base import GroupedClusterer
+from scfcmi.tl._matrix import Matrix, choose_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,24 +21,25 @@ if TYPE_CHECKING:
 _CHUNK = 8192
 
 
-def check_model(model: object) -> FCMI:
-    """Return ``model`` if it is a fitted FCMI; ``TypeError`` or ``NotFittedError`` otherwise."""
-    if not isinstance(model, FCMI):
-        msg = f"model must be a scfcmi.FCMI, got {type(model).__name__}. Of a file: scfcmi.FCMI.load(path)."
+def check_model(model: object) -> GroupedClusterer:
+    """Return ``model`` if it is a fitted estimator; ``TypeError`` or ``NotFittedError`` otherwise."""
+    if not isinstance(model, GroupedClusterer):
+        msg = (
+            f"model must be a scfcmi.AtlasFCMI or a scfcmi.FCMI, got {type(model).__name__}. "
+            "To read one from a file: scfcmi.load_model(path)."
+        )
         raise TypeError(msg)
-    check_is_fitted(model, "cluster_centers_")
+    check_is_fitted(model, "n_clusters_")
     return model
 
 
-def known_names(model: FCMI) -> np.ndarray | None:
+def known_names(model: GroupedClusterer) -> np.ndarray | None:
     """Return the names of the features that ``model`` was fitted on, if it knows them."""
     return getattr(model, "var_names_", getattr(model, "feature_names_in_", None))
 
 
-def matrix_for(
-    adata: AnnData, model: FCMI, *, layer: str | None, use_rep: str | None
-) -> tuple[np.ndarray | sp.csr_matrix | sp.csr_array, str]:
-    """Return the features that ``model`` was fitted on, float32, in its order, and a few words that say what they are.
+def matrix_for(adata: AnnData, model: GroupedClusterer, *, layer: str | None, use_rep: str | None) -> Matrix:
+    """Return the features that ``model`` was fitted on, in its order.
 
     Raises
     ------
@@ -52,23 +54,26 @@ def matrix_for(
             msg = f"use_rep={use_rep!r}: the model was fitted on {len(names)} named features. Drop use_rep."
             raise ValueError(msg)
         mask = _mask_of(adata, names)
-        X, matrix = choose_matrix(adata, use_rep=None, layer=layer, mask_var=mask)
+        matrix = choose_matrix(adata, use_rep=None, layer=layer, mask_var=mask)
         order = adata.var_names[mask].get_indexer(names)
-        return (X if np.array_equal(order, np.arange(len(names))) else X[:, order]), matrix
+        in_order = np.array_equal(order, np.arange(len(names)))
+        return matrix if in_order else replace(matrix, X=matrix.X[:, order], names=names)
     if layer is None:
-        X, matrix = choose_matrix(adata, use_rep="X" if use_rep is None else use_rep, layer=None, mask_var=None)
+        matrix = choose_matrix(adata, use_rep="X" if use_rep is None else use_rep, layer=None, mask_var=None)
     else:
-        X, matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=np.ones(adata.n_vars, bool))
-    if np.prod(X.shape[1:]) != model.n_features_in_:
+        matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=np.ones(adata.n_vars, bool))
+    if np.prod(matrix.X.shape[1:]) != model.n_features_in_:
         msg = (
-            f"The model was fitted on {model.n_features_in_} features without names, got {matrix}. Give the same "
+            f"The model was fitted on {model.n_features_in_} features without names, got {matrix.words}. Give the same "
             "features in the same order: genes by subsetting adata, or an entry of obsm by use_rep."
         )
         raise ValueError(msg)
-    return X, matrix
+    return matrix
 
 
-def chunks(X: np.ndarray | sp.csr_matrix | sp.csr_array, model: FCMI) -> Iterator[np.ndarray | pd.DataFrame]:
+def chunks(
+    X: np.ndarray | sp.csr_matrix | sp.csr_array, model: GroupedClusterer
+) -> Iterator[np.ndarray | pd.DataFrame]:
     """Yield rows as ``fit`` was given them: as data frames if it was, since scikit-learn compares their names."""
     names = getattr(model, "feature_names_in_", None)
     for start in range(0, X.shape[0], _CHUNK):

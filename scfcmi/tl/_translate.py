@@ -6,16 +6,17 @@ import numpy as np
 
 from scfcmi import _validate
 from scfcmi.tl._model_matrix import check_model, chunks, known_names, matrix_for
+from scfcmi.tl._results import actual
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scfcmi.model import FCMI
+    from scfcmi.models.base import GroupedClusterer
 
 
 def translate(
     adata: AnnData,
-    model: FCMI,
+    model: GroupedClusterer,
     to: str | int | bool,  # noqa: FBT001  # the name of a group, of whatever kind the column is
     *,
     layer: str | None = None,
@@ -33,7 +34,7 @@ def translate(
     adata
         Cells of batches seen or not, with the features of the model and no others. Left as it is by any error.
     model
-        Model fitted on expression, of ``fair_cluster(..., return_model=True)``, ``FCMI.fit`` or ``FCMI.load``.
+        Model fitted on expression, from :func:`scfcmi.tl.fit_model`, :func:`scfcmi.load_model` or an estimator's ``fit``.
     to
         Batch to decode as, one of ``model.groups_``.
     layer
@@ -61,7 +62,7 @@ def translate(
     --------
     >>> import scanpy as sc, scfcmi
     >>> adata = sc.datasets.pbmc68k_reduced()
-    >>> model = scfcmi.tl.fair_cluster(adata, "phase", n_clusters=8, max_epochs=50, return_model=True)
+    >>> model = scfcmi.tl.fit_model(adata, "phase", n_clusters=8, max_epochs=50)
     >>> genes = adata[:, model.var_names_].copy()
     >>> scfcmi.tl.translate(genes, model, "G1")
     >>> genes.layers["fcmi_G1"].shape == genes.shape
@@ -73,7 +74,7 @@ def translate(
     if not isinstance(layer_added, str) or not layer_added:
         msg = f"layer_added must be a non-empty string, got {layer_added!r}."
         raise ValueError(msg)
-    X, _ = matrix_for(adata, model, layer=layer, use_rep=None)
+    matrix = matrix_for(adata, model, layer=layer, use_rep=None)
     names = known_names(model)
     if adata.n_vars != model.n_features_in_:
         msg = (
@@ -81,13 +82,11 @@ def translate(
             "Give adata[:, model.var_names_].copy()."
         )
         raise ValueError(msg)
-    parts = [model.reconstruct(rows, np.full(rows.shape[0], to)) for rows in chunks(X, model)]
+    parts = [model.reconstruct(rows, np.full(rows.shape[0], to)) for rows in chunks(matrix.X, model)]
     decoded = np.concatenate(parts).reshape(adata.shape)
     if names is not None:
         decoded = decoded[:, np.argsort(adata.var_names.get_indexer(names))]
 
-    out = adata.copy() if copy else adata
-    if out.is_view:
-        out._init_as_actual(out.copy())
+    out = actual(adata, copy=copy)
     out.layers[layer_added] = decoded
     return out if copy else None

@@ -1,0 +1,225 @@
+"""What every estimator here promises: checks, inference, files."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from scfcmi import _validate
+from scfcmi.errors import ModelFormatError
+from scfcmi.models import files, inference
+from scfcmi.models.device import choose_device
+from scfcmi.models.objective import information
+from scfcmi.rows import rows_of
+
+if TYPE_CHECKING:
+    import os
+
+    import scipy.sparse as sp
+    from numpy.typing import ArrayLike
+    from sklearn.utils import Tags
+    from torch import Tensor, nn
+
+# Training needs optimizer steps, and costs them: where cells are many, a thousand mini-batches are enough.
+_MAX_STEPS = 1000
+# Parameters that belong to one call of fit and not to the model.
+_OF_ONE_FIT = ("random_state", "progress", "checkpoint", "callbacks")
+
+
+class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator, ABC):
+    """Clusters cells of several groups; a network encodes them, new cells included.
+
+    A subclass sets, in ``fit``: ``_network``, ``groups_``, ``labels_``, ``embedding_``, ``history_`` and what
+    :meth:`_finish` sets.
+    """
+
+    @staticmethod
+    @abstractmethod
+    def _make_network(**architecture: Any) -> nn.Module:
+        """Build the network of an architecture, its weights still to be filled in."""
+
+    @abstractmethod
+    def assignment_of(self, embedding: np.ndarray) -> np.ndarray:
+        """Return the soft assignment of codes, as :meth:`transform` returns them: float32, shape (n_cells, n_clusters)."""
+
+    @abstractmethod
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return what a file must hold beyond what all estimators have: tensors, and JSON-able content."""
+
+    @abstractmethod
+    def _restore(self, tensors: dict[str, Tensor], content: dict[str, Any]) -> None:
+        """Set what :meth:`_state` returned."""
+
+    def predict(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
+        """Return the cluster of each cell, of groups seen in ``fit`` or not: int32, shape (n_cells,)."""
+        return self.predict_proba(X).argmax(axis=1).astype(np.int32)
+
+    def predict_proba(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
+        """Return the soft assignment: float32, shape (n_cells, n_clusters), rows summing to one."""
+        return self.assignment_of(self.transform(X))
+
+    def transform(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
+        """Return the codes: float32, shape (n_cells, n_components), rows of unit length."""
+        check_is_fitted(self, "n_clusters_")
+        X = self._check_X(X, reset=False)
+        return inference.encode(self._network, rows_of(X, self._to_device())).cpu().numpy()
+
+    def reconstruct(self, X: ArrayLike | sp.spmatrix, groups: ArrayLike) -> np.ndarray:
+        """Encode cells and decode each as a member of a group, its own or another (Fig. 4 of the paper).
+
+        Parameters
+        ----------
+        X
+            As in ``fit``.
+        groups
+            Group to decode each cell as, shape (n_cells,).
+
+        Returns
+        -------
+        Dense float32, of the shape of ``X``.
+
+        Raises
+        ------
+        ValueError
+            If a group was not seen in ``fit``.
+        """
+        check_is_fitted(self, "n_clusters_")
+        X = self._check_X(X, reset=False)
+        codes, names = _validate.group_codes(groups, X.shape[0])
+        codes = _validate.known_groups(names, self.groups_)[codes]
+        device = self._to_device()
+        return inference.reconstruct(self._network, rows_of(X, device), torch.from_numpy(codes).to(device))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file: weights as safetensors, all else as JSON. An existing file is replaced.
+
+        What belongs to the cells of ``fit`` (``labels_``, ``embedding_``) is not written.
+        """
+        check_is_fitted(self, "n_clusters_")
+        tensors, content = self._state()
+        content |= {
+            "estimator": type(self).__name__,
+            "params": {k: v for k, v in self.get_params().items() if k not in _OF_ONE_FIT}
+            | {"device": str(self.device)},
+            "architecture": asdict(self._network.architecture),
+            "groups": [name.item() if isinstance(name, np.generic) else name for name in self.groups_],
+            "feature_names": list(getattr(self, "feature_names_in_", [])),
+            "var_names": list(getattr(self, "var_names_", [])),
+            "n_features": self.n_features_in_,
+            "n_clusters": self.n_clusters_,
+            "n_components": self.n_components_,
+            "settings": self.settings_,
+            "information": self.information_,
+            "history": self.history_.to_dict("list"),
+        }
+        files.write(path, "model", files.network_tensors(self._network) | tensors, content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a model written by :meth:`save`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFormatError
+            If the file is truncated, foreign, of a newer format, or of another estimator: :func:`scfcmi.load_model`
+            reads any.
+        """
+        tensors, content = files.read(path, "model")
+        if content.get("estimator", cls.__name__) != cls.__name__:
+            msg = (
+                f"{str(path)!r} holds a model of {content['estimator']}, not of {cls.__name__}. Use scfcmi.load_model."
+            )
+            raise ModelFormatError(msg)
+        return cls._from_file(path, tensors, content)
+
+    @classmethod
+    def _from_file(cls, path: str | os.PathLike[str], tensors: dict[str, Tensor], content: dict[str, Any]) -> Self:
+        try:
+            model = cls().set_params(**content["params"])
+            model._network = files.read_network(cls._make_network, content["architecture"], tensors, path)
+            model.groups_ = pd.Index(content["groups"]).to_numpy()
+            model.n_features_in_ = content["n_features"]
+            model.n_clusters_, model.n_components_ = content["n_clusters"], content["n_components"]
+            model.settings_, model.information_ = content["settings"], content["information"]
+            model.n_iter_ = len(content["history"]["loss"])
+            model.history_ = pd.DataFrame(content["history"], index=_epochs(model.n_iter_))
+            for name in ("feature_names", "var_names"):
+                if content[name]:
+                    attribute = "feature_names_in_" if name == "feature_names" else "var_names_"
+                    setattr(model, attribute, np.array(content[name], dtype=object))
+            model._restore(tensors, content)
+        except ModelFormatError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"{str(path)!r} is no complete scfcmi model: {error}"
+            raise ModelFormatError(msg) from error
+        return model
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def _finish(
+        self, history: list[dict[str, float]], settings: dict[str, Any], codes: np.ndarray, *, settled: bool
+    ) -> None:
+        """Set what all estimators say of a finished fit; ``codes`` are the group codes of its cells."""
+        self.n_iter_ = len(history)
+        self.history_ = pd.DataFrame(history, index=_epochs(len(history)))
+        self.settings_ = settings | {"n_epochs": self.n_iter_, "settled": settled}
+        assignment = torch.from_numpy(self.assignment_of(self.embedding_))
+        self.n_clusters_, self.n_components_ = assignment.shape[1], self.embedding_.shape[1]
+        self.information_ = information(assignment, torch.from_numpy(codes), len(self.groups_))
+
+    def _check_y(self, y: object, groups: object) -> None:
+        if y is not None and groups is None:
+            msg = f"{type(self).__name__} ignores y. If these are groups, give them by name: fit(X, groups=...)."
+            warnings.warn(msg, UserWarning, stacklevel=3)
+
+    def _check_X(self, X: ArrayLike | sp.spmatrix, *, reset: bool) -> np.ndarray | sp.csr_matrix | sp.csr_array:
+        """Return a matrix, float32, dense or CSR; on ``reset``, remember its features."""
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=np.float32,
+            order="C",
+            ensure_min_samples=2 if reset else 1,
+        )
+
+    def _check_n_clusters(self, n_cells: int) -> None:
+        if self.n_clusters is not None and self.n_clusters > n_cells:
+            msg = f"n_clusters={self.n_clusters} is more than the number of cells, n_samples={n_cells}."
+            raise ValueError(msg)
+
+    def _to_device(self) -> torch.device:
+        device = choose_device(self.device)
+        self._network.to(device)
+        return device
+
+
+def epochs_for(n_cells: int, batch_size: int, max_epochs: int | None, *, least: int, most: int) -> int:
+    """Return the number of epochs: as given, or what a thousand mini-batches allow, within bounds."""
+    if max_epochs is not None:
+        return _validate.integer("max_epochs", max_epochs, minimum=1)
+    return min(most, max(least, _MAX_STEPS // -(-n_cells // batch_size)))
+
+
+def _epochs(n_epochs: int) -> pd.RangeIndex:
+    return pd.RangeIndex(1, n_epochs + 1, name="epoch")

@@ -1,0 +1,182 @@
+"""The objective of FCMI as pure functions of tensors, in nats: Eq. 4 to 12, and the agreement term.
+
+Every method here minimizes :func:`total_loss`; a method is a choice of :class:`Weights`, of a network and of a way to
+cut. Equation numbers are those of Zeng et al., *Deep Fair Clustering via Maximizing and Minimizing Mutual
+Information*, CVPR 2023. Throughout, ``assignment`` is the soft cluster assignment, shape (n_cells, n_clusters),
+rows summing to one; ``groups`` holds integer group codes, shape (n_cells,); ``joint`` is the soft contingency
+table of groups and clusters, shape (n_groups, n_clusters), summing to one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the terms of Eq. 12, each on its own, and of the agreement term. L_rec has weight one."""
+
+    compactness: float = 0.0
+    """Weight of H(C|X); the paper's alpha."""
+    balance: float = 0.0
+    """Weight of -H(C); the paper's alpha as well."""
+    fairness: float = 0.0
+    """Weight of I(G;C); the paper's beta."""
+    agreement: float = 0.0
+    """Weight of L_agr; not in the paper."""
+
+
+def soft_contingency(assignment: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+    """Return the joint distribution of groups and clusters, p(g_t, c_k) below Eq. 6.
+
+    Groups without a cell are rows of zeros.
+    """
+    table = assignment.new_zeros((n_groups, assignment.shape[1]))
+    return table.index_add(0, groups, assignment) / assignment.shape[0]
+
+
+def assignment_entropy(assignment: Tensor) -> Tensor:
+    """H(C|X), equal to H(C|X,G), of Eq. 4: zero where every cell is assigned with certainty."""
+    return -_x_log_y(assignment, assignment).sum(dim=1).mean()
+
+
+def cluster_entropy(joint: Tensor) -> Tensor:
+    """H(C) of Eq. 5: log(n_clusters) where all clusters are of one size."""
+    clusters = joint.sum(dim=0)
+    return -_x_log_y(clusters, clusters).sum()
+
+
+def group_information(joint: Tensor) -> Tensor:
+    """I(G;C) of Eq. 6, which is L_fair of Eq. 8: zero if and only if clusters are independent of groups."""
+    groups = joint.sum(dim=1, keepdim=True)
+    clusters = joint.sum(dim=0, keepdim=True)
+    return (_x_log_y(joint, joint) - _x_log_y(joint, groups * clusters)).sum()
+
+
+def chance_information(assignment: Tensor, joint: Tensor) -> Tensor:
+    """Return the I(G;C) that a sample of this size shows where groups and clusters are independent.
+
+    To second order, half the chi-squared of the table, its expectation is
+    ``(T - 1) / 2N * sum_k Var_i(c_ik) / p(c_k)`` for T groups present and N cells. For hard assignments that is
+    ``(T - 1)(K - 1) / 2N`` (Miller, 1955). Left in the loss it rewards whatever lowers it: fewer and vaguer clusters.
+    """
+    n_cells, n_present = len(assignment), (joint.sum(dim=1) > 0).sum()
+    clusters = joint.sum(dim=0)
+    variance = assignment.square().mean(dim=0) - clusters.square()
+    return (n_present - 1) / (2 * n_cells) * (variance / clusters.clamp_min(torch.finfo(clusters.dtype).tiny)).sum()
+
+
+def conditional_information(assignment: Tensor, joint: Tensor) -> Tensor:
+    """I(X;C|G) = H(C) - H(C|X) - I(G;C), from Eq. 3 and 4."""
+    return cluster_entropy(joint) - assignment_entropy(assignment) - group_information(joint)
+
+
+def clustering_loss(assignment: Tensor, joint: Tensor) -> Tensor:
+    """L_clu = H(C|X) - H(C) of Eq. 7."""
+    return assignment_entropy(assignment) - cluster_entropy(joint)
+
+
+def reconstruction_loss(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """L_rec of Eq. 11, as the mean over cells and features of the squared error.
+
+    By Eq. 9 and 10 it bounds H(X|X') from above up to constants, so that lowering it raises I(X;X').
+    """
+    return F.mse_loss(outputs, inputs)
+
+
+def squared_distance(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """L_rec of Eq. 11, as the mean over cells of the squared error summed over features.
+
+    It is :func:`reconstruction_loss` times the number of features. Atlas mode uses it on principal components, whose
+    number is no measure of what they hold.
+    """
+    return (outputs - inputs).square().sum(dim=-1).mean()
+
+
+def agreement_loss(codes: Tensor, counterparts: Tensor) -> Tensor:
+    """L_agr = E ||h - h'||^2 / 2 = 1 - E cos(h, h') over cells and their counterparts in other groups.
+
+    Not in the paper. By the bound behind Eq. 9 and 10, ``I(H;H') >= H(H) + E log q(h'|h)`` for any q. With the von
+    Mises-Fisher density ``q(h'|h) ~ exp(kappa cos(h, h'))`` on the sphere, raising the information that the code of a
+    cell and that of its counterpart share is lowering ``kappa L_agr``, while L_rec holds H(H) up. The weight of the
+    term is kappa.
+
+    Parameters
+    ----------
+    codes
+        Unit length, shape (..., n_pairs, n_dims).
+    counterparts
+        Codes of the counterparts, in the same order.
+    """
+    return (codes - counterparts).square().sum(dim=-1).mean() / 2
+
+
+def total_loss(
+    reconstruction: Tensor,
+    weights: Weights,
+    *,
+    assignment: Tensor | None = None,
+    joint: Tensor | None = None,
+    agreement: Tensor | None = None,
+) -> Tensor:
+    """L = L_rec + alpha L_clu + beta L_fair of Eq. 12, alpha's two halves weighted apart, plus kappa L_agr.
+
+    Parameters
+    ----------
+    reconstruction
+        L_rec, a scalar.
+    weights
+        ``compactness = balance = alpha``, ``fairness = beta`` and ``agreement = 0`` give the paper's objective. Atlas
+        mode has ``alpha = beta = 0``, which the paper calls "beta = 0" for its atlas, and ``agreement > 0``.
+    assignment, joint
+        Soft assignment and contingency table. ``None`` where alpha and beta are 0.
+    agreement
+        L_agr, a scalar. ``None`` where its weight is 0.
+    """
+    loss = reconstruction
+    if assignment is not None:
+        loss = (
+            loss
+            + weights.compactness * assignment_entropy(assignment)
+            - weights.balance * cluster_entropy(joint)
+            + weights.fairness * group_information(joint)
+        )
+    return loss if agreement is None else loss + weights.agreement * agreement
+
+
+def information(assignment: Tensor, groups: Tensor, n_groups: int) -> dict[str, float]:
+    """Return what clusters, cells and groups tell of each other, in nats.
+
+    Parameters
+    ----------
+    assignment
+        Soft assignment of all cells, shape (n_cells, n_clusters).
+    groups
+        Group codes, shape (n_cells,).
+    n_groups
+        Number of groups.
+
+    Returns
+    -------
+    ``H_C``, ``H_C_given_X``, ``I_G_C`` and ``I_X_C_given_G``: H(C), H(C|X), I(G;C) and I(X;C|G) of Eq. 3 to 6.
+    """
+    joint = soft_contingency(assignment, groups, n_groups)
+    terms = {
+        "H_C": cluster_entropy(joint),
+        "H_C_given_X": assignment_entropy(assignment),
+        "I_G_C": group_information(joint),
+        "I_X_C_given_G": conditional_information(assignment, joint),
+    }
+    return {name: float(value) for name, value in terms.items()}
+
+
+def _x_log_y(x: Tensor, y: Tensor) -> Tensor:
+    # The floor keeps value and gradient finite at zero, where a group is absent from a mini-batch.
+    return x * y.clamp_min(torch.finfo(y.dtype).tiny).log()

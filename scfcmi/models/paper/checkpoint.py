@@ -1,0 +1,107 @@
+"""The state of a training run on disk: kill it anywhere, and it goes on from there to the same end."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scfcmi._logging import logger
+from scfcmi.models.files import network_tensors, read, read_network, write
+from scfcmi.models.paper.network import Architecture, AutoEncoder
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from scfcmi.models.paper.training import FCMISettings, Progress
+    from scfcmi.rows import Rows
+
+_SECONDS = 60
+
+
+def identity(settings: FCMISettings, rows: Rows, groups: Tensor) -> dict[str, Any]:
+    """Say whose run it is: settings and data, but for the number of epochs: more may be asked for later."""
+    run = asdict(settings) | {
+        "data": rows.fingerprint(),
+        "shape": list(rows.shape),
+        "groups": zlib.crc32(groups.cpu().numpy()),
+    }
+    del run["max_epochs"], run["patience"]
+    return run
+
+
+def checkpointing(
+    path: str | os.PathLike[str], progress: Progress, max_epochs: int, run: dict[str, Any]
+) -> Callable[[Progress], None]:
+    """Take up a checkpoint if there is one; return what writes the next, at most once a minute and at the end.
+
+    Parameters
+    ----------
+    path
+        File of the checkpoint.
+    progress
+        A run that has just started; brought to where the checkpoint left it.
+    max_epochs
+        The epoch after which a last checkpoint is written.
+    run
+        Whose run it is, from :func:`identity`.
+
+    Raises
+    ------
+    ModelFormatError
+        If the file is no checkpoint.
+    ValueError
+        If it belongs to a run with other data or settings.
+    """
+    if Path(path).exists():
+        _read(path, progress, run)
+        logger.info("took up %s after epoch %d", path, progress.epoch)
+    last = time.monotonic()
+
+    def write_now_and_then(progress: Progress) -> None:
+        nonlocal last
+        if progress.epoch >= max_epochs or time.monotonic() - last > _SECONDS:
+            _write(path, progress, run)
+            last = time.monotonic()
+
+    return write_now_and_then
+
+
+def _write(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any]) -> None:
+    tensors = network_tensors(progress.network) | {"centers": progress.centers, "labels": progress.labels}
+    for number, state in progress.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+    content = {
+        "run": run,
+        "epoch": progress.epoch,
+        "history": progress.history,
+        "architecture": asdict(progress.network.architecture),
+    }
+    write(path, "checkpoint", tensors, content)
+
+
+def _read(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any]) -> None:
+    tensors, content = read(path, "checkpoint")
+    # Through JSON, as the file's own, so that tuples equal lists.
+    theirs, ours = content["run"], json.loads(json.dumps(run))
+    differing = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
+    if differing:
+        msg = f"checkpoint {str(path)!r} is of another run: {differing} differ. Delete it, or name another file."
+        raise ValueError(msg)
+    device = progress.centers.device
+    network = read_network(lambda **a: AutoEncoder(Architecture(**a)), content["architecture"], tensors, path)
+    progress.network.load_state_dict(network.state_dict())
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, number, entry = name.split(".", 2)
+            states.setdefault(int(number), {})[entry] = value
+    progress.optimizer.load_state_dict(progress.optimizer.state_dict() | {"state": states})
+    progress.centers, progress.labels = tensors["centers"].to(device), tensors["labels"].to(device)
+    progress.epoch, progress.history = content["epoch"], content["history"]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from scfcmi.rows._protocol import rows_per_block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import scipy.sparse as sp
+
+
+class CSRRows:
+    """A CSR matrix in memory; only the rows of one block are ever dense, and only on the device."""
+
+    def __init__(self, X: sp.csr_matrix | sp.csr_array, device: torch.device | str) -> None:
+        self._X = X
+        self._device = device
+        self.shape = X.shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def take(self, index: np.ndarray) -> torch.Tensor:
+        rows = self._X[index]
+        return self._dense(rows.data, rows.indices, rows.indptr)
+
+    def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
+        step = rows_per_block(self, n_rows)
+        data, indices, indptr = self._X.data, self._X.indices, self._X.indptr
+        for start in range(0, len(self), step):
+            # Slices of the arrays: scipy would cast all indices once for every block that is sliced from the matrix.
+            ends = indptr[start : min(start + step, len(self)) + 1]
+            yield self._dense(data[ends[0] : ends[-1]], indices[ends[0] : ends[-1]], ends - ends[0])
+
+    def fingerprint(self) -> int:
+        return zlib.crc32(self._X.data)
+
+    def _dense(self, data: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> torch.Tensor:
+        n_rows, n_features = len(indptr) - 1, self.shape[1]
+        position = np.repeat(np.arange(n_rows) * n_features, np.diff(indptr)) + indices
+        dense = torch.zeros(n_rows * n_features, device=self._device)
+        # Added, not put: a CSR matrix may hold an entry in several parts.
+        dense.index_add_(0, torch.from_numpy(position).to(self._device), torch.tensor(data, device=self._device))
+        return dense.view(n_rows, n_features)

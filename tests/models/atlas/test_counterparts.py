@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scfcmi.models.atlas.counterparts import find_counterparts
+from scfcmi.models.atlas.training import Counterparts
+
+
+def test_counterparts_are_of_the_same_type(blobs):
+    X, labels, groups = blobs
+    codes = np.unique(groups, return_inverse=True)[1]
+    # The second group lacks the first type.
+    keep = ~((codes == 1) & (labels == 0))
+    X, labels, codes = X[keep], labels[keep], codes[keep]
+    first, second, looked_at = find_counterparts(X - X.mean(axis=0), codes, 10, np.random.default_rng(0))
+    assert (codes[first] != codes[second]).all()
+    assert (labels[first] == labels[second]).mean() > 0.97
+    assert np.isin(first, np.flatnonzero(labels == 0)).mean() < 0.05
+    assert set(zip(first, second, strict=True)) == set(zip(second, first, strict=True))
+    np.testing.assert_array_equal(looked_at, np.arange(len(X)))
+
+
+def test_batches_that_share_no_type_have_hardly_any_counterparts():
+    """Four types, two in each group: without a bound on the shift, their difference would pass for one."""
+    rng = np.random.default_rng(0)
+    types = np.repeat(np.arange(4), 100)
+    centers = rng.normal(size=(4, 30))
+    X = centers[types] + rng.normal(size=(400, 30)) * 0.7
+    groups = types // 2
+    assert len(find_counterparts(X, groups, 40, np.random.default_rng(0))[0]) < 100
+    # The same types in both groups, one group moved by as much as its types are apart.
+    shifted = np.concatenate([X, X + rng.normal(size=30) * 0.5])
+    both = find_counterparts(shifted, np.repeat([0, 1], 400), 40, np.random.default_rng(0))
+    assert len(np.unique(both[0])) > 600
+
+
+def test_three_hundred_groups_cost_no_more_pairs_than_eight_partners():
+    rng = np.random.default_rng(0)
+    X, codes = rng.normal(size=(6000, 5)).astype(np.float32), np.arange(6000) % 300
+    first, second, _ = find_counterparts(X, codes, 40, rng)
+    partners = {(a, b) for a, b in zip(codes[first], codes[second], strict=True)}
+    assert 0 < len(partners) <= 300 * 8
+
+
+def test_groups_with_many_counterparts_do_not_hide_those_with_few():
+    """Cell 0 has thirty counterparts in one group and one in another; cell 41 has none but cell 0."""
+    groups = np.array([0] + [1] * 30 + [2] * 11)
+    first = np.array([0] * 31 + [41])
+    second = np.array([41, *range(1, 31), 0])
+    # Pairs come in any order.
+    mixed = np.random.default_rng(1).permutation(32)
+    pairs = Counterparts(first[mixed], second[mixed], np.arange(42), groups)
+    assert pairs.share == pytest.approx(2 / 42)
+    cells, others = (part.ravel() for part in pairs.draw(2000, 21, np.random.default_rng(0)))
+    assert set(cells) == {0, 41}
+    assert (others[cells == 41] == 0).all()
+    of_cell = others[cells == 0]
+    assert np.mean(groups[of_cell] == 2) == pytest.approx(0.5, abs=0.05)
+    assert set(of_cell) == {*range(1, 31), 41}

@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from safetensors.torch import safe_open
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from scfcmi import FCMI, metrics
+from scfcmi.errors import ModelFormatError
+from scfcmi.models.paper import training
+
+QUICK = {"max_epochs": 8, "warmup_epochs": 2}
+unsettled = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
+
+
+def exempted(estimator):
+    """Checks that cannot pass, each for a reason; what they are for is tested by test_sparse_equals_dense."""
+    reason = "takes whatever has predict_proba for a classifier and reads classifier_tags, which a clusterer has not"
+    return {"check_estimator_sparse_array": reason, "check_estimator_sparse_matrix": reason}
+
+
+@unsettled
+@pytest.mark.filterwarnings("ignore:FCMI ignores y:UserWarning")
+@parametrize_with_checks(
+    [FCMI(n_clusters=3, max_epochs=20, warmup_epochs=10, batch_size=64)], expected_failed_checks=exempted
+)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def fitted(blobs):
+    X, _, groups = blobs
+    return FCMI(3, max_epochs=30, warmup_epochs=10, random_state=0).fit(X, groups=groups)
+
+
+def test_finds_types_and_not_groups(blobs, fitted):
+    X, labels, groups = blobs
+    assert adjusted_rand_score(labels, fitted.labels_) > 0.95
+    assert metrics.batch_leakage(labels, fitted.labels_, groups) < 0.02
+    assert fitted.labels_.shape == (240,)
+    np.testing.assert_array_equal(fitted.predict(X), fitted.labels_)
+    np.testing.assert_array_equal(fitted.transform(X), fitted.embedding_)
+    np.testing.assert_allclose(np.linalg.norm(fitted.embedding_, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(fitted.cluster_centers_, axis=1), 1, atol=1e-6)
+    proba = fitted.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(proba.argmax(axis=1), fitted.labels_)
+    assert proba.dtype == fitted.embedding_.dtype == np.float32
+
+
+def test_a_cell_does_not_depend_on_its_company(blobs, fitted):
+    X = blobs[0]
+    whole = fitted.transform(X)
+    np.testing.assert_array_equal(np.vstack([fitted.transform(X[i : i + 1]) for i in range(20)]), whole[:20])
+    np.testing.assert_array_equal(fitted.transform(X[::-1]), whole[::-1])
+
+
+def test_sparse_equals_dense(blobs):
+    X, _, groups = blobs
+    X = np.where(np.abs(X) < 1, 0, X)
+    settings = QUICK | {"precision": "float32"}
+    dense = FCMI(3, **settings).fit(X, groups=groups)
+    for kind in (sp.csr_matrix, sp.csr_array, sp.csc_matrix):
+        np.testing.assert_allclose(
+            FCMI(3, **settings).fit(kind(X), groups=groups).embedding_, dense.embedding_, atol=1e-6
+        )
+
+
+def test_history(blobs, fitted):
+    history = fitted.history_
+    assert history.index.tolist() == list(range(1, 31))
+    assert fitted.n_iter_ == 30
+    sizes = history.filter(like="size_")
+    assert (sizes.sum(axis=1) == 240).all()
+    assert sizes.iloc[-1].tolist() == np.bincount(fitted.labels_).tolist()
+    assert history["changed"].between(0, 1).all()
+    np.testing.assert_allclose(
+        history["I_X_C_given_G"], history["H_C"] - history["H_C_given_X"] - history["I_G_C"], atol=1e-5
+    )
+    np.testing.assert_allclose(history["loss"][:10], history["L_rec"][:10])  # warm-up
+    after = history[10:]
+    np.testing.assert_allclose(after["loss"], after["L_rec"] + 0.04 * after["L_clu"] + 0.2 * after["L_fair"], atol=1e-5)
+
+
+def test_patience_ends_settled_training(blobs):
+    X, labels, groups = blobs
+    model = FCMI(3, max_epochs=200, warmup_epochs=5, patience=4).fit(X, groups=groups)
+    assert 9 <= model.n_iter_ < 200
+    assert (model.history_["changed"].iloc[-4:] <= 0.001).all()
+    assert adjusted_rand_score(labels, model.labels_) > 0.95
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+@unsettled
+def test_without_chance_correction_the_loss_is_the_paper_s(blobs):
+    X, _, groups = blobs
+    corrected, paper = (
+        FCMI(3, chance_correction=c, **QUICK).fit(X, groups=groups).history_.iloc[-1] for c in (True, False)
+    )
+    np.testing.assert_allclose(paper["loss"], paper["L_rec"] + 0.04 * paper["L_clu"] + 0.2 * paper["L_fair"], atol=1e-6)
+    assert corrected["L_fair"] < paper["L_fair"]
+
+
+@unsettled
+def test_every_weight_reaches_its_term(blobs):
+    X, _, groups = blobs
+    row = FCMI(3, alpha=0.3, beta=0.5, balance=0.0, **QUICK).fit(X, groups=groups).history_.iloc[-1]
+    h_c_given_x = (row["loss"] - row["L_rec"] - 0.5 * row["L_fair"]) / 0.3
+    assert h_c_given_x > 0  # an entropy; with balance it would be L_clu, below zero here
+    assert row["L_clu"] < 0
+
+
+@unsettled
+@pytest.mark.parametrize("groups", [None, "constant"])
+def test_one_group_is_plain_clustering(blobs, groups):
+    X, labels, _ = blobs
+    model = FCMI(3, max_epochs=30, warmup_epochs=10).fit(X, groups=None if groups is None else ["a"] * 240)
+    assert adjusted_rand_score(labels, model.labels_) > 0.9
+    assert len(model.groups_) == 1
+    np.testing.assert_allclose(model.history_["I_G_C"], 0, atol=1e-5)
+
+
+@unsettled
+@pytest.mark.parametrize("decoder", ["branches", "shared"])
+def test_absent_and_tiny_groups_and_a_rest_of_one_cell(blobs, decoder):
+    X = blobs[0][:129]
+    groups = np.array(["big"] * 100 + ["one"] + ["few"] * 28)
+    model = FCMI(3, decoder=decoder, batch_size=16, **QUICK).fit(X, groups=groups)
+    assert np.isfinite(model.embedding_).all()
+    assert model.decoder_ == decoder
+    assert FCMI(2, batch_size=2, **QUICK).fit(X[:3], groups=[0, 1, 1]).labels_.shape == (3,)
+
+
+def test_decoder_is_chosen_by_number_and_size_of_groups(blobs):
+    X = np.repeat(blobs[0], 3, axis=0)
+    few = np.repeat([0, 1], 360)
+    many = np.arange(720) % 20
+    one_epoch = {"max_epochs": 1, "warmup_epochs": 1}
+    with pytest.warns(ConvergenceWarning):
+        assert FCMI(3, **one_epoch).fit(X, groups=few).decoder_ == "branches"
+    with pytest.warns(ConvergenceWarning):
+        assert FCMI(3, **one_epoch).fit(X, groups=many).decoder_ == "shared"
+
+
+@unsettled
+def test_same_seed_same_labels_and_nothing_global(blobs):
+    X, _, groups = blobs
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    threads = torch.get_num_threads()
+    a, b = (FCMI(3, random_state=5, **QUICK).fit(X, groups=groups) for _ in range(2))
+    np.testing.assert_array_equal(a.embedding_, b.embedding_)
+    c = FCMI(3, random_state=6, **QUICK).fit(X, groups=groups)
+    assert not np.array_equal(a.embedding_, c.embedding_)
+    assert torch.equal(torch_state, torch.get_rng_state())
+    np.testing.assert_array_equal(numpy_state[1], np.random.get_state()[1])  # noqa: NPY002
+    assert torch.get_num_threads() == threads
+    assert torch.get_default_dtype() == torch.float32
+
+
+@unsettled
+def test_random_states_of_every_kind(blobs):
+    X, _, groups = blobs
+    for state in (np.random.default_rng(0), np.random.RandomState(0), None, np.int64(3)):
+        FCMI(3, random_state=state, **QUICK).fit(X, groups=groups)
+
+
+@unsettled
+def test_images_choose_the_convolutional_network():
+    rng = np.random.default_rng(0)
+    images = np.full((60, 1, 28, 28), -1, dtype=np.float32)
+    labels = np.arange(60) % 2
+    images[labels == 0, :, :14] = 1
+    images[labels == 1, :, :, :14] = 1
+    images += rng.normal(size=images.shape).astype(np.float32) * 0.05
+    images = images.clip(-1, 1)
+    groups = np.arange(60) // 30
+    images[groups == 1] *= -1
+    model = FCMI(2, max_epochs=12, warmup_epochs=6, batch_size=16).fit(images, groups=groups)
+    assert model.n_features_in_ == 784
+    assert model.transform(images).shape == (60, 2)
+    assert model.reconstruct(images, 1 - groups).shape == images.shape
+    assert np.abs(model.reconstruct(images, groups)).max() <= 1
+    with pytest.raises(ValueError, match=r"fitted on images of shape \(n_cells, 1, 28, 28\)"):
+        model.predict(images.reshape(60, -1))
+    with pytest.raises(ValueError, match="Images must be of shape"):
+        FCMI(2).fit(np.zeros((5, 28, 28)))
+
+
+def test_reconstruct_follows_the_group(blobs, fitted):
+    X, _, groups = blobs
+    own, other = fitted.reconstruct(X, groups), fitted.reconstruct(X, 1 - groups)
+    assert own.shape == X.shape
+    assert ((own - X) ** 2).mean() < ((other - X) ** 2).mean()
+
+
+@unsettled
+@pytest.mark.parametrize("names", [["a", "b"], [3, 5], [True, False], pd.Categorical(["u", "v"])])
+def test_save_and_load(tmp_path, blobs, names):
+    X, _, codes = blobs
+    groups = pd.Series(names).to_numpy()[codes] if not isinstance(names, pd.Categorical) else names.take(codes)
+    frame = pd.DataFrame(X, columns=[f"gene{i}" for i in range(20)])
+    model = FCMI(3, **QUICK, checkpoint=tmp_path / "state").fit(frame, groups=groups)
+    model.save(tmp_path / "model.fcmi")
+    loaded = FCMI.load(tmp_path / "model.fcmi")
+    np.testing.assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
+    np.testing.assert_array_equal(loaded.reconstruct(frame, groups), model.reconstruct(frame, groups))
+    pd.testing.assert_frame_equal(loaded.history_, model.history_)
+    assert loaded.get_params() == model.get_params() | {"checkpoint": None, "random_state": 0}
+    assert loaded.feature_names_in_.tolist() == frame.columns.tolist()
+    assert (loaded.n_features_in_, loaded.n_iter_, loaded.decoder_) == (20, model.n_iter_, model.decoder_)
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@unsettled
+def test_convolutional_model_survives_saving(tmp_path):
+    images = np.random.default_rng(0).uniform(-1, 1, (20, 1, 28, 28)).astype(np.float32)
+    model = FCMI(2, max_epochs=2, warmup_epochs=1).fit(images, groups=np.arange(20) % 2)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(FCMI.load(tmp_path / "model").predict_proba(images), model.predict_proba(images))
+
+
+def test_file_holds_no_pickle_and_no_cells(tmp_path, fitted):
+    fitted.save(tmp_path / "model")
+    with safe_open(tmp_path / "model", framework="pt") as file:
+        content = json.loads(file.metadata()["content"])
+        assert all(file.get_tensor(k).shape[:1] != (240,) for k in file.keys())  # noqa: SIM118
+    assert content["groups"] == [0, 1]
+
+
+def test_pickle_and_clone(blobs, fitted):
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict(blobs[0]), fitted.labels_)
+    assert clone(fitted).get_params() == fitted.get_params()
+
+
+def test_failed_save_leaves_the_old_file(tmp_path, fitted, monkeypatch):
+    path = tmp_path / "model"
+    fitted.save(path)
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scfcmi.models.files.save_file", fail)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@unsettled
+def test_interrupted_training_goes_on_to_the_same_end(tmp_path, blobs, monkeypatch):
+    X, _, groups = blobs
+    path = tmp_path / "state"
+    settings = {"n_clusters": 3, "max_epochs": 12, "warmup_epochs": 4, "random_state": 1}
+    whole = FCMI(**settings).fit(X, groups=groups)
+
+    monkeypatch.setattr("scfcmi.models.paper.checkpoint._SECONDS", -1)
+    describe = training._describe
+
+    def interrupt(progress, *args):
+        if progress.epoch == 7:
+            raise KeyboardInterrupt
+        return describe(progress, *args)
+
+    monkeypatch.setattr(training, "_describe", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        FCMI(**settings, checkpoint=path).fit(X, groups=groups)
+    monkeypatch.setattr(training, "_describe", describe)
+    resumed = FCMI(**settings, checkpoint=path).fit(X, groups=groups)
+    np.testing.assert_array_equal(resumed.embedding_, whole.embedding_)
+    pd.testing.assert_frame_equal(resumed.history_, whole.history_)
+    # Once more, from the end.
+    np.testing.assert_array_equal(FCMI(**settings, checkpoint=path).fit(X, groups=groups).labels_, whole.labels_)
+
+    with pytest.raises(ValueError, match=r"of another run: \['weights'\] differ"):
+        FCMI(**settings, alpha=0.5, checkpoint=path).fit(X, groups=groups)
+    with pytest.raises(ValueError, match=r"of another run: \['data'\] differ"):
+        FCMI(**settings, checkpoint=path).fit(X + 1, groups=groups)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelFormatError, match="truncated"):
+        FCMI(**settings, checkpoint=path).fit(X, groups=groups)
+
+
+@unsettled
+def test_groups_given_as_y_warn(blobs):
+    X, _, groups = blobs
+    with pytest.warns(UserWarning, match="FCMI ignores y"):
+        model = FCMI(3, **QUICK).fit(X, groups)
+    assert len(model.groups_) == 1
+
+
+def test_a_failed_fit_is_no_fit(blobs, monkeypatch):
+    X, _, groups = blobs
+
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_describe", interrupt)
+    model = FCMI(3, **QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, groups=groups)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_unsettled_training_warns(blobs):
+    X = np.random.default_rng(0).normal(size=(200, 10))
+    with pytest.warns(ConvergenceWarning, match="Raise max_epochs"):
+        FCMI(8, max_epochs=1, warmup_epochs=1).fit(X)
+
+
+def test_divergence_is_an_error(blobs):
+    X, _, groups = blobs
+    with pytest.raises(FloatingPointError, match="Lower learning_rate"):
+        FCMI(3, learning_rate=1e18, precision="float32", max_epochs=5, warmup_epochs=1).fit(X * 1e15, groups=groups)
+
+
+@unsettled
+def test_progress_bar_only_where_wanted(blobs, capsys):
+    X, _, groups = blobs
+    FCMI(3, **QUICK).fit(X, groups=groups)  # pytest's standard error is no terminal
+    assert capsys.readouterr() == ("", "")
+    FCMI(3, progress=False, **QUICK).fit(X, groups=groups)
+    assert capsys.readouterr() == ("", "")
+    FCMI(3, progress=True, **QUICK).fit(X, groups=groups)
+    assert "loss=" in capsys.readouterr().err
+
+
+@unsettled
+def test_bfloat16_keeps_outputs_in_float32(blobs):
+    X, labels, groups = blobs
+    model = FCMI(3, precision="bfloat16", max_epochs=30, warmup_epochs=10).fit(X, groups=groups)
+    assert model.precision_ == "bfloat16"
+    assert model.embedding_.dtype == np.float32
+    assert adjusted_rand_score(labels, model.labels_) > 0.9

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+from sklearn.cluster import KMeans
+
+import scfcmi
+
+
+@pytest.fixture
+def shifted() -> ad.AnnData:
+    """Four types in two batches: one in the first only, one that clusters follow the batch in."""
+    rng = np.random.default_rng(0)
+    types = np.repeat([0, 1, 2, 3], [200, 200, 200, 100])
+    batches = np.where(types == 3, 0, np.arange(700) % 2)
+    centers = rng.normal(size=(4, 10)) * 5
+    X = centers[types] + rng.normal(size=(700, 10)) + batches[:, None] * rng.normal(size=10)
+    clusters = np.where((types == 2) & (batches == 1), 4, types)
+    obs = pd.DataFrame({"batch": np.array(["a", "b"])[batches], "mine": pd.Categorical(clusters.astype(str))})
+    adata = ad.AnnData(X.astype(np.float32), obs=obs.set_index(obs.index.astype(str)))
+    adata.obsm["rep"] = adata.X / np.linalg.norm(adata.X, axis=1, keepdims=True)
+    return adata
+
+
+def test_biology_is_told_from_batch(shifted, capsys):
+    returned = scfcmi.tl.diagnose(shifted, "mine", batch_key="batch", use_rep="rep")
+    found = shifted.uns["mine_diagnosis"]
+    table = found["clusters"]
+    assert "training" not in found
+    assert table.loc[["0", "1"], "verdict"].tolist() == ["ok", "ok"]
+    assert table["verdict"]["2"] == "only in a; such cells elsewhere are in cluster 4: likely the batch"
+    assert table["verdict"]["4"] == "only in b; such cells elsewhere are in cluster 2: likely the batch"
+    assert table["verdict"]["3"] == "only in a; no such cells elsewhere: likely biology"
+    assert table["n_cells"].tolist() == [200, 200, 100, 100, 100]
+    assert table["confidence"].isna().all()
+    assert table["frac_matched_elsewhere"].notna().tolist() == [False, False, True, True, True]
+    pd.testing.assert_frame_equal(returned, table)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_all_samples_of_one_laboratory(shifted):
+    """Seven of a, three of b: type 2 is a cluster of each laboratory, and what a alone has stays biology."""
+    rng = np.random.default_rng(0)
+    laboratory = shifted.obs["batch"].to_numpy()
+    shifted.obs["sample"] = [f"{name}{rng.integers(7 if name == 'a' else 3)}" for name in laboratory]
+    scfcmi.tl.diagnose(shifted, "mine", batch_key="sample", use_rep="rep")
+    verdicts = shifted.uns["mine_diagnosis"]["clusters"]["verdict"]
+    assert verdicts[["0", "1"]].tolist() == ["ok", "ok"]
+    assert verdicts["2"] == "hardly in b0, b1, b2; such cells there are in cluster 4: likely the batch"
+    assert verdicts["4"] == "only in b0, b1, b2; such cells elsewhere are in cluster 2: likely the batch"
+    assert verdicts["3"] == "hardly in b0, b1, b2; no such cells there: likely biology"
+
+
+def test_small_batches_lack_clusters_by_chance(shifted):
+    shifted.obs["sample"] = np.arange(700) % 150
+    scfcmi.tl.diagnose(shifted, "mine", batch_key="sample", use_rep="rep")
+    assert set(shifted.uns["mine_diagnosis"]["clusters"]["verdict"]) == {"ok"}
+
+
+def test_of_a_fit(small, tmp_path):
+    scfcmi.tl.fair_cluster(small, "tech", n_clusters=3)
+    scfcmi.tl.diagnose(small)
+    found = small.uns["fcmi_diagnosis"]
+    assert found["training"] == "Training had settled."
+    assert found["clusters"]["verdict"].tolist() == ["ok"] * 3
+    assert found["clusters"]["confidence"].between(0.9, 1).all()
+    assert found["clusters"]["n_cells"].sum() == 240
+    assert found["information"] == small.uns["fcmi"]["information"]
+    small.write_h5ad(tmp_path / "a.h5ad")
+    again = ad.read_h5ad(tmp_path / "a.h5ad").uns["fcmi_diagnosis"]["clusters"]
+    pd.testing.assert_frame_equal(again, found["clusters"], check_names=False, check_dtype=False)
+    scfcmi.tl.fair_cluster(small, "tech", n_clusters=3, max_epochs=4)
+    scfcmi.tl.diagnose(small)
+    assert small.uns["fcmi_diagnosis"]["training"] == "Training had not settled after 4 epochs. Raise max_epochs."
+
+
+@pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
+def test_of_paper_mode_and_of_small_clusters(small):
+    scfcmi.tl.fair_cluster(small, "tech", n_clusters=3, mode="paper", max_epochs=3)
+    scfcmi.tl.diagnose(small)
+    words = small.uns["fcmi_diagnosis"]["training"]
+    changed = small.uns["fcmi"]["history"]["changed"].iloc[-1]
+    assert words.startswith("Training had not settled" if changed > 0.01 else "Training had settled")
+    small.obs["mine"] = ["few"] * 5 + ["many"] * 235
+    scfcmi.tl.diagnose(small, "mine", batch_key="tech", use_rep="X_fcmi")
+    assert small.uns["mine_diagnosis"]["clusters"]["verdict"].tolist() == ["tiny", "ok"]
+
+
+def test_wrong_keys(small):
+    with pytest.raises(KeyError, match=r"Run scfcmi\.tl\.fair_cluster"):
+        scfcmi.tl.diagnose(small)
+    small.obs["mine"] = small.obs["label"]
+    with pytest.raises(ValueError, match="batch_key must be given"):
+        scfcmi.tl.diagnose(small, "mine")
+    with pytest.raises(KeyError, match=r"X_mine' not found in adata\.obsm"):
+        scfcmi.tl.diagnose(small, "mine", batch_key="tech")
+
+
+@pytest.mark.needs_data
+def test_k_means_of_blood_follows_the_chemistry(pbmc):
+    """B and T cells of one chemistry are clusters of their own to PCA and k-means, in truth they are no other type."""
+    sc.pp.pca(pbmc, n_comps=30)
+    pbmc.obs["km"] = pd.Categorical(KMeans(9, n_init=5, random_state=0).fit_predict(pbmc.obsm["X_pca"]).astype(str))
+    scfcmi.tl.diagnose(pbmc, "km", batch_key="batch", use_rep="X_pca")
+    table = pbmc.uns["km_diagnosis"]["clusters"]
+    wrong = table[table["verdict"].str.contains("likely the batch")]
+    assert len(wrong) >= 2
+    top = pd.crosstab(pbmc.obs["km"], pbmc.obs["label"]).idxmax(axis=1)
+    assert (top[wrong["counterparts"]].to_numpy() == top[wrong.index].to_numpy()).all()
+
+
+def test_choose_n_clusters(small, tmp_path):
+    assert scfcmi.tl.choose_n_clusters(small, "tech", max_clusters=6, max_epochs=30) == 3
+    assert set(small.uns) == {"fcmi_n_clusters"}
+    assert set(small.obs) == {"tech", "tech_string", "tech_integer", "tech_boolean", "label"}
+    stored = small.uns["fcmi_n_clusters"]
+    assert stored["n_clusters"] == 3
+    assert set(stored) == {"curve", "n_clusters"}
+    assert stored["curve"]["n_clusters"].tolist() == [2, 3, 4, 5, 6]
+    assert stored["curve"][["separation", "modularity"]].stack().between(0, 1).all()
+    small.write_h5ad(tmp_path / "a.h5ad")
+    again = ad.read_h5ad(tmp_path / "a.h5ad")
+    pd.testing.assert_frame_equal(again.uns["fcmi_n_clusters"]["curve"], stored["curve"], check_names=False)
+    assert scfcmi.pl.n_clusters(again, show=False).get_xlabel() == "number of clusters"
+
+
+def test_estimated_by_fair_cluster(small):
+    scfcmi.tl.fair_cluster(small, "tech", max_epochs=30)
+    assert small.obs["fcmi"].nunique() == small.uns["fcmi_n_clusters"]["n_clusters"] == 3
+    assert small.uns["fcmi"]["params"]["n_clusters_rule"] == "estimated"
+    with pytest.raises(ValueError, match="max_clusters must be at least 2"):
+        scfcmi.tl.choose_n_clusters(small, "tech", max_clusters=1)
+    with pytest.raises(KeyError, match="Did you mean 'tech'"):
+        scfcmi.tl.choose_n_clusters(small, "tehc")
+
+
+@pytest.mark.needs_data
+def test_number_of_real_types(pbmc):
+    assert 7 <= scfcmi.tl.choose_n_clusters(pbmc, "batch") <= 10

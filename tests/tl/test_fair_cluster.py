@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import scfcmi
+from scfcmi import metrics
+from scfcmi.models.paper.composition import THRESHOLD, composition_imbalance
+from scfcmi.rows import rows_of
+
+QUICK = {"n_clusters": 3, "max_epochs": 15}
+pytestmark = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
+
+
+def snapshot(adata: ad.AnnData) -> ad.AnnData:
+    return adata.copy()
+
+
+def assert_same(a: ad.AnnData, b: ad.AnnData) -> None:
+    pd.testing.assert_frame_equal(a.obs, b.obs)
+    pd.testing.assert_frame_equal(a.var, b.var)
+    assert set(a.obsm) == set(b.obsm)
+    assert set(a.uns) == set(b.uns)
+    assert set(a.layers) == set(b.layers)
+    assert (a.X != b.X).sum() == 0
+
+
+def test_writes_what_is_documented_and_nothing_else(small):
+    before = snapshot(small)
+    assert scfcmi.tl.fair_cluster(small, "tech", **QUICK) is None
+    assert set(small.obs) - set(before.obs) == {"fcmi"}
+    assert set(small.obsm) == {"X_fcmi", "fcmi_proba"}
+    assert set(small.uns) == {"fcmi"}
+    clusters = small.obs["fcmi"]
+    assert clusters.dtype == "category"
+    assert clusters.cat.categories.tolist() == ["0", "1", "2"]
+    # As many components as there are genes, no more.
+    assert small.obsm["X_fcmi"].shape == (240, 20)
+    assert small.obsm["fcmi_proba"].shape == (240, 3)
+    assert small.obsm["X_fcmi"].dtype == small.obsm["fcmi_proba"].dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(small.obsm["X_fcmi"], axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(small.obsm["fcmi_proba"].sum(axis=1), 1, atol=1e-6)
+    result = small.uns["fcmi"]
+    assert set(result) == {"params", "history", "groups", "information"}
+    assert len(result["history"]) == result["params"]["n_epochs"] <= 15
+    assert result["groups"].tolist() == ["10x", "seqwell"]
+    assert result["params"]["version"] == scfcmi.__version__
+    assert metrics.ari(small.obs["label"], clusters) > 0.9
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+@pytest.mark.filterwarnings("ignore:Writing zarr v2:UserWarning")
+def test_survives_writing_and_reading(small, tmp_path, suffix):
+    scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    path = tmp_path / f"a.{suffix}"
+    getattr(small, f"write_{suffix}")(path)
+    again = getattr(ad, f"read_{suffix}")(path)
+    pd.testing.assert_series_equal(again.obs["fcmi"], small.obs["fcmi"])
+    np.testing.assert_array_equal(again.obsm["X_fcmi"], small.obsm["X_fcmi"])
+    for name, value in small.uns["fcmi"]["params"].items():
+        assert again.uns["fcmi"]["params"][name] == value
+    pd.testing.assert_frame_equal(again.uns["fcmi"]["history"], small.uns["fcmi"]["history"], check_names=False)
+    assert again.uns["fcmi"]["groups"].tolist() == small.uns["fcmi"]["groups"].tolist()
+
+
+@pytest.mark.parametrize("key", ["tech", "tech_string", "tech_integer", "tech_boolean"])
+def test_batch_keys_of_every_kind_give_the_same(small, key):
+    scfcmi.tl.fair_cluster(small, "tech_string", **QUICK)
+    scfcmi.tl.fair_cluster(small, key, key_added="again", **QUICK)
+    assert metrics.ari(small.obs["fcmi"], small.obs["again"]) > 0.95
+    assert len(small.uns["again"]["groups"]) == 2
+
+
+def test_copy_and_model(small):
+    before = snapshot(small)
+    out = scfcmi.tl.fair_cluster(small, "tech", copy=True, **QUICK)
+    assert_same(small, before)
+    assert "fcmi" in out.obs
+    model = scfcmi.tl.fit_model(small, "tech", **QUICK)
+    assert isinstance(model, scfcmi.AtlasFCMI)
+    assert [str(c) for c in model.predict(small.X)] == small.obs["fcmi"].tolist() == out.obs["fcmi"].tolist()
+    assert model.groups_.tolist() == small.uns["fcmi"]["groups"].tolist()
+
+
+def test_view_and_duplicated_names(small):
+    names = small.obs_names.to_list()
+    small.obs_names = ["same"] * 10 + names[10:]
+    view = small[np.arange(239, 39, -1)]
+    with pytest.warns(UserWarning, match="Received a view of an AnnData"):
+        scfcmi.tl.fair_cluster(view, "tech", **QUICK)
+    assert not view.is_view
+    assert "fcmi" not in small.obs
+    assert metrics.ari(view.obs["label"], view.obs["fcmi"]) > 0.9
+    small.X = sp.vstack([sp.csr_matrix((1, 20), dtype=np.float32), small.X[1:]]).tocsr()  # a cell without any counts
+    scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    assert metrics.ari(small.obs["label"], small.obs["fcmi"]) > 0.9
+
+
+def test_constant_and_zero_genes(small):
+    X = small.X.toarray()
+    X[:, 0], X[:, 1] = 0, 1.5
+    small.X = sp.csr_matrix(X)
+    scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    assert np.isfinite(small.obsm["X_fcmi"]).all()
+
+
+def test_matrix_choice(small):
+    params = lambda **kw: scfcmi.tl.fair_cluster(small, "tech", copy=True, **QUICK, **kw).uns["fcmi"]["params"][
+        "matrix"
+    ]
+    assert params() == "20 features of X"
+    small.layers["raw"] = small.X.copy()
+    assert params(layer="raw") == "20 features of layers['raw']"
+    small.obsm["X_pca"] = small.X[:, :5].toarray().astype(np.float64)
+    assert params(use_rep="X_pca") == "5 dimensions of obsm['X_pca']"
+    small.var["mine"] = [True] * 8 + [False] * 12
+    assert params(mask_var="mine") == "8 features marked 'mine' of X"
+    small.var["highly_variable"] = [True] * 6 + [False] * 14
+    assert params() == "6 highly variable genes of X"
+    assert params(use_rep="X") == "20 features of X"
+    assert params(mask_var=np.ones(20, dtype=bool)) == "20 masked features of X"
+    small.obsm["frame"] = pd.DataFrame(small.obsm["X_pca"], index=small.obs_names, columns=list("abcde"))
+    assert params(use_rep="frame") == "5 dimensions of obsm['frame']"
+
+
+@pytest.mark.parametrize(
+    "convert", [sp.csc_matrix, sp.coo_matrix, sp.csr_array, lambda X: X.toarray().astype("float64")]
+)
+def test_matrices_of_every_kind_give_the_same(small, convert):
+    scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    small.layers["other"] = convert(small.X) if convert is not sp.coo_matrix else small.X.tocsc()
+    scfcmi.tl.fair_cluster(small, "tech", layer="other", key_added="other", **QUICK)
+    np.testing.assert_allclose(small.obsm["X_other"], small.obsm["X_fcmi"], atol=1e-5)
+
+
+def test_backed(small, tmp_path):
+    small.write_h5ad(tmp_path / "a.h5ad")
+    backed = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    scfcmi.tl.fair_cluster(backed, "tech", **QUICK)
+    assert backed.obs["fcmi"].tolist() == small.obs["fcmi"].tolist()
+    backed.file.close()
+
+
+def test_images_take_the_convolutional_network(small):
+    images = np.random.default_rng(0).uniform(-1, 1, (40, 784)).astype(np.float32)
+    adata = ad.AnnData(images, obs=pd.DataFrame({"group": ["a", "b"] * 20}, index=map(str, range(40))))
+    adata.uns["image_shape"] = np.array([28, 28])
+    scfcmi.tl.fair_cluster(adata, "group", n_clusters=2, max_epochs=2, mode="paper")
+    assert adata.uns["fcmi"]["params"]["matrix"] == "28 x 28 images of X"
+
+
+def test_counts_and_huge_values_warn(small):
+    small.layers["counts"] = sp.csr_matrix(np.rint(small.X.toarray() * 20))
+    with pytest.warns(
+        UserWarning, match=r"layers\['counts'\] looks like raw counts.*sc.pp.normalize_total.*sc.pp.log1p"
+    ):
+        scfcmi.tl.fair_cluster(small, "tech", layer="counts", **QUICK)
+    small.layers["huge"] = small.X * 1000.5
+    with pytest.warns(UserWarning, match=r"holds values up to .*sc.pp.scale\(adata, max_value=10\)"):
+        scfcmi.tl.fair_cluster(small, "tech", layer="huge", **QUICK)
+
+
+def test_two_lines_say_what_was_taken(small, caplog):
+    with caplog.at_level("INFO", logger="scfcmi"):
+        scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    before, after = (record.getMessage() for record in caplog.records)
+    assert before == "fair_cluster: 240 cells, 20 features of X, 2 batches of obs['tech']; mode 'atlas'"
+    assert after.startswith("fair_cluster: 3 clusters; {'alpha': 0.0, 'beta': 0.0, 'agreement'")
+
+
+def test_beta_follows_the_composition(small):
+    paper = QUICK | {"mode": "paper", "copy": True}
+    even = scfcmi.tl.fair_cluster(small, "tech", **paper).uns["fcmi"]["params"]
+    assert (even["beta"], even["balance"], even["beta_rule"]) == (0.20, 0.04, "composition")
+    assert even["composition_imbalance"] <= THRESHOLD
+    keep = ~((small.obs["label"] == "0") & (small.obs["tech"] == "10x"))
+    uneven = scfcmi.tl.fair_cluster(small[keep], "tech", **paper).uns["fcmi"]["params"]
+    assert (uneven["beta"], uneven["balance"]) == (0.0, 0.0)
+    assert uneven["composition_imbalance"] > THRESHOLD
+    # What is given is obeyed.
+    given = scfcmi.tl.fair_cluster(small[keep], "tech", beta=0.3, **paper).uns["fcmi"]["params"]
+    assert (given["beta"], given["balance"], given["beta_rule"]) == (0.3, 0.04, "given")
+    assert "composition_imbalance" not in given
+    given = scfcmi.tl.fair_cluster(small[keep], "tech", balance=0.01, **paper).uns["fcmi"]["params"]
+    assert (given["beta"], given["balance"]) == (0.0, 0.01)
+
+
+@pytest.mark.needs_data
+def test_composition_imbalance_of_real_cells(data_dir):
+    """Against the same quantity of the reference labels: .333, .022."""
+    dc = ad.read_h5ad(data_dir / "singlecell" / "human_dc.h5ad")
+    pbmc = ad.read_h5ad(data_dir / "singlecell" / "pbmc_3tech.h5ad")
+    codes = lambda a: a.obs["batch"].astype("category").cat.codes.to_numpy()
+    assert composition_imbalance(rows_of(dc.X), codes(dc), 4) > 0.05
+    assert THRESHOLD < composition_imbalance(rows_of(pbmc.X), codes(pbmc), 9) < 0.05
+    # Batches drawn by chance have one composition.
+    chance = np.random.default_rng(1).integers(3, size=pbmc.n_obs)
+    assert composition_imbalance(rows_of(pbmc.X), chance, 9) < THRESHOLD
+    assert composition_imbalance(rows_of(pbmc.X), chance, 9) == composition_imbalance(rows_of(pbmc.X), chance, 9)
+
+
+def test_fresh_process_gives_the_same_labels(small, tmp_path):
+    scfcmi.tl.fair_cluster(small, "tech", random_state=3, **QUICK)
+    small.write_h5ad(tmp_path / "a.h5ad")
+    code = (
+        "import anndata, scfcmi, sys; a = anndata.read_h5ad(sys.argv[1]);"
+        "scfcmi.tl.fair_cluster(a, 'tech', key_added='b', random_state=3, n_clusters=3, max_epochs=15);"
+        "sys.exit(not (a.obsm['X_fcmi'] == a.obsm['X_b']).all())"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "a.h5ad")], check=True)
+
+
+def test_interrupt_leaves_adata_untouched(small, monkeypatch):
+    before = snapshot(small)
+
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scfcmi.models.atlas.training.find_counterparts", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    assert_same(small, before)
+
+
+@pytest.mark.needs_data
+def test_real_cells_end_to_end(pbmc):
+    """Three chemistries: the default must not let the technology into the clusters as PCA and k-means does (40 %)."""
+    scfcmi.tl.fair_cluster(pbmc, "batch", n_clusters=9, max_epochs=40)
+    scores = metrics.evaluate_adata(pbmc, "fcmi", "batch", "label")
+    assert scores["nmi"] > 0.5
+    assert scores["batch_leakage"] < 0.3
