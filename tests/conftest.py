@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 import anndata as ad
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy.special import softmax
 
+# No test opens a window.
+mpl.use("agg")
 SINGLE_CELL = ("pbmc_3tech", "kang_ctrl_8donors", "human_dc", "rnamix_2protocol")
 
 
@@ -30,6 +35,13 @@ def _fresh_logger():
     yield
     logger.handlers, logger.propagate = handlers, propagate
     logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +86,21 @@ def small(blobs) -> ad.AnnData:
         index=[f"cell{i}" for i in range(len(labels))],
     )
     return ad.AnnData(sp.csr_matrix(np.maximum(X + 6, 0)), obs=obs)
+
+
+@pytest.fixture
+def clustered(small):
+    """Cells as fair_cluster leaves them: cluster 2 is mixed up with cluster 1 in one batch; nothing is trained."""
+    rng = np.random.default_rng(0)
+    label = small.obs["label"].astype(int).to_numpy()
+    clusters = np.where((label == 1) & (small.obs["tech"] == "10x"), 2, label)
+    embedding = np.eye(3)[clusters] + rng.normal(scale=0.1, size=(240, 3))
+    small.obs["fcmi"] = pd.Categorical(clusters.astype(str), categories=["0", "1", "2"])
+    small.obsm["X_fcmi"] = (embedding / np.linalg.norm(embedding, axis=1, keepdims=True)).astype(np.float32)
+    small.obsm["fcmi_proba"] = softmax(10 * small.obsm["X_fcmi"], axis=1)
+    epochs = pd.Index([str(i) for i in range(1, 31)], name="epoch")
+    columns = ("loss", "L_rec", "L_clu", "L_fair", "H_C", "H_C_given_X", "I_G_C", "I_X_C_given_G", "changed")
+    history = pd.DataFrame(rng.random((30, 9)), columns=columns, index=epochs)
+    history[["size_0", "size_1", "size_2"]] = 80
+    small.uns["fcmi"] = {"params": {"batch_key": "tech", "warmup_epochs": 6, "max_epochs": 40}, "history": history}
+    return small

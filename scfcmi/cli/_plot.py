@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scfcmi.cli import _files
+
 if TYPE_CHECKING:
     import argparse
 
-    from anndata import AnnData
-
 _WORDS = """\
-Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: a map that is not in the
-file is computed anew each time.
+Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: if the file holds no map
+of the cells, it is computed for the picture.
 The picture's format is that of its name: .png, .pdf, .svg."""
 
 # What is drawn of an h5ad file, and how it is called.
@@ -26,8 +26,8 @@ _OF_CELLS = {
 }
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add ``plot`` and its commands. Nothing heavy is imported before one of them runs."""
+def add_command(commands: argparse._SubParsersAction) -> None:
+    """Add ``plot`` and its commands."""
     plot = commands.add_parser("plot", help="draw what was stored, from a file", description=_WORDS)
     verbs = plot.add_subparsers(required=True, metavar="PLOT")
     parsers = {name: verbs.add_parser(name, help=words) for name, words in _OF_CELLS.items()}
@@ -54,17 +54,19 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     for name, parser in (parsers | {"sensitivity": grid, "reconstructions": images, "benchmark": table}).items():
         parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE")
         parser.add_argument("--dpi", type=int, default=300, help="dots an inch (default 300)")
-        parser.set_defaults(run=_plot, plot=name)
+        parser.set_defaults(run=_run, plot=name)
 
 
-def _plot(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
+    from matplotlib.backend_bases import FigureCanvasBase
+
     from scfcmi import _validate, pl
     from scfcmi._files import replacing
 
-    _check_picture(options.output)
+    _files.check_output(options.output, [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()])
     dpi = _validate.integer("--dpi", options.dpi, minimum=10)
     given = vars(options)
     names = ("key", "color", "split_by", "batch_key", "kind", "label_key", "normalize", "terms", "metrics", "dataset")
@@ -78,34 +80,13 @@ def _plot(options: argparse.Namespace) -> None:
 def _read(options: argparse.Namespace) -> Any:
     if options.plot == "benchmark":
         return options.input
-    if not options.input.is_file():
-        msg = f"no file at {str(options.input)!r}."
-        raise FileNotFoundError(msg)
     if options.plot == "sensitivity":
         import pandas as pd
 
-        return pd.read_csv(options.input)
+        return pd.read_csv(_files.check_input(options.input))
     if options.plot == "reconstructions":
         import numpy as np
 
-        return np.load(options.input)
-    return _cells(options.input)
-
-
-def _cells(path: Path) -> AnnData:
-    import anndata as ad
-
+        return np.load(_files.check_input(options.input))
     # The expression of all genes is seldom drawn: it stays on disk.
-    return ad.read_h5ad(path, backed="r")
-
-
-def _check_picture(path: Path) -> None:
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    known = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix[1:].lower() not in known:
-        msg = f"--output must end in one of {sorted('.' + name for name in known)}, got {str(path)!r}."
-        raise ValueError(msg)
-    if not path.parent.is_dir():
-        msg = f"--output is in a folder that does not exist: {str(path.parent)!r}."
-        raise FileNotFoundError(msg)
+    return _files.read_cells(options.input, backed=True)
