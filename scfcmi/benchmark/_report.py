@@ -12,7 +12,7 @@ from scfcmi._files import replacing
 from scfcmi.benchmark._methods import ORACLE, REFERENCES, names
 from scfcmi.benchmark._paper import paper_table
 from scfcmi.benchmark._record import DONE, UNAVAILABLE, split
-from scfcmi.metrics._names import METRICS
+from scfcmi.metrics._table import METRICS
 
 if TYPE_CHECKING:
     import os

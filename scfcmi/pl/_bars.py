@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfcmi.pl._names import legend, name_columns
+from scfcmi.pl._labels import legend, name_columns
 
 if TYPE_CHECKING:
     import pandas as pd

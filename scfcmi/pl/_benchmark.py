@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
-from scfcmi.metrics._names import METRICS
+from scfcmi.metrics._table import METRICS
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
-from scfcmi.pl._names import legend_size
+from scfcmi.pl._labels import legend_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from scfcmi import _validate
 from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories
 from scfcmi.pl._figure import at_print_size, hand_out, panels
-from scfcmi.pl._names import legend_size
+from scfcmi.pl._labels import legend_size
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scfcmi.pl._names import name_columns, name_rows, scale
+from scfcmi.pl._labels import name_columns, name_rows, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import pandas as pd
 from scfcmi import _validate
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, panels
-from scfcmi.pl._names import legend, legend_size
+from scfcmi.pl._labels import legend, legend_size
 from scfcmi.pl._palette import palette
 
 if TYPE_CHECKING:
