@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scfcmi._logging import set_verbosity
 
 if TYPE_CHECKING:
-    from scfcmi import baselines, datasets, errors, metrics, pl, tl
+    from scfcmi import baselines, benchmark, datasets, errors, metrics, pl, tl
     from scfcmi._load_model import load_model
     from scfcmi.model import FCMI, AtlasFCMI, consensus
 
@@ -19,6 +19,7 @@ __all__ = [
     "AtlasFCMI",
     "__version__",
     "baselines",
+    "benchmark",
     "consensus",
     "datasets",
     "errors",
@@ -29,7 +30,7 @@ __all__ = [
     "tl",
 ]
 
-_SUBPACKAGES = frozenset({"baselines", "datasets", "errors", "metrics", "pl", "tl"})
+_SUBPACKAGES = frozenset({"baselines", "benchmark", "datasets", "errors", "metrics", "pl", "tl"})
 
 
 def __getattr__(name: str) -> object:

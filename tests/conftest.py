@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
@@ -10,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
 from scipy.special import softmax
 
@@ -104,3 +106,42 @@ def clustered(small):
     history[["size_0", "size_1", "size_2"]] = 80
     small.uns["fcmi"] = {"params": {"batch_key": "tech", "warmup_epochs": 6, "max_epochs": 40}, "history": history}
     return small
+
+
+@pytest.fixture
+def check_plot(monkeypatch):
+    """What all plots have in common with scanpy's, and the sizes that they have in print; takes a plot's function."""
+    shown = []
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: shown.append(1))
+
+    def check(function, *args):
+        arguments = inspect.signature(function).parameters
+        for argument, default in (("ax", None), ("show", None), ("return_fig", False)):
+            assert arguments[argument].kind is inspect.Parameter.KEYWORD_ONLY
+            assert arguments[argument].default is default
+        assert "save" not in arguments
+
+        drawn = function(*args, show=False)
+        axes = drawn if isinstance(drawn, list) else [drawn]
+        own = mpl.figure.Figure().subplots(len(axes), squeeze=False).ravel().tolist()
+        again = function(*args, ax=own if isinstance(drawn, list) else own[0])
+        assert (again if isinstance(again, list) else [again]) == own
+        assert isinstance(function(*args, return_fig=True), mpl.figure.Figure)
+        assert not shown
+        assert function(*args, show=True) is None
+        assert shown
+
+        # scanpy's figure parameters make text half as large again, and draw a grid.
+        with mpl.rc_context():
+            sc.settings.set_figure_params(fontsize=18)
+            before = dict(mpl.rcParams)
+            figure = function(*args, return_fig=True)
+            assert dict(mpl.rcParams) == before
+            figure.draw_without_rendering()
+        texts = [text for text in figure.findobj(mpl.text.Text) if text.get_text().strip()]
+        assert texts
+        assert max(text.get_fontsize() for text in texts) <= 12
+        lines = [line for ax in figure.axes for line in (*ax.get_xgridlines(), *ax.get_ygridlines())]
+        assert not any(line.get_visible() for line in lines)
+
+    return check

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scfcmi.cli import _files
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
 
 _WORDS = """\
 Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: if the file holds no map
 of the cells, it is computed for the picture.
 The picture's format is that of its name: .png, .pdf, .svg."""
 
-# What is drawn of an h5ad file, and how it is called.
+# Plots of an h5ad file: functions of scfcmi.pl. The others draw what a benchmark stored: functions of scfcmi.benchmark.
 _OF_CELLS = {
     "umap": "the embedding: clusters and batches side by side, or a panel a batch",
     "composition": "batches in clusters and clusters in batches, beside what is expected",
@@ -32,7 +34,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     verbs = plot.add_subparsers(required=True, metavar="PLOT")
     parsers = {name: verbs.add_parser(name, help=words) for name, words in _OF_CELLS.items()}
     for parser in parsers.values():
-        parser.add_argument("input", type=Path, metavar="IN.h5ad")
+        _files.add_input(parser)
         parser.add_argument("--key", default="fcmi", help="column of obs with clusters, the key_added (default fcmi)")
     parsers["umap"].add_argument("--color", nargs="+", metavar="NAME", help="columns of obs, or genes")
     parsers["umap"].add_argument("--split-by", metavar="COLUMN", help="a panel for each category of this column")
@@ -43,16 +45,17 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parsers["history"].add_argument("--terms", nargs="+", metavar="NAME", help="default: all")
 
     grid = verbs.add_parser("sensitivity", help="metrics over alpha and beta: Fig. 5")
-    grid.add_argument("input", type=Path, metavar="TABLE.csv", help="as 'scfcmi benchmark figure 5' writes it")
+    _files.add_input(grid, "TABLE.csv", help="as 'scfcmi benchmark figure 5' writes it")
     grid.add_argument("--metrics", nargs="+", default=["accuracy", "mnce"], metavar="NAME")
     images = verbs.add_parser("reconstructions", help="images, decoded as their own group and as another: Fig. 4")
-    images.add_argument("input", type=Path, metavar="IMAGES.npy", help="as 'scfcmi benchmark figure 4' writes it")
+    _files.add_input(images, "IMAGES.npy", help="as 'scfcmi benchmark figure 4' writes it")
     table = verbs.add_parser("benchmark", help="the table of a benchmark")
-    table.add_argument("input", type=Path, metavar="DIR", help="folder of results, after 'scfcmi benchmark report'")
+    _files.add_input(table, "DIR", help="folder of results, after 'scfcmi benchmark report'")
     table.add_argument("--metrics", nargs="+", metavar="NAME", help="default: all")
     table.add_argument("--dataset", metavar="NAME", help="default: all")
-    for name, parser in (parsers | {"sensitivity": grid, "reconstructions": images, "benchmark": table}).items():
-        parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE")
+    parsers |= {"sensitivity": grid, "reconstructions": images, "benchmark": table}
+    for name, parser in parsers.items():
+        _files.add_output(parser, "PICTURE")
         parser.add_argument("--dpi", type=int, default=300, help="dots an inch (default 300)")
         parser.set_defaults(run=_run, plot=name)
 
@@ -63,7 +66,7 @@ def _run(options: argparse.Namespace) -> None:
     mpl.use("agg")
     from matplotlib.backend_bases import FigureCanvasBase
 
-    from scfcmi import _validate, pl
+    from scfcmi import _validate
     from scfcmi._files import replacing
 
     _files.check_output(options.output, [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()])
@@ -71,10 +74,21 @@ def _run(options: argparse.Namespace) -> None:
     given = vars(options)
     names = ("key", "color", "split_by", "batch_key", "kind", "label_key", "normalize", "terms", "metrics", "dataset")
     settings = {name: given[name] for name in names if name in given}
-    draw = getattr(pl, options.plot.replace("-", "_"))
-    figure = draw(_read(options), return_fig=True, **settings)
+    figure = _function(options.plot)(_read(options), return_fig=True, **settings)
     with replacing(options.output) as path:
         figure.savefig(path, dpi=dpi)
+
+
+def _function(plot: str) -> Callable[..., Figure]:
+    from scfcmi import benchmark, pl
+
+    if plot in _OF_CELLS:
+        return getattr(pl, plot.replace("-", "_"))
+    return {
+        "benchmark": benchmark.plot_table,
+        "sensitivity": benchmark.plot_sensitivity,
+        "reconstructions": benchmark.plot_reconstructions,
+    }[plot]
 
 
 def _read(options: argparse.Namespace) -> Any:

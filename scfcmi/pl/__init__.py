@@ -11,25 +11,19 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scfcmi.pl._benchmark import benchmark
     from scfcmi.pl._composition import composition
     from scfcmi.pl._confidence import confidence
     from scfcmi.pl._confusion import confusion
     from scfcmi.pl._history import history
     from scfcmi.pl._n_clusters import n_clusters
-    from scfcmi.pl._reconstructions import reconstructions
-    from scfcmi.pl._sensitivity import sensitivity
     from scfcmi.pl._umap import umap
 
 __all__ = [
-    "benchmark",
     "composition",
     "confidence",
     "confusion",
     "history",
     "n_clusters",
-    "reconstructions",
-    "sensitivity",
     "umap",
 ]
 
