@@ -70,6 +70,7 @@ def cells() -> dict[str, sc.AnnData]:
     for adata, column in ((pbmc, "batch"), (dc, "batch"), (kang, "batch"), (many, "group")):
         n_clusters = adata.obs["label"].nunique()
         scfcmi.tl.fair_cluster(adata, column, n_clusters=n_clusters, progress=False)
+        scfcmi.tl.umap(adata)
     scfcmi.tl.choose_n_clusters(pbmc, "batch")
     return {"pbmc": pbmc, "dc": dc, "kang": kang, "many": many}
 

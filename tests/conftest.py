@@ -15,6 +15,8 @@ import scanpy as sc
 import scipy.sparse as sp
 from scipy.special import softmax
 
+from scfcmi._checksum import checksum
+
 # No test opens a window.
 mpl.use("agg")
 SINGLE_CELL = ("pbmc_3tech", "kang_ctrl_8donors", "human_dc", "rnamix_2protocol")
@@ -106,6 +108,17 @@ def clustered(small):
     history[["size_0", "size_1", "size_2"]] = 80
     small.uns["fcmi"] = {"params": {"batch_key": "tech", "warmup_epochs": 6, "max_epochs": 40}, "history": history}
     return small
+
+
+@pytest.fixture
+def put_map():
+    """Put any map in place, so that no test computes one that need not."""
+
+    def put(adata):
+        adata.obsm["X_fcmi_umap"] = np.random.default_rng(0).random((adata.n_obs, 2), np.float32)
+        adata.uns["fcmi_umap"] = {"embedding_crc32": checksum(adata.obsm["X_fcmi"])}
+
+    return put
 
 
 @pytest.fixture

@@ -24,17 +24,18 @@ def _run(options: argparse.Namespace) -> None:
     mpl.use("agg")
     import scanpy as sc
 
-    from scfcmi import metrics, pl, tl
+    from scfcmi import pl, tl
     from scfcmi._files import replacing
 
     options.output_dir.mkdir(parents=True, exist_ok=True)
     adata = sc.datasets.pbmc68k_reduced()
     tl.fair_cluster(adata, "phase", n_clusters=adata.obs["bulk_labels"].nunique())
+    tl.umap(adata)
     figure = pl.umap(adata, ["fcmi", "phase", "bulk_labels"], return_fig=True)
     with replacing(options.output_dir / "demo.png") as path:
         figure.savefig(path, dpi=150, bbox_inches="tight")
     _files.write_cells(adata, options.output_dir / "demo.h5ad")
 
     print(f"{adata.n_obs} blood cells, clusters against the phase of the cell cycle; labels are the authors' own:\n")
-    print(_files.format_scores(metrics.evaluate_adata(adata, "fcmi", "phase", "bulk_labels")))
+    print(_files.format_scores(tl.evaluate(adata, "fcmi", "phase", "bulk_labels")))
     print(f"\nWritten: {options.output_dir / 'demo.h5ad'}, {options.output_dir / 'demo.png'}")

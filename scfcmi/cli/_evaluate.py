@@ -23,8 +23,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from scfcmi.metrics import evaluate_adata
+    from scfcmi import tl
 
     adata = _files.read_cells(options.input)
-    scores = evaluate_adata(adata, options.cluster_key, options.batch_key, options.label_key)
+    scores = tl.evaluate(adata, options.cluster_key, options.batch_key, options.label_key)
     print(json.dumps(scores.to_dict()) if options.json else _files.format_scores(scores))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from anndata import AnnData
     from matplotlib.figure import Figure
 
 _WORDS = """\
@@ -103,4 +104,15 @@ def _read(options: argparse.Namespace) -> Any:
 
         return np.load(_files.check_input(options.input))
     # The expression of all genes is seldom drawn: it stays on disk.
-    return _files.read_cells(options.input, backed=True)
+    adata = _files.read_cells(options.input, backed=True)
+    if options.plot == "umap":
+        _ensure_map(adata, options.key)
+    return adata
+
+
+def _ensure_map(adata: AnnData, key: str) -> None:
+    from scfcmi import tl
+    from scfcmi.pl._umap import has_current_map
+
+    if not has_current_map(adata, key):
+        tl.umap(adata, key)

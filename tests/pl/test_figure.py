@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 import scfcmi
-from scfcmi.pl._umap import _source
 
 CURVE = pd.DataFrame({"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": 0.1, "modularity": 0.5})
 # What each plot is given beside the cells.
@@ -28,8 +27,7 @@ def test_every_plot_is_here_and_in_the_gallery():
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_as_all_plots(name, clustered, check_plot):
-    clustered.obsm["X_fcmi_umap"] = clustered.obsm["X_fcmi"][:, :2].copy()
-    clustered.uns["fcmi_umap"] = _source(clustered, "fcmi", 0)
+def test_as_all_plots(name, clustered, put_map, check_plot):
+    put_map(clustered)
     clustered.uns["fcmi_n_clusters"] = {"curve": CURVE, "n_clusters": 3}
     check_plot(getattr(scfcmi.pl, name), clustered, *PLOTS[name])
