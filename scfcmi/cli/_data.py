@@ -59,7 +59,7 @@ def _info(options: argparse.Namespace) -> None:
     for what, counts in (("Groups", expected.groups), ("Labels", expected.labels)):
         if counts:
             print(f"{what:<9} {', '.join(f'{name} {count}' for name, count in counts.items())}")
-    print(f"License   {manifest.licence}\nTerms     {manifest.terms}")
+    print(f"License   {manifest.license}\nTerms     {manifest.terms}")
     print("Cite      " + "\n          ".join(manifest.citation))
     print(f"By hand   {manifest.by_hand}\nFolder    {folder}\n")
     for part, files in manifest.parts().items():

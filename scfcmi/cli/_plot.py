@@ -39,7 +39,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         parser.add_argument("--key", default="fcmi", help="column of obs with clusters, the key_added (default fcmi)")
     parsers["umap"].add_argument("--color", nargs="+", metavar="NAME", help="columns of obs, or genes")
     parsers["umap"].add_argument("--split-by", metavar="COLUMN", help="a panel for each category of this column")
-    parsers["composition"].add_argument("--batch-key", help="default: the batch that clusters were made against")
+    parsers["composition"].add_argument("--batch-key", help="default: the batch key that 'scfcmi cluster' stored")
     parsers["composition"].add_argument("--kind", choices=("clusters", "batches", "enrichment"), help="default: all")
     parsers["confusion"].add_argument("--label-key", required=True, help="column of obs with labels")
     parsers["confusion"].add_argument("--normalize", choices=("label", "cluster"), default="label")

@@ -39,7 +39,7 @@ def draw_bars(
     counts
         Numbers of cells: parts of a bar by bars, none of them empty.
     colors
-        Colour of each part.
+        Color of each part.
     size
         Width and height of the bars, in inches.
     title

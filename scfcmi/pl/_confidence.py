@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Where levels of confidence begin, and their colours: the darker, the surer.
+# Where levels of confidence begin, and their colors: the darker, the surer.
 _LEVELS = {"< 0.5": 0.0, "0.5 to 0.9": 0.5, "0.9 to 0.99": 0.9, "≥ 0.99": 0.99}
 _COLORS = ("#d55e00", "#c6dbef", "#6baed6", "#08519c")
 
@@ -30,7 +30,7 @@ def confidence(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure | None:
-    """Draw how sure each cluster is of its cells: shares of cells by their largest soft assignment.
+    """Draw the confidence of each cluster: shares of its cells by their largest soft assignment.
 
     Parameters
     ----------

@@ -30,9 +30,9 @@ _TITLES = {
     "H_C_given_X": "H(C|X), nats",
     "I_G_C": "I(G;C), nats",
     "I_X_C_given_G": "I(X;C|G), nats",
-    "paired": "share paired",
+    "frac_with_counterpart": "share with counterpart",
     "changed": "share reassigned",
-    "moved": "codes moved, 1 - cosine",
+    "code_shift": "shift of codes, 1 - cosine",
     "sizes": "cells in clusters",
 }
 _SIZE = re.compile(r"size_(\d+)")
@@ -52,7 +52,7 @@ def history(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure | None:
-    """Draw how training went: one panel a term, over epochs.
+    """Draw the course of training: one panel a term, over epochs.
 
     ``history(adata, ["I_X_C_given_G", "I_G_C"])`` draws the two terms of Fig. 6 of Zeng et al. (CVPR 2023).
 
@@ -62,12 +62,12 @@ def history(
         Annotated data that ``fair_cluster`` has written to; or a history (``FCMI.history_``), a row an epoch; or
         several of them by name, to compare.
     terms
-        Columns of the history; ``"sizes"`` are the numbers of cells in clusters. ``None`` takes all there are; sizes
-        only of one history.
+        Columns of the history; ``"sizes"`` are the numbers of cells in clusters. ``None`` takes all there are, sizes
+        for a single history only.
     key
         The ``key_added`` of ``fair_cluster``.
     warmup_epochs
-        Epochs on reconstruction alone, marked in grey. ``None`` takes the number that ``fair_cluster`` has kept.
+        Epochs on reconstruction alone, marked in gray. ``None`` takes the number that ``fair_cluster`` stored.
     ax
         Axes to draw in, one a panel. ``None`` makes a figure.
     show
@@ -85,7 +85,7 @@ def history(
     KeyError
         If ``fair_cluster`` has not been run under this key, or a term is not in a history.
     ValueError
-        If ``ax`` are not as many as there are panels.
+        If the number of ``ax`` is not the number of panels.
     """
     from matplotlib.ticker import MaxNLocator
 

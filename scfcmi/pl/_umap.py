@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SIZE, _SMALL = 2.4, 1.7
 # Area of all points together, in square points, and the largest of one: maps are covered, few cells are not blots.
 _AREA, _MOST = 30_000, 40
-_GREY = "#e3e3e3"
+_GRAY = "#e3e3e3"
 
 
 @at_print_size
@@ -49,8 +49,8 @@ def umap(
     adata
         Annotated data that ``fair_cluster`` and ``scfcmi.tl.umap`` have written to.
     color
-        Columns of ``adata.obs``, or genes, a panel each. ``None`` takes the clusters and the batch they were made
-        against. Name the column of your labels as the third: ``["fcmi", "tech", "cell_type"]``.
+        Columns of ``adata.obs``, or genes, a panel each. ``None`` takes the clusters and the ``batch_key`` of
+        ``fair_cluster``. Name the column of your labels as the third: ``["fcmi", "tech", "cell_type"]``.
     key
         The ``key_added`` of ``fair_cluster``.
     split_by
@@ -159,7 +159,7 @@ def _draw_split(
         settings = {"vmin": values.min(), "vmax": values.max()} | settings
     for ax, group in zip(axes, groups.categories, strict=True):
         mine = np.asarray(groups == group)
-        ax.scatter(*place[~mine].T, c=_GREY, s=settings["size"], marker=".", linewidths=0)
+        ax.scatter(*place[~mine].T, c=_GRAY, s=settings["size"], marker=".", linewidths=0)
         _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({mine.sum():,})"} | settings)
 
 

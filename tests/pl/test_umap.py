@@ -43,8 +43,8 @@ def test_split(mapped):
     axes = scfcmi.pl.umap(mapped, split_by="tech", show=False)
     assert [ax.get_title() for ax in axes] == ["seqwell (120)", "10x (120)"]
     for ax in axes:
-        grey, own = ax.collections
-        assert len(grey.get_offsets()) == len(own.get_offsets()) == 120
+        gray, own = ax.collections
+        assert len(gray.get_offsets()) == len(own.get_offsets()) == 120
         assert {mpl.colors.to_hex(c) for c in own.get_facecolors()} <= set(mapped.uns["fcmi_colors"])
     assert axes[0].get_legend() is None
     assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["0", "1", "2"]
