@@ -15,8 +15,8 @@ import numpy as np
 import scanpy as sc
 
 import scfcmi
-from scfcmi import pl
-from scfcmi.benchmark import _figures, read_runs, run, write_report
+from scfcmi import benchmark, pl
+from scfcmi.benchmark import _figures
 
 FOLDER = Path(__file__).parent / "_build" / "gallery"
 
@@ -49,11 +49,11 @@ CALLS = {
         ("pl.history(variants, ['I_X_C_given_G', 'I_G_C'])", "Fig. 6 of the paper, on a thousand samples of HAR"),
     ],
     "n_clusters": [("pl.n_clusters(pbmc)", "the number of clusters of three chemistries")],
-    "sensitivity": [("pl.sensitivity(grid)", "Fig. 5 of the paper, on a thousand samples of HAR")],
-    "reconstructions": [
-        ("pl.reconstructions(images)", "Fig. 4 of the paper, on two thousand images and their inverse")
+    "plot_sensitivity": [("benchmark.plot_sensitivity(grid)", "Fig. 5 of the paper, on a thousand samples of HAR")],
+    "plot_reconstructions": [
+        ("benchmark.plot_reconstructions(images)", "Fig. 4 of the paper, on two thousand images and their inverse")
     ],
-    "benchmark": [("pl.benchmark(results)", "two data sets, of which one has three batches")],
+    "plot_table": [("benchmark.plot_table(results)", "two data sets; one has three batches")],
 }
 
 
@@ -70,6 +70,7 @@ def cells() -> dict[str, sc.AnnData]:
     for adata, column in ((pbmc, "batch"), (dc, "batch"), (kang, "batch"), (many, "group")):
         n_clusters = adata.obs["label"].nunique()
         scfcmi.tl.fair_cluster(adata, column, n_clusters=n_clusters, progress=False)
+        scfcmi.tl.umap(adata)
     scfcmi.tl.choose_n_clusters(pbmc, "batch")
     return {"pbmc": pbmc, "dc": dc, "kang": kang, "many": many}
 
@@ -83,13 +84,13 @@ def numbers() -> dict[str, object]:
     information = _figures.information(har).set_index("epoch").groupby("variant", sort=False)
     folder = Path(os.environ["SCFCMI_DATA_DIR"]) / "singlecell"
     methods = ["kmeans", "pca_kmeans", "harmony_kmeans", "scfc", "fcmi-default"]
-    run(
+    benchmark.run(
         FOLDER / "table",
         datasets=[str(folder / f"{name}.h5ad") for name in ("human_dc", "pbmc_3tech")],
         methods=methods,
         seeds=range(2),
     )
-    write_report(read_runs(FOLDER / "table"), FOLDER / "table")
+    benchmark.write_report(benchmark.read_runs(FOLDER / "table"), FOLDER / "table")
     return {
         "variants": dict(list(information)),
         "grid": _figures.sensitivity(har, (0.01, 0.04, 0.16), (0.05, 0.2, 0.8)),
@@ -105,7 +106,7 @@ def page(calls: dict[str, list[tuple[str, str]]], names: dict[str, object]) -> s
         parts.append(f"<h2>{plot}</h2>")
         for i, (call, words) in enumerate(examples):
             print(call, flush=True)
-            figure = eval(f"{call[:-1]}, return_fig=True)", {"pl": pl}, names)
+            figure = eval(f"{call[:-1]}, return_fig=True)", {"benchmark": benchmark, "pl": pl}, names)
             file = f"{plot}-{i}.png"
             figure.savefig(FOLDER / file, dpi=200)
             width = figure.get_size_inches()[0]

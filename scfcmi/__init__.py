@@ -1,45 +1,14 @@
-"""Fair clustering of single cells by maximizing and minimizing mutual information (FCMI)."""
+"""Fair clustering of single cells by maximizing and minimizing mutual information (FCMI).
+
+What is public is listed in ``__init__.pyi`` and loaded on first use: importing scfcmi loads neither torch nor scanpy nor
+matplotlib.
+"""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
-from scfcmi._logging import set_verbosity
-
-if TYPE_CHECKING:
-    from scfcmi import baselines, datasets, errors, metrics, pl, tl
-    from scfcmi.models import FCMI, AtlasFCMI, consensus, load_model
+import lazy_loader
 
 __version__ = "0.1.0.dev0"
 
-__all__ = [
-    "FCMI",
-    "AtlasFCMI",
-    "__version__",
-    "baselines",
-    "consensus",
-    "datasets",
-    "errors",
-    "load_model",
-    "metrics",
-    "pl",
-    "set_verbosity",
-    "tl",
-]
-
-_SUBPACKAGES = frozenset({"baselines", "datasets", "errors", "metrics", "pl", "tl"})
-
-
-def __getattr__(name: str) -> object:
-    # Loaded on first use: importing scfcmi must not pay for torch, scanpy or matplotlib.
-    if name in _SUBPACKAGES:
-        return importlib.import_module(f"scfcmi.{name}")
-    if name in {"FCMI", "AtlasFCMI", "consensus", "load_model"}:
-        return getattr(importlib.import_module("scfcmi.models"), name)
-    msg = f"module 'scfcmi' has no attribute {name!r}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import inspect
 import logging
 import os
+import sys
 from pathlib import Path
 
 import anndata as ad
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
+from scipy.special import softmax
 
+# No test opens a window.
+mpl.use("agg")
 SINGLE_CELL = ("pbmc_3tech", "kang_ctrl_8donors", "human_dc", "rnamix_2protocol")
 
 
@@ -30,6 +37,13 @@ def _fresh_logger():
     yield
     logger.handlers, logger.propagate = handlers, propagate
     logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +88,71 @@ def small(blobs) -> ad.AnnData:
         index=[f"cell{i}" for i in range(len(labels))],
     )
     return ad.AnnData(sp.csr_matrix(np.maximum(X + 6, 0)), obs=obs)
+
+
+@pytest.fixture
+def clustered(small):
+    """Cells as fair_cluster leaves them: cluster 2 is mixed up with cluster 1 in one batch; nothing is trained."""
+    rng = np.random.default_rng(0)
+    label = small.obs["label"].astype(int).to_numpy()
+    clusters = np.where((label == 1) & (small.obs["tech"] == "10x"), 2, label)
+    embedding = np.eye(3)[clusters] + rng.normal(scale=0.1, size=(240, 3))
+    small.obs["fcmi"] = pd.Categorical(clusters.astype(str), categories=["0", "1", "2"])
+    small.obsm["X_fcmi"] = (embedding / np.linalg.norm(embedding, axis=1, keepdims=True)).astype(np.float32)
+    small.obsm["fcmi_proba"] = softmax(10 * small.obsm["X_fcmi"], axis=1)
+    epochs = pd.Index([str(i) for i in range(1, 31)], name="epoch")
+    columns = ("loss", "L_rec", "L_clu", "L_fair", "H_C", "H_C_given_X", "I_G_C", "I_X_C_given_G", "changed")
+    history = pd.DataFrame(rng.random((30, 9)), columns=columns, index=epochs)
+    history[["size_0", "size_1", "size_2"]] = 80
+    small.uns["fcmi"] = {"params": {"batch_key": "tech", "warmup_epochs": 6, "max_epochs": 40}, "history": history}
+    return small
+
+
+@pytest.fixture
+def put_map():
+    """Put any map in place, so that no test computes one that need not."""
+
+    def put(adata):
+        adata.obsm["X_fcmi_umap"] = np.random.default_rng(0).random((adata.n_obs, 2), np.float32)
+        adata.uns["fcmi_umap"] = {"n_neighbors": 15, "random_state": 0}
+
+    return put
+
+
+@pytest.fixture
+def check_plot(monkeypatch):
+    """What all plots have in common with scanpy's, and the sizes that they have in print; takes a plot's function."""
+    shown = []
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: shown.append(1))
+
+    def check(function, *args):
+        arguments = inspect.signature(function).parameters
+        for argument, default in (("ax", None), ("show", None), ("return_fig", False)):
+            assert arguments[argument].kind is inspect.Parameter.KEYWORD_ONLY
+            assert arguments[argument].default is default
+        assert "save" not in arguments
+
+        drawn = function(*args, show=False)
+        axes = drawn if isinstance(drawn, list) else [drawn]
+        own = mpl.figure.Figure().subplots(len(axes), squeeze=False).ravel().tolist()
+        again = function(*args, ax=own if isinstance(drawn, list) else own[0])
+        assert (again if isinstance(again, list) else [again]) == own
+        assert isinstance(function(*args, return_fig=True), mpl.figure.Figure)
+        assert not shown
+        assert function(*args, show=True) is None
+        assert shown
+
+        # scanpy's figure parameters make text half as large again, and draw a grid.
+        with mpl.rc_context():
+            sc.settings.set_figure_params(fontsize=18)
+            before = dict(mpl.rcParams)
+            figure = function(*args, return_fig=True)
+            assert dict(mpl.rcParams) == before
+            figure.draw_without_rendering()
+        texts = [text for text in figure.findobj(mpl.text.Text) if text.get_text().strip()]
+        assert texts
+        assert max(text.get_fontsize() for text in texts) <= 12
+        lines = [line for ax in figure.axes for line in (*ax.get_xgridlines(), *ax.get_ygridlines())]
+        assert not any(line.get_visible() for line in lines)
+
+    return check

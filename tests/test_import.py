@@ -21,9 +21,17 @@ def test_import_is_light():
 def test_public_names():
     for name in scfcmi.__all__:
         assert getattr(scfcmi, name) is not None
-    assert set(scfcmi.__all__) == set(dir(scfcmi))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    assert {*dir(scfcmi), "__version__"} == set(scfcmi.__all__)
+    with pytest.raises(AttributeError, match="scfcmi attribute nothing"):
         _ = scfcmi.nothing
+
+
+@pytest.mark.parametrize("room", ["benchmark", "datasets", "pl"])
+def test_public_names_of_rooms_that_load_on_first_use(room):
+    room = getattr(scfcmi, room)
+    for name in room.__all__:
+        assert getattr(room, name).__name__ == name
+    assert set(room.__all__) == set(dir(room))
 
 
 def test_verbosity(capsys):

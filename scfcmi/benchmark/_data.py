@@ -102,7 +102,7 @@ def load(dataset: str, subset: int | None = None) -> Data:
 
 
 def _read(path: Path, subset: int | None) -> ad.AnnData:
-    """Read cells; counts are log-normalised, and 2,000 genes chosen where there are many more."""
+    """Read cells; counts are log-normalized, and 2,000 genes chosen where there are many more."""
     if not path.is_file():
         msg = f"{path} is not here."
         raise DatasetUnavailableError(msg)

@@ -10,6 +10,8 @@ import pandas as pd
 from scfcmi import pl
 from scfcmi.benchmark._data import load
 from scfcmi.benchmark._methods import fcmi_parameters
+from scfcmi.benchmark._plot_reconstructions import plot_reconstructions
+from scfcmi.benchmark._plot_sensitivity import plot_sensitivity
 from scfcmi.benchmark._record import DONE, Job, dataset_name, read_runs
 from scfcmi.benchmark._runner import run
 from scfcmi.models import FCMI
@@ -35,7 +37,7 @@ ALPHAS = (0.01, 0.02, 0.04, 0.08, 0.16)
 BETAS = (0.05, 0.10, 0.20, 0.40, 0.80)
 
 _N_SHOWN = 10
-# More names than this have no legend: their colours would not be told apart.
+# More names than this have no legend: their colors would not be told apart.
 _MOST_NAMED = 12
 _SIZE = 3.0
 
@@ -164,12 +166,12 @@ def draw_information(table: pd.DataFrame) -> Figure:
 def draw_sensitivity(table: pd.DataFrame) -> Figure:
     """Draw Fig. 5: alpha by beta, one panel a metric."""
     figure, axes = _panels(1, 2)
-    pl.sensitivity(table, ax=axes[0])
+    plot_sensitivity(table, ax=axes[0])
     return figure
 
 
 def draw_maps(table: pd.DataFrame) -> Figure:
-    """Draw Fig. 3: epochs from left to right, coloured by label above and by group below."""
+    """Draw Fig. 3: epochs from left to right, colored by label above and by group below."""
     epochs = table["epoch"].unique()
     figure, axes = _panels(2, len(epochs))
     for line, color in zip(axes, ("label", "group"), strict=True):
@@ -190,7 +192,7 @@ def draw_maps(table: pd.DataFrame) -> Figure:
 def draw_reconstructions(images: np.ndarray) -> Figure:
     """Draw Fig. 4: raw images, decoded as their own group, and as another."""
     figure, axes = _panels(1, 1, width=images.shape[1] * 0.7, height=2.1)
-    pl.reconstructions(images, ax=axes[0, 0])
+    plot_reconstructions(images, ax=axes[0, 0])
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from scfcmi._files import replacing
 from scfcmi.benchmark._methods import ORACLE, REFERENCES, names
 from scfcmi.benchmark._paper import paper_table
 from scfcmi.benchmark._record import DONE, UNAVAILABLE, split
-from scfcmi.metrics._names import METRICS
+from scfcmi.metrics._table import METRICS
 
 if TYPE_CHECKING:
     import os
@@ -46,7 +47,7 @@ def write_report(runs: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
     folder
         Where to write. Existing reports are replaced.
     """
-    folder, table = Path(folder), summarise(runs)
+    folder, table = Path(folder), summarize(runs)
     texts = {"report.md": _markdown(table), "report.csv": table.to_csv(index=False), "report.html": _page(table)}
     for name, text in texts.items():
         with replacing(folder / name) as path:
@@ -54,12 +55,12 @@ def write_report(runs: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
     return folder / "report.md"
 
 
-def summarise(runs: pd.DataFrame) -> pd.DataFrame:
+def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     """Return one row a data set, part of it, method and number of epochs: baselines first, repaired forms beside theirs.
 
     ``seeds`` counts the runs that came to an end; ``note`` says what became of the others. Metrics are in percent: the
     mean under the metric's name, the standard deviation under ``..._sd`` (missing for one seed), the paper's under
-    ``paper_...``; ``paper_origin`` and ``paper_misprint`` are those of :func:`scfcmi.benchmark.paper_table`.
+    ``paper_...``. ``paper_origin`` and ``paper_misprint`` come from :func:`scfcmi.benchmark.paper_table`.
     """
     rows = []
     for (dataset, subset, method, epochs), group in runs.groupby(
@@ -103,37 +104,35 @@ def _markdown(table: pd.DataFrame) -> str:
         if isinstance(cells, str):
             parts.append(cells)
             continue
-        header, *rows = [[cell.replace("|", "\\|") for cell in row] for row in cells]
-        lines = [header, ["---" if name in _WORDS else "---:" for name in header], *rows]
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        # A bar would end its cell, and a new line its row.
+        cells = cells.map(lambda text: " ".join(text.split()).replace("|", "\\|"))
+        sides = ["left" if name in _WORDS else "right" for name in cells.columns]
+        parts.append(cells.to_markdown(index=False, colalign=sides, disable_numparse=True))
     return "\n\n".join(parts) + "\n"
 
 
 def _page(table: pd.DataFrame) -> str:
-    def marked(text: str) -> str:
-        text = html.escape(text).replace("&lt;u&gt;", "<u>").replace("&lt;/u&gt;", "</u>")
-        while "**" in text:
-            text = text.replace("**", "<b>", 1).replace("**", "</b>", 1)
-        return text
-
-    parts = [f"<h1>Benchmark</h1><p>{marked(_INTRODUCTION)}</p>"]
+    parts = [f"<h1>Benchmark</h1><p>{_marked(_INTRODUCTION)}</p>"]
     for heading, cells in _blocks(table):
         parts.append(f"<h2>{html.escape(heading)}</h2>")
         if isinstance(cells, str):
             parts.append(f"<p>{html.escape(cells)}</p>")
             continue
-        tags = ["th"] + ["td"] * (len(cells) - 1)
-        rows = "\n".join(
-            "<tr>" + "".join(f"<{tag}>{marked(cell)}</{tag}>" for cell in row) + "</tr>"
-            for tag, row in zip(tags, cells, strict=True)
-        )
-        parts.append(f"<div><table>\n{rows}\n</table></div>")
+        # Escaped by _marked, which lets the marks of the best through.
+        rows = cells.map(_marked).to_html(index=False, escape=False, border=0)
+        parts.append(f"<div>{rows}</div>")
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>scfcmi benchmark</title>'
     return f"<!doctype html><html lang=en>{head}<style>{_STYLE}</style>\n" + "\n".join(parts) + "</html>\n"
 
 
-def _blocks(table: pd.DataFrame) -> list[tuple[str, list[list[str]] | str]]:
-    """Return, for each data set or part of one, a heading and rows of cells, the first of them names; or why not."""
+def _marked(text: str) -> str:
+    """Return Markdown with bold and underlined numbers as HTML."""
+    text = html.escape(text).replace("&lt;u&gt;", "<u>").replace("&lt;/u&gt;", "</u>")
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
+
+
+def _blocks(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame | str]]:
+    """Return, for each data set or part of one, a heading and a table of texts; or why there is none."""
     blocks = []
     for (dataset, subset), rows in table.groupby(["dataset", "subset"], sort=False, dropna=False):
         variants = [v for v in rows["variant"].dropna().unique() if v not in ("as published", "as in the file")]
@@ -163,7 +162,7 @@ def _blocks(table: pd.DataFrame) -> list[tuple[str, list[list[str]] | str]]:
             header.append("note")
             for line, note in zip(cells, notes, strict=True):
                 line.append("" if note is None else str(note))
-        blocks.append((", ".join(words), [header, *cells]))
+        blocks.append((", ".join(words), pd.DataFrame(cells, columns=header)))
     return blocks
 
 

@@ -66,7 +66,7 @@ def describe(manifest: Manifest, variant: str | None = None) -> dict[str, str]:
         "title": manifest.title,
         "variant": variant or "as published",
         "citation": "\n".join(manifest.citation),
-        "licence": manifest.licence,
+        "license": manifest.license,
         "terms": manifest.terms,
         "manifest_version": str(manifest.version),
     }

@@ -34,7 +34,7 @@ def mnist_usps(
     """Handwritten digits of two origins: MNIST's and USPS's training images.
 
     USPS is enlarged from 16 x 16 to 28 x 28, bilinearly and in 8 bits as torchvision's ``Resize`` does it, from the
-    8-bit grey values that torchvision reads.
+    8-bit gray values that torchvision reads.
 
     Parameters
     ----------
@@ -162,8 +162,8 @@ def read_usps(path: Path) -> tuple[np.ndarray, np.ndarray]:
             table = np.array(stream.read().split(), dtype=np.float64).reshape(-1, 257)
         values, digits = table[:, 1:], table[:, 0]
     # As torchvision.datasets.USPS: cut, not rounded, in single precision.
-    grey = (values.astype(np.float32) + 1) / 2 * 255
-    return grey.astype(np.uint8).reshape(-1, 16, 16), digits.astype(np.uint8)
+    gray = (values.astype(np.float32) + 1) / 2 * 255
+    return gray.astype(np.uint8).reshape(-1, 16, 16), digits.astype(np.uint8)
 
 
 def enlarge(images: np.ndarray) -> np.ndarray:

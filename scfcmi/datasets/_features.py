@@ -127,9 +127,9 @@ def _compute(images: list[Path], backbone: Backbone, *, progress: bool | None) -
 def _pixels(path: Path) -> np.ndarray:
     """Return one image as the network takes it, float32, shape (3, 224, 224)."""
     with Image.open(path) as image:
-        colour = image.convert("RGB")
-    scale = _SIDE / min(colour.size)
-    width, height = (max(_SIDE, round(side * scale)) for side in colour.size)
+        color = image.convert("RGB")
+    scale = _SIDE / min(color.size)
+    width, height = (max(_SIDE, round(side * scale)) for side in color.size)
     left, top = (width - _MIDDLE) // 2, (height - _MIDDLE) // 2
-    middle = colour.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + _MIDDLE, top + _MIDDLE))
+    middle = color.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + _MIDDLE, top + _MIDDLE))
     return ((np.asarray(middle, dtype=np.float32) / 255 - _MEAN) / _STD).transpose(2, 0, 1)

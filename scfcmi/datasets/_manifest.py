@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAMES = ("mnist_usps", "reverse_mnist", "har", "office31", "mtfl", "mouse_atlas", "human_dc", "pancreas")
 
 # Fields that a manifest must have.
-_TEXTS = ("name", "title", "licence", "terms", "by_hand")
+_TEXTS = ("name", "title", "license", "terms", "by_hand")
 _REQUIRED = dict.fromkeys(_TEXTS, str) | {"version": int, "citation": list, "expected": dict, "files": list}
 
 # Hexadecimal digits of each kind of checksum.
@@ -80,7 +80,7 @@ class Manifest:
     version: int
     title: str
     citation: tuple[str, ...]
-    licence: str
+    license: str
     terms: str
     by_hand: str
     expected: Expected
@@ -129,7 +129,7 @@ def parse(table: dict[str, Any], name: str) -> Manifest:
         version=table["version"],
         title=table["title"],
         citation=tuple(table["citation"]),
-        licence=table["licence"],
+        license=table["license"],
         terms=table["terms"],
         by_hand=table["by_hand"].strip(),
         expected=_expected(table["expected"], name),

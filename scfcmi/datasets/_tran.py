@@ -77,7 +77,7 @@ def mouse_atlas(
 
     Returns
     -------
-    6,954 cells by all genes, CSR float32: log-normalised in ``.X``, as published in ``.layers["counts"]``;
+    6,954 cells by all genes, CSR float32: log-normalized in ``.X``, as published in ``.layers["counts"]``;
     ``.var["highly_variable"]``; ``.obs["label"]``, ``.obs["group"]`` (Batch1 4,239, Batch2 2,715), ``.obs["tech"]``,
     ``.obs["tissue"]``, ``.obs["organ"]``; ``.uns["dataset"]`` (name, citation, terms, version of the manifest).
 

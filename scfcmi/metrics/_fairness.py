@@ -40,7 +40,7 @@ def balance(clusters: ArrayLike, groups: ArrayLike) -> float:
 
 
 def mnce(clusters: ArrayLike, groups: ArrayLike) -> float:
-    """Minimal normalised conditional entropy, Eq. 13: the least H(G|cluster) over H(G).
+    """Minimal normalized conditional entropy, Eq. 13: the least H(G|cluster) over H(G).
 
     One if and only if clusters are independent of groups. Where groups differ in composition the true cell types
     themselves score below one; see :func:`batch_leakage` for what does not depend on composition.

@@ -1,46 +1,12 @@
 """Plots of what the tools stored.
 
-All draw into ``ax`` where it is given and into a figure of their own otherwise, at the size of a paper's column; return
-axes, or the figure with ``return_fig=True``; and save nothing: ``figure.savefig`` does. Colours are taken from
-``adata.uns[column + "_colors"]`` and kept there; those that are made can be told apart by people of any colour vision.
+A plot draws into ``ax``, or into a figure of its own at the size of a paper's column. It returns axes, or the figure
+with ``return_fig=True``, and saves nothing: ``figure.savefig`` does. Colors come from ``adata.uns[column + "_colors"]``
+and are kept there; people of any color vision can tell apart those that scfcmi makes.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from scfcmi.pl._benchmark import benchmark
-    from scfcmi.pl._composition import composition
-    from scfcmi.pl._confidence import confidence
-    from scfcmi.pl._confusion import confusion
-    from scfcmi.pl._history import history
-    from scfcmi.pl._n_clusters import n_clusters
-    from scfcmi.pl._reconstructions import reconstructions
-    from scfcmi.pl._sensitivity import sensitivity
-    from scfcmi.pl._umap import umap
-
-__all__ = [
-    "benchmark",
-    "composition",
-    "confidence",
-    "confusion",
-    "history",
-    "n_clusters",
-    "reconstructions",
-    "sensitivity",
-    "umap",
-]
-
-
-def __getattr__(name: str) -> object:
-    # Loaded on first use: the command line must not pay for pandas and scikit-learn to print its help.
-    if name in __all__:
-        return getattr(importlib.import_module(f"scfcmi.pl._{name}"), name)
-    msg = f"module 'scfcmi.pl' has no attribute {name!r}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

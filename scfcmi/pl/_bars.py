@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfcmi.pl._names import legend, name_columns
+from scfcmi.pl._labels import legend, name_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def draw_bars(
     counts
         Numbers of cells: parts of a bar by bars, none of them empty.
     colors
-        Colour of each part.
+        Color of each part.
     size
         Width and height of the bars, in inches.
     title

@@ -1,4 +1,4 @@
-"""Colours of categories: taken from ``adata.uns``, and kept there."""
+"""Colors of categories: ``adata.uns`` keeps them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def categories(adata: AnnData, column: str, *, hint: str = "") -> pd.Categorical:
     """Return a column of ``adata.obs`` as scanpy sees it: its own categories, or all values in natural order.
 
-    Categories without cells stay: each has a colour.
+    Categories without cells stay: each has a color.
     """
     _validate.key_in(adata.obs.columns, column, "adata.obs", hint=hint)
     values = adata.obs[column]
@@ -29,19 +29,19 @@ def categories(adata: AnnData, column: str, *, hint: str = "") -> pd.Categorical
 
 
 def colors_of(adata: AnnData, column: str, names: pd.Index) -> dict[object, str]:
-    """Return the colour of each category; colours are made, and kept in ``adata.uns``, where there are too few.
+    """Return the color of each category. Where ``adata.uns`` has too few, make them and keep them there.
 
     Raises
     ------
     ValueError
-        If what is kept there are not colours.
+        If ``adata.uns`` holds something else than colors.
     """
     from matplotlib.colors import is_color_like, to_hex
 
     kept = list(adata.uns.get(f"{column}_colors", ()))
     wrong = [c for c in kept if not is_color_like(c)]
     if wrong:
-        msg = f"adata.uns[{column + '_colors'!r}] holds {wrong[0]!r}, which is no colour. Mend or delete this entry."
+        msg = f"adata.uns[{column + '_colors'!r}] holds {wrong[0]!r}, which is no color. Correct or delete this entry."
         raise ValueError(msg)
     if len(kept) < len(names):
         kept = list(palette(len(names)))

@@ -10,7 +10,7 @@ from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
-from scfcmi.pl._names import legend_size
+from scfcmi.pl._labels import legend_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,17 +39,17 @@ def composition(
 ) -> list[Axes] | Figure | None:
     """Draw how batches make up clusters, and clusters batches.
 
-    Bars are shares, with the number of cells above. The first bar is of all cells, and dashed lines go on from it (up
-    to twelve parts): where clusters are independent of the batch, every bar is cut at them. The heat map is log2 of the
-    number of cells over the number that independence gives, both plus one half, so that an empty field of a tiny
-    cluster does not cry out: 1 is twice as many as expected, -1 half.
+    Bars are shares, with the number of cells above. The first bar shows all cells; dashed lines go on from it (up to
+    twelve parts). Where clusters are independent of the batch, these lines cut every bar. The heat map is log2 of the
+    number of cells over the number that independence gives: 1 is twice as many as expected, -1 half. Both numbers get
+    one half added, so that an empty field of a tiny cluster does not stand out.
 
     Parameters
     ----------
     adata
         Annotated data with clusters.
     batch_key
-        Column of ``adata.obs``. ``None`` takes the batch that the clusters were made against.
+        Column of ``adata.obs``. ``None`` takes the one that ``fair_cluster`` was given.
     key
         Column of ``adata.obs`` that holds the clusters: the ``key_added`` of ``fair_cluster``, or any other.
     kind
@@ -73,7 +73,7 @@ def composition(
     KeyError
         If a column is not there.
     ValueError
-        If ``kind`` is none of these, or ``ax`` are not as many as there are panels.
+        If ``kind`` is none of these, or the number of ``ax`` is not the number of panels.
     """
     if kind is not None:
         _validate.one_of("kind", kind, _KINDS)
@@ -104,10 +104,10 @@ def composition(
 
 
 def batch_of(adata: AnnData, key: str) -> str:
-    """Return the batch that clusters were made against; ``ValueError`` if it is not known."""
+    """Return the batch key that ``fair_cluster`` stored; ``ValueError`` if it stored none."""
     params = adata.uns.get(key, {}).get("params", {})
     if "batch_key" not in params:
-        msg = f"batch_key must be given: adata.uns[{key!r}] does not name the batch that {key!r} was made against."
+        msg = f"batch_key must be given: adata.uns[{key!r}]['params'] names none."
         raise ValueError(msg)
     return params["batch_key"]
 

@@ -9,14 +9,14 @@ from scfcmi import _validate
 from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories
 from scfcmi.pl._figure import at_print_size, hand_out, panels
-from scfcmi.pl._names import legend_size
+from scfcmi.pl._labels import legend_size
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Where levels of confidence begin, and their colours: the darker, the surer.
+# Where levels of confidence begin, and their colors: the darker, the surer.
 _LEVELS = {"< 0.5": 0.0, "0.5 to 0.9": 0.5, "0.9 to 0.99": 0.9, "≥ 0.99": 0.99}
 _COLORS = ("#d55e00", "#c6dbef", "#6baed6", "#08519c")
 
@@ -30,7 +30,7 @@ def confidence(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure | None:
-    """Draw how sure each cluster is of its cells: shares of cells by their largest soft assignment.
+    """Draw the confidence of each cluster: shares of its cells by their largest soft assignment.
 
     Parameters
     ----------

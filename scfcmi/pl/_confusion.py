@@ -35,14 +35,14 @@ def confusion(
 ) -> Axes | Figure | None:
     """Draw which labels the cells of each cluster have, as a heat map in percent.
 
-    Labels, from the most common down, and clusters are ordered by the one-to-one matching that agrees on most cells
-    (Hungarian), so that agreement lies on the diagonal; clusters that no label is left for come last. Up to half a
-    percent is left empty.
+    The most common label comes first. Clusters follow the one-to-one matching that agrees on most cells (Hungarian), so
+    that agreement lies on the diagonal; clusters without a label of their own come last. Fields of half a percent or less
+    stay empty.
 
     Parameters
     ----------
     adata
-        Annotated data with clusters and reference labels. Cells without either are left out.
+        Annotated data with clusters and reference labels. Cells that lack one of them are left out.
     label_key
         Column of ``adata.obs`` that holds the labels.
     key

@@ -34,7 +34,7 @@ _P, _R = ParamSpec("_P"), TypeVar("_R")
 
 
 def at_print_size(draw: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Let ``draw`` work with matplotlib's own sizes of text, for which room is reckoned; settings are put back after it."""
+    """Let ``draw`` use matplotlib's own sizes of text, for which plots make room; settings are restored after it."""
 
     @functools.wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -88,7 +88,8 @@ def hand_out(
 ) -> Axes | list[Axes] | Figure | None:
     """Return axes (``single``: the first alone) or the figure; or show it, and return ``None``.
 
-    Without a word the figure is shown if scanpy would, but not one whose axes were ``given``: its owner has not finished.
+    With ``show=None`` the figure is shown if scanpy would show it. A figure whose axes were ``given`` is not: its owner
+    has not finished.
     """
     for panel in axes:
         _fix_ticks(panel)
@@ -107,7 +108,7 @@ def hand_out(
 
 
 def _fix_ticks(ax: Axes) -> None:
-    """Keep the size that names of ticks have: ticks may be made anew on drawing, when other settings hold."""
+    """Keep the size of tick labels: matplotlib may make ticks again on drawing, when other settings hold."""
     for part in (ax, *ax.child_axes):
         for axis in (part.xaxis, part.yaxis):
             for name in axis.get_ticklabels()[:1]:

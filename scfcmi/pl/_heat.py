@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scfcmi.pl._names import name_columns, name_rows, scale
+from scfcmi.pl._labels import name_columns, name_rows, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,13 +30,13 @@ def draw_heat_map(
     ax
         Where.
     table
-        Numbers; the index names rows, columns name columns. What is missing stays empty.
+        Numbers; the index names rows, columns name columns. Missing numbers stay empty.
     size
         Width and height of the map, in inches.
     cmap, limits, label
-        Colours, the values of the first and last of them, and what they mean; ``None`` draws no scale.
+        Colors, the values of the first and the last, and what they mean; ``None`` draws no scale.
     digits
-        Of the numbers, after the point.
+        Digits after the point.
     """
     from matplotlib.colors import Normalize
 
@@ -48,7 +48,7 @@ def draw_heat_map(
     ax.spines[:].set_visible(False)
     if label is not None:
         scale(ax, image, label)
-    # Zero is added, that no zero has a sign.
+    # Zero plus a negative zero has no sign.
     texts = [[f"{v + 0.0:.{digits}f}" for v in row] for row in values.round(digits)]
     longest = max(len(text) for row in texts for text in row)
     if height / len(values) < _HIGH or width / values.shape[1] < _LETTER * longest:

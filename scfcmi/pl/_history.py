@@ -9,7 +9,7 @@ import pandas as pd
 from scfcmi import _validate
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, panels
-from scfcmi.pl._names import legend, legend_size
+from scfcmi.pl._labels import legend, legend_size
 from scfcmi.pl._palette import palette
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_SYMBOLS = {"H_C": "H(C)", "H_C_given_X": "H(C|X)", "I_G_C": "I(G;C)", "I_X_C_given_G": "I(X;C|G)"}
+# The panel of these four at the end of training.
+_INFORMATION = "information"
 # Columns of a history, and what they are called in papers; others go by their own name.
 _TITLES = {
     "loss": "loss",
@@ -26,15 +29,12 @@ _TITLES = {
     "L_clu": r"$L_\mathrm{clu}$, nats",
     "L_fair": r"$L_\mathrm{fair}$, nats",
     "L_agr": r"$L_\mathrm{agr}$",
-    "H_C": "H(C), nats",
-    "H_C_given_X": "H(C|X), nats",
-    "I_G_C": "I(G;C), nats",
-    "I_X_C_given_G": "I(X;C|G), nats",
     "frac_with_counterpart": "share with counterpart",
     "changed": "share reassigned",
     "code_shift": "code shift, 1 - cosine",
     "sizes": "cells in clusters",
-}
+    _INFORMATION: "information at the end",
+} | {name: f"{symbol}, nats" for name, symbol in _SYMBOLS.items()}
 _SIZE = re.compile(r"size_(\d+)")
 _WARMUP = "#e6e6e6"
 # Inches of a panel.
@@ -52,7 +52,7 @@ def history(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure | None:
-    """Draw how training went: one panel a term, over epochs.
+    """Draw the course of training: one panel a term, over epochs.
 
     ``history(adata, ["I_X_C_given_G", "I_G_C"])`` draws the two terms of Fig. 6 of Zeng et al. (CVPR 2023).
 
@@ -62,12 +62,13 @@ def history(
         Annotated data that ``fair_cluster`` has written to; or a history (``FCMI.history_``), a row an epoch; or
         several of them by name, to compare.
     terms
-        Columns of the history; ``"sizes"`` are the numbers of cells in clusters. ``None`` takes all there are; sizes
-        only of one history.
+        Columns of the history; ``"sizes"`` are the numbers of cells in clusters, ``"information"`` H(C), H(C|X), I(G;C) and
+        I(X;C|G) at the end. ``None`` takes all there are, sizes
+        for a single history only.
     key
         The ``key_added`` of ``fair_cluster``.
     warmup_epochs
-        Epochs on reconstruction alone, marked in grey. ``None`` takes the number that ``fair_cluster`` has kept.
+        Epochs on reconstruction alone, marked in gray. ``None`` takes the number that ``fair_cluster`` stored.
     ax
         Axes to draw in, one a panel. ``None`` makes a figure.
     show
@@ -85,11 +86,11 @@ def history(
     KeyError
         If ``fair_cluster`` has not been run under this key, or a term is not in a history.
     ValueError
-        If ``ax`` are not as many as there are panels.
+        If the number of ``ax`` is not the number of panels.
     """
     from matplotlib.ticker import MaxNLocator
 
-    colors = None
+    colors, information = None, {}
     if isinstance(data, pd.DataFrame):
         runs = {"": data}
     elif isinstance(data, Mapping):
@@ -101,18 +102,28 @@ def history(
         colors = colors_of(data, key, categories(data, key, hint=hint).categories)
         if warmup_epochs is None:
             warmup_epochs = data.uns[key]["params"].get("warmup_epochs")
+        information = dict(data.uns[key].get("information", {}))
     runs = {name: run.set_axis(pd.to_numeric(run.index)) for name, run in runs.items()}
     if terms is None:
         terms = _terms(next(iter(runs.values())), sizes=len(runs) == 1)
+        # Paper mode has these terms epoch by epoch; elsewhere they are known at the end only.
+        terms += [_INFORMATION] * (bool(information) and not set(information) <= set(terms))
     for run in runs.values():
         for term in terms:
-            _validate.key_in(_terms(run, sizes=True), term, "the history")
+            _validate.key_in(_terms(run, sizes=True) + [_INFORMATION] * bool(information), term, "the history")
 
     lines = dict(zip(runs, palette(len(runs)), strict=True))
     n_columns = 2 if len(terms) == 4 else min(len(terms), 3)
     beside = legend_size(runs, _HIGH)[0] / n_columns if len(runs) > 1 else 0.0
     axes = panels(len(terms), ax, width=_WIDE + beside, height=_HIGH, n_columns=n_columns)
     for term, panel in zip(terms, axes, strict=True):
+        panel.set_title(_TITLES.get(term, term), fontsize="medium")
+        panel.tick_params(labelsize="small")
+        panel.spines[["top", "right"]].set_visible(False)
+        if term == _INFORMATION:
+            panel.barh([_SYMBOLS[name] for name in reversed(information)], list(reversed(information.values())))
+            panel.set_xlabel("nats", fontsize="small")
+            continue
         for name, run in runs.items():
             if term == "sizes":
                 _draw_sizes(panel, run, colors)
@@ -120,12 +131,9 @@ def history(
                 panel.plot(run.index, run[term], color=lines[name], lw=1.2, label=name)
         if warmup_epochs:
             panel.axvspan(0.5, warmup_epochs + 0.5, color=_WARMUP, lw=0, zorder=0, label="warm-up")
-        panel.set_title(_TITLES.get(term, term), fontsize="medium")
         panel.set_xlabel("epoch", fontsize="small")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-        panel.tick_params(labelsize="small")
         panel.margins(x=0.02)
-        panel.spines[["top", "right"]].set_visible(False)
     if len(runs) > 1:
         legend(axes[n_columns - 1], lines | ({"warm-up": _WARMUP} if warmup_epochs else {}), _HIGH)
     elif warmup_epochs:

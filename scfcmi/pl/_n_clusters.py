@@ -21,7 +21,7 @@ def n_clusters(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure | None:
-    """Draw the curves by which the number of clusters was chosen, the spread of separation, and the number chosen.
+    """Draw the curves that led to the number of clusters, the spread of separation, and the number chosen.
 
     Parameters
     ----------

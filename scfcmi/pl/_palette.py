@@ -1,4 +1,4 @@
-"""Colours that people of any colour vision can tell apart, as far as their number allows."""
+"""Colors that people of any color vision can tell apart, as far as their number allows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from functools import cache
 
 import numpy as np
 
-# Okabe and Ito (2008) without black, which is the colour of text; the yellow is theirs, darker, to be seen on white.
+# Okabe and Ito (2008) without black, which is the color of text; the yellow is theirs, darker, to be seen on white.
 _FIRST = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#e0cf2a")
 
-# Further colours, in OKLab: light enough to be told from black, dark enough for white paper, and not grey.
+# Further colors, in OKLab: light enough to be told from black, dark enough for white paper, and not gray.
 _LIGHTNESS = (0.35, 0.88)
 _LEAST_CHROMA = 0.04
 _LEVELS = 18
@@ -43,10 +43,10 @@ _TO_LAB = np.array(
 
 @cache
 def palette(n: int) -> tuple[str, ...]:
-    """Return ``n`` colours as hex codes; fewer are always the first of more.
+    """Return ``n`` colors as hex codes; fewer are always the first of more.
 
-    The first seven are those of Okabe and Ito. Each further one is, of the colours of even spacing, that farthest from
-    all before it, by the smallest distance that normal vision or any of three deficiencies sees (OKLab).
+    Okabe and Ito chose the first seven. Each further color is the one of an even grid that lies farthest from all before
+    it. The distance of two colors is the smallest that normal vision or any of three deficiencies sees (OKLab).
     """
     if n <= len(_FIRST):
         return _FIRST[:n]
@@ -69,7 +69,7 @@ def palette(n: int) -> tuple[str, ...]:
 
 
 def seen(colors: np.ndarray) -> np.ndarray:
-    """Return colours, RGB between 0 and 1, shape (n, 3), as four kinds of vision see them: OKLab, shape (4, n, 3)."""
+    """Return colors, RGB between 0 and 1, shape (n, 3), as four kinds of vision see them: OKLab, shape (4, n, 3)."""
     light = _linear(colors)
     return np.stack([_lab(light), *(_lab(np.clip(light @ matrix.T, 0, 1)) for matrix in _DEFICIENCIES)])
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 from scfcmi import _validate
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, panels
-from scfcmi.pl._names import legend, legend_size, scale
+from scfcmi.pl._labels import legend, legend_size, scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 _SIZE, _SMALL = 2.4, 1.7
 # Area of all points together, in square points, and the largest of one: maps are covered, few cells are not blots.
 _AREA, _MOST = 30_000, 40
-_GREY = "#e3e3e3"
+_GRAY = "#e3e3e3"
 
 
 @at_print_size
@@ -39,26 +38,25 @@ def umap(
     return_fig: bool = False,
     **kwargs: Any,
 ) -> list[Axes] | Figure | None:
-    """Draw the embedding of :func:`scfcmi.tl.fair_cluster`, cluster, batch and label side by side.
+    """Draw the map of :func:`scfcmi.tl.umap`: cluster, batch and label side by side.
 
-    The map is computed from ``adata.obsm["X_" + key]`` on first use and kept, so that drawing again is quick; the
-    user's own ``X_umap`` is neither used nor changed. Cells are drawn in random order, so that no batch hides another,
-    and smaller where they are many. Names of clusters stand on the map.
+    Cells are drawn in random order, so that no batch hides another, and smaller where there are many. Names of clusters
+    stand on the map.
 
     Parameters
     ----------
     adata
-        Annotated data that ``fair_cluster`` has written to.
+        Annotated data that ``fair_cluster`` and ``scfcmi.tl.umap`` have written to.
     color
-        Columns of ``adata.obs``, or genes, a panel each. ``None`` takes the clusters and the batch they were made
-        against; name the column of your labels as third: ``["fcmi", "tech", "cell_type"]``.
+        Columns of ``adata.obs``, or genes, a panel each. ``None`` takes the clusters and the ``batch_key`` of
+        ``fair_cluster``. Name the column of your labels as the third: ``["fcmi", "tech", "cell_type"]``.
     key
         The ``key_added`` of ``fair_cluster``.
     split_by
-        A panel for each category of this column of ``adata.obs``, its cells in front of all others in grey. ``color``
-        is one then, by default the clusters.
+        A panel for each category of this column of ``adata.obs``: its cells, in front of all others in gray. ``color``
+        then names one column, by default the clusters.
     random_state
-        Seed of the map and of the drawing order.
+        Seed of the drawing order.
     ax
         Axes to draw in, one a panel. ``None`` makes a figure.
     show
@@ -68,21 +66,20 @@ def umap(
         Whether to return the figure instead.
     kwargs
         Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon`` and so on; ``ncols`` is
-        the number of panels in a row, four by default. Colours of categories are those of
+        the number of panels in a row, four by default. Colors of categories come from
         ``adata.uns[column + "_colors"]``: set these to choose.
 
     Returns
     -------
-    The axes, one a panel; the figure if ``return_fig``; ``None`` if shown. Sets ``adata.obsm["X_" + key + "_umap"]``,
-    float32, shape (n_obs, 2), ``adata.uns[key + "_umap"]``, which says what it was computed from, and colours
+    The axes, one a panel; the figure if ``return_fig``; ``None`` if shown. Sets the colors
     ``adata.uns[column + "_colors"]`` where there were none.
 
     Raises
     ------
     KeyError
-        If ``fair_cluster`` has not been run under this key, or a column is not there.
+        If ``fair_cluster`` or ``scfcmi.tl.umap`` has not been run under this key, or a column is not there.
     ValueError
-        If ``ax`` are not as many as there are panels, or there are several ``color`` to split.
+        If the number of ``ax`` is not the number of panels, or there are several ``color`` to split.
     TypeError
         If a ``palette`` is given.
 
@@ -91,10 +88,14 @@ def umap(
     >>> import scanpy as sc, scfcmi
     >>> adata = sc.datasets.pbmc68k_reduced()
     >>> scfcmi.tl.fair_cluster(adata, "phase", n_clusters=8, max_epochs=50)
+    >>> scfcmi.tl.umap(adata)
     >>> panels = scfcmi.pl.umap(adata, ["fcmi", "phase", "bulk_labels"], show=False)
     """
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"X_{key}", "adata.obsm", hint=hint)
+    _validate.key_in(
+        adata.obsm.keys(), f"X_{key}_umap", "adata.obsm", hint=f"Run scfcmi.tl.umap(adata, key={key!r}) first."
+    )
     if color is None:
         _validate.key_in(adata.uns.keys(), key, "adata.uns", hint=hint)
         color = key if split_by is not None else (key, adata.uns[key]["params"]["batch_key"])
@@ -108,10 +109,9 @@ def umap(
             raise ValueError(msg)
 
     if "palette" in kwargs:
-        msg = f"umap takes no palette. Set adata.uns[{columns[0] + '_colors'!r}] to the colours you want."
+        msg = f"umap takes no palette. Set adata.uns[{columns[0] + '_colors'!r}] to the colors you want."
         raise TypeError(msg)
 
-    _ensure_map(adata, key, random_state)
     order = np.random.default_rng(random_state).permutation(adata.n_obs)
     light = _light(adata, columns, key, order)
     kwargs = {"frameon": False, "size": min(_MOST, _AREA / adata.n_obs)} | kwargs
@@ -159,7 +159,7 @@ def _draw_split(
         settings = {"vmin": values.min(), "vmax": values.max()} | settings
     for ax, group in zip(axes, groups.categories, strict=True):
         mine = np.asarray(groups == group)
-        ax.scatter(*place[~mine].T, c=_GREY, s=settings["size"], marker=".", linewidths=0)
+        ax.scatter(*place[~mine].T, c=_GRAY, s=settings["size"], marker=".", linewidths=0)
         _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({mine.sum():,})"} | settings)
 
 
@@ -218,22 +218,3 @@ def _width_of_legend(light: AnnData, column: str, height: float) -> float:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return legend_size(values.cat.categories, height)[0]
     return 0.5  # of a scale
-
-
-def _ensure_map(adata: AnnData, key: str, random_state: int) -> None:
-    source = _source(adata, key, random_state)
-    stored = adata.uns.get(f"{key}_umap", {})
-    if f"X_{key}_umap" in adata.obsm and all(stored.get(k) == v for k, v in source.items()):
-        return
-    import umap as umap_learn
-
-    # One job is what a fixed random state allows; saying so keeps umap-learn from warning that it overrides.
-    reducer = umap_learn.UMAP(n_neighbors=min(15, adata.n_obs - 1), random_state=random_state, n_jobs=1)
-    adata.obsm[f"X_{key}_umap"] = reducer.fit_transform(np.asarray(adata.obsm[f"X_{key}"], np.float32))
-    adata.uns[f"{key}_umap"] = source
-
-
-def _source(adata: AnnData, key: str, random_state: int) -> dict[str, int]:
-    """Return what a map is computed from."""
-    embedding = np.ascontiguousarray(adata.obsm[f"X_{key}"], dtype=np.float32)
-    return {"embedding_crc32": zlib.crc32(embedding), "random_state": random_state}

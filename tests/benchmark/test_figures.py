@@ -99,7 +99,7 @@ def test_reconstructions(digits, tmp_path, monkeypatch):
     monkeypatch.setattr("scfcmi.datasets.mnist_usps", lambda **_: adata, raising=False)
     images = _figures.reconstructions(Setting(tmp_path, "mnist_usps", epochs=15))
     assert images.shape == (3, 10, 28, 28)
-    # Samples of the groups take turns; as the other group they take its colour.
+    # Samples of the groups take turns; as the other group they take its color.
     means = images.mean(axis=(2, 3))
     assert (np.sign(means[0]) == np.tile([-1, 1], 5)).all()
     assert ((means[2] - means[1]) * means[0] < 0).all()

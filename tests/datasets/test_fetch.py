@@ -134,7 +134,7 @@ def manifest(server, checksum):
         "version": 1,
         "title": "Toy",
         "citation": ["Nobody"],
-        "licence": "None",
+        "license": "None",
         "terms": "None",
         "by_hand": "Ask nobody.",
         "expected": {"samples": 1, "groups": {"a": 1}},

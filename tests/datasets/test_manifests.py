@@ -21,7 +21,7 @@ def test_there_is_one_for_each_loader_and_it_ships():
         assert getattr(datasets, name).__name__ == name
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["force-include"] == {"data_manifests": "scfcmi/datasets/manifests"}
-    with pytest.raises(AttributeError, match="no attribute 'mnsit'"):
+    with pytest.raises(AttributeError, match="datasets attribute mnsit"):
         _ = datasets.mnsit
 
 
@@ -30,7 +30,7 @@ def test_schema(name):
     manifest = read_manifest(name)
     assert manifest.version >= 1
     assert manifest.citation
-    assert all((manifest.title, manifest.licence, manifest.terms, manifest.by_hand))
+    assert all((manifest.title, manifest.license, manifest.terms, manifest.by_hand))
     for file in manifest.files:
         assert file.path.split("/")[0] in {name, "mnist", "usps"}
         assert all(url.startswith("https://") for url in file.urls)

@@ -59,8 +59,8 @@ def test_many_batches(clustered):
     assert not by_cluster.collections
     assert len(by_batch.get_xticklabels()) < 61
     assert not heat.texts
-    # Sixty names of colours would be wider than the bars.
-    assert by_cluster.get_legend().get_title().get_text() == "donor\n60 colours"
+    # Sixty names of colors would be wider than the bars.
+    assert by_cluster.get_legend().get_title().get_text() == "donor\n60 colors"
     assert not by_cluster.get_legend().get_texts()
 
 

@@ -9,13 +9,13 @@ from scfcmi.pl._palette import palette, seen
 
 
 def _closest(colors):
-    """Return the smallest distance of two colours, by the worst of four kinds of vision."""
+    """Return the smallest distance of two colors, by the worst of four kinds of vision."""
     views = seen(np.array([mpl.colors.to_rgb(c) for c in colors]))
     distances = np.linalg.norm(views[:, :, None] - views[:, None], axis=-1)
     return distances[:, ~np.eye(len(colors), dtype=bool)].min()
 
 
-def test_fewer_colours_are_the_first_of_more():
+def test_fewer_colors_are_the_first_of_more():
     assert palette(5) == palette(40)[:5]
     assert palette(12) == palette(40)[:12]
     assert len(set(palette(300))) == 300
@@ -28,7 +28,7 @@ def test_told_apart_by_any_vision(n, others):
     assert _closest(palette(n)) > 2.5 * _closest(others[:n])
 
 
-def test_grey_is_kept_for_the_background():
+def test_gray_is_kept_for_the_background():
     rgb = np.array([mpl.colors.to_rgb(c) for c in palette(60)])
     assert (np.ptp(rgb, axis=1) > 0.05).all()
 

@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
 import anndata as ad
-import matplotlib.image as mpimg
-import numpy as np
 import pytest
 
+import scfcmi
 from scfcmi import FCMI, cli
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
@@ -22,15 +16,12 @@ def path(small, tmp_path):
     return path
 
 
-def run(*arguments) -> int:
-    return cli.main([str(a) for a in arguments])
-
-
 def cluster(path, *arguments) -> int:
-    return run("cluster", path, "--batch-key", "tech", "--n-clusters", 3, "--max-epochs", 15, *arguments)
+    words = ["cluster", path, "--batch-key", "tech", "--n-clusters", 3, "--max-epochs", 15, *arguments]
+    return cli.main([str(word) for word in words])
 
 
-def test_cluster_then_evaluate(path, tmp_path, capsys):
+def test_cluster(path, tmp_path, capsys):
     out = tmp_path / "out.h5ad"
     before = path.read_bytes()
     assert cluster(path, "-o", out, "--save-model", tmp_path / "model", "-v") == cli.OK
@@ -39,12 +30,6 @@ def test_cluster_then_evaluate(path, tmp_path, capsys):
     assert ad.read_h5ad(out).obs["fcmi"].nunique() == 3
     assert FCMI.load(tmp_path / "model").n_iter_ <= 15
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.h5ad", "model", "out.h5ad"]
-
-    assert run("evaluate", out, "--batch-key", "tech", "--label-key", "label") == cli.OK
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines][:3] == ["accuracy", "nmi", "ari"]
-    assert run("evaluate", out, "--batch-key", "tech", "--json") == cli.OK
-    assert set(json.loads(capsys.readouterr().out)) == {"balance", "mnce"}
 
 
 def test_input_is_replaced_only_when_asked(path, tmp_path, capsys):
@@ -67,7 +52,7 @@ def test_input_is_replaced_only_when_asked(path, tmp_path, capsys):
         (["-o", "/nowhere/out.h5ad"], "error: --output is in a folder that does not exist"),
         (["-o", "out.csv"], "error: --output must end in .h5ad"),
         (["--device", "gpu0"], "error: device 'gpu0' cannot be used"),
-        (["--colour", "red"], "unrecognized arguments: --colour red"),
+        (["--color", "red"], "unrecognized arguments: --color red"),
     ],
 )
 def test_wrong_use_is_one_line_and_code_two(path, tmp_path, capsys, arguments, words):
@@ -112,35 +97,14 @@ def test_interrupt(path, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "out.h5ad").exists()
 
 
-def test_a_reader_that_goes_away_is_no_error_to_speak_of():
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(
-        [sys.executable, "-m", "scfcmi.cli", "data", "list"], stdout=writing, stderr=subprocess.PIPE, check=False
-    )
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (cli.FAILURE, b"")
-
-
-def test_installed_command(path, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "scfcmi.cli", "--version"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert done.stdout.startswith("scfcmi ")
-    done = subprocess.run([sys.executable, "-m", "scfcmi.cli"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_demo(tmp_path, capsys):
-    assert run("demo", "-o", tmp_path) == cli.OK
-    table = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines() if "  0." in line}
-    assert float(table["nmi"]) > 0.4
-    adata = ad.read_h5ad(tmp_path / "demo.h5ad")
-    assert {"fcmi", "phase"} <= set(adata.obs)
-    picture = mpimg.imread(tmp_path / "demo.png")
-    assert min(picture.shape[:2]) > 300
-    colors = (picture[..., :3] * 255).astype(int) @ [65536, 256, 1]
-    assert np.unique(colors).size > 50
+def test_only_what_is_given_is_passed_on(path, tmp_path, monkeypatch):
+    """What fair_cluster takes by default is said in one place; a mode refuses what it has no use for."""
+    given = []
+    monkeypatch.setattr(scfcmi.tl, "fair_cluster", lambda _adata, *args, **kwargs: given.append((args, kwargs)))
+    words = ["cluster", str(path), "--batch-key", "tech", "-o", str(tmp_path / "out.h5ad")]
+    assert cli.main(words) == cli.OK
+    assert cli.main([*words, "--mode", "paper", "--alpha", "0", "--seed", "3"]) == cli.OK
+    assert given == [
+        (("tech",), {"return_model": True}),
+        (("tech",), {"mode": "paper", "alpha": 0.0, "random_state": 3, "return_model": True}),
+    ]

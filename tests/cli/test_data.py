@@ -4,12 +4,14 @@ import gzip
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from scfcmi import cli
-from scfcmi.datasets import _manifest
-from scfcmi.datasets._manifest import NAMES, parse
+from scfcmi.datasets import _fetch
+from scfcmi.datasets._manifest import NAMES
+from scfcmi.errors import ChecksumError
 
 
 def run(*arguments) -> int:
@@ -61,30 +63,25 @@ def test_wrong_name(verb, capsys):
     assert error.count("\n") == 1
 
 
-def test_fetch(server, tmp_path, monkeypatch, capsys, checksum):
-    packed = gzip.compress(b"content")
-    table = {
-        "name": "har",
-        "version": 1,
-        "title": "Toy",
-        "citation": ["Nobody"],
-        "licence": "None",
-        "terms": "None",
-        "by_hand": "Ask nobody.",
-        "expected": {"samples": 1, "groups": {"a": 1}},
-        "files": [
-            {"part": "x", "path": "har/x.gz", "urls": [server.put("x.gz", packed)], "checksum": checksum(packed)}
-        ],
-    }
-    monkeypatch.setattr(_manifest, "read_manifest", lambda _: parse(table, "har"))
+def test_fetch(tmp_path, monkeypatch, capsys):
+    given = []
+
+    def obtain(manifest, folder, **how):
+        given.append((manifest.name, folder, how["download"]))
+        return {"x": SimpleNamespace(path=tmp_path / "x.gz")}
+
+    monkeypatch.setattr(_fetch, "obtain", obtain)
     assert run("fetch", "har", "--data-dir", tmp_path) == cli.OK
-    assert capsys.readouterr().out == f"{tmp_path / 'har' / 'x.gz'}\n"
-    server.put("x.gz", b"wrong")
-    (tmp_path / "har" / "x.gz").write_bytes(b"damaged")
+    assert given == [("har", str(tmp_path), True)]
+    assert capsys.readouterr().out == f"{tmp_path / 'x.gz'}\n"
+
+    def fail(*_args, **_kwargs):
+        msg = "har: x.gz is damaged.\nBy hand: ask nobody."
+        raise ChecksumError(msg)
+
+    monkeypatch.setattr(_fetch, "obtain", fail)
     assert run("fetch", "har", "--data-dir", tmp_path) == cli.FAILURE
-    error = capsys.readouterr().err
-    assert error.splitlines()[-1].startswith("scfcmi: error: ChecksumError: har: ")
-    assert "Ask nobody" in error
+    assert capsys.readouterr().err == "scfcmi: error: ChecksumError: har: x.gz is damaged. By hand: ask nobody.\n"
 
 
 def test_verify_goes_on_after_a_table_it_cannot_read(tmp_path, capsys):

@@ -16,7 +16,7 @@ _LINE = "#a0a0a0"
 
 
 @at_print_size
-def reconstructions(
+def plot_reconstructions(
     images: np.ndarray,
     names: Sequence[str] = ("raw", "own decoder", "switched"),
     *,
@@ -26,12 +26,12 @@ def reconstructions(
 ) -> Axes | Figure | None:
     """Draw images beside what the decoders make of them: Fig. 4 of Zeng et al. (CVPR 2023).
 
-    What a decoder adds is what tells its group; what stays through all rows is what the code holds.
+    A decoder adds what tells its group. The code holds what all rows share.
 
     Parameters
     ----------
     images
-        Grey values, shape (n_rows, n_images, height, width): the images, decoded as their own group
+        Gray values, shape (n_rows, n_images, height, width): the images, decoded as their own group
         (``FCMI.reconstruct(X, groups)``), and as another. All rows share one scale.
     names
         Names of the rows.
@@ -50,7 +50,7 @@ def reconstructions(
     Raises
     ------
     ValueError
-        If ``images`` is of another shape, or ``names`` are not as many as rows.
+        If ``images`` has another shape, or the number of ``names`` is not the number of rows.
     """
     if np.ndim(images) != 4 or len(images) != len(names):
         msg = f"images must have shape ({len(names)}, n_images, height, width), one row a name, got {np.shape(images)}."
@@ -59,7 +59,7 @@ def reconstructions(
     rows = np.concatenate([np.concatenate(list(row), axis=1) for row in images])
     (panel,) = panels(1, ax, height=COLUMN * rows.shape[0] / rows.shape[1] + 0.1)
     panel.imshow(rows, cmap="gray", interpolation="nearest")
-    # Grey lines between rows and images, and around them: images may be white.
+    # Gray lines between rows and images, and around them: images may be white.
     panel.hlines(high * np.arange(1, n_rows) - 0.5, -0.5, rows.shape[1] - 0.5, colors=_LINE, lw=1.5)
     panel.vlines(wide * np.arange(1, n_images) - 0.5, -0.5, rows.shape[0] - 0.5, colors=_LINE, lw=0.5)
     panel.set_xticks([])

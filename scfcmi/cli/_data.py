@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from scfcmi.datasets._manifest import File, Manifest
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add ``data`` and its commands. Nothing heavy is imported before one of them runs."""
+def add_command(commands: argparse._SubParsersAction) -> None:
+    """Add ``data`` and its commands."""
     data = commands.add_parser("data", help="list, describe, fetch and verify the benchmark data sets")
     verbs = data.add_subparsers(required=True, metavar="VERB")
     for verb, run, named, words in (
@@ -59,7 +59,7 @@ def _info(options: argparse.Namespace) -> None:
     for what, counts in (("Groups", expected.groups), ("Labels", expected.labels)):
         if counts:
             print(f"{what:<9} {', '.join(f'{name} {count}' for name, count in counts.items())}")
-    print(f"Licence   {manifest.licence}\nTerms     {manifest.terms}")
+    print(f"License   {manifest.license}\nTerms     {manifest.terms}")
     print("Cite      " + "\n          ".join(manifest.citation))
     print(f"By hand   {manifest.by_hand}\nFolder    {folder}\n")
     for part, files in manifest.parts().items():

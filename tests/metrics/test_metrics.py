@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import warnings
 
-import anndata as ad
 import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
@@ -135,13 +134,3 @@ def test_ranges_and_indifference_to_names_and_order(cells):
 def test_reference_labels_do_not_leak(cells):
     labels, _, groups = zip(*cells, strict=True)
     assert metrics.batch_leakage(labels, labels, groups) == pytest.approx(0, abs=1e-9)
-
-
-def test_evaluate_adata():
-    adata = ad.AnnData(obs=pd.DataFrame({"label": LABELS, "fcmi": CLUSTERS, "tech": GROUPS}, index=map(str, range(10))))
-    pd.testing.assert_series_equal(
-        metrics.evaluate_adata(adata, "fcmi", "tech", "label"), metrics.evaluate(LABELS, CLUSTERS, GROUPS)
-    )
-    assert metrics.evaluate_adata(adata, "fcmi", "tech").index.tolist() == ["balance", "mnce"]
-    with pytest.raises(KeyError, match=r"Key 'teck' not found in adata.obs. Did you mean 'tech'\?"):
-        metrics.evaluate_adata(adata, "fcmi", "teck")

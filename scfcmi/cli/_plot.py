@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from scfcmi.cli import _files
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from anndata import AnnData
+    from matplotlib.figure import Figure
 
 _WORDS = """\
-Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: a map that is not in the
-file is computed anew each time.
+Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: if the file holds no map
+of the cells, it is computed for the picture.
 The picture's format is that of its name: .png, .pdf, .svg."""
 
-# What is drawn of an h5ad file, and how it is called.
+# Plots of an h5ad file: functions of scfcmi.pl. The others draw what a benchmark stored: functions of scfcmi.benchmark.
 _OF_CELLS = {
     "umap": "the embedding: clusters and batches side by side, or a panel a batch",
     "composition": "batches in clusters and clusters in batches, beside what is expected",
@@ -26,86 +29,89 @@ _OF_CELLS = {
 }
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add ``plot`` and its commands. Nothing heavy is imported before one of them runs."""
+def add_command(commands: argparse._SubParsersAction) -> None:
+    """Add ``plot`` and its commands."""
     plot = commands.add_parser("plot", help="draw what was stored, from a file", description=_WORDS)
     verbs = plot.add_subparsers(required=True, metavar="PLOT")
     parsers = {name: verbs.add_parser(name, help=words) for name, words in _OF_CELLS.items()}
     for parser in parsers.values():
-        parser.add_argument("input", type=Path, metavar="IN.h5ad")
+        _files.add_input(parser)
         parser.add_argument("--key", default="fcmi", help="column of obs with clusters, the key_added (default fcmi)")
     parsers["umap"].add_argument("--color", nargs="+", metavar="NAME", help="columns of obs, or genes")
     parsers["umap"].add_argument("--split-by", metavar="COLUMN", help="a panel for each category of this column")
-    parsers["composition"].add_argument("--batch-key", help="default: the batch that clusters were made against")
+    parsers["composition"].add_argument("--batch-key", help="default: the batch key that 'scfcmi cluster' stored")
     parsers["composition"].add_argument("--kind", choices=("clusters", "batches", "enrichment"), help="default: all")
     parsers["confusion"].add_argument("--label-key", required=True, help="column of obs with labels")
     parsers["confusion"].add_argument("--normalize", choices=("label", "cluster"), default="label")
     parsers["history"].add_argument("--terms", nargs="+", metavar="NAME", help="default: all")
 
     grid = verbs.add_parser("sensitivity", help="metrics over alpha and beta: Fig. 5")
-    grid.add_argument("input", type=Path, metavar="TABLE.csv", help="as 'scfcmi benchmark figure 5' writes it")
+    _files.add_input(grid, "TABLE.csv", help="as 'scfcmi benchmark figure 5' writes it")
     grid.add_argument("--metrics", nargs="+", default=["accuracy", "mnce"], metavar="NAME")
     images = verbs.add_parser("reconstructions", help="images, decoded as their own group and as another: Fig. 4")
-    images.add_argument("input", type=Path, metavar="IMAGES.npy", help="as 'scfcmi benchmark figure 4' writes it")
+    _files.add_input(images, "IMAGES.npy", help="as 'scfcmi benchmark figure 4' writes it")
     table = verbs.add_parser("benchmark", help="the table of a benchmark")
-    table.add_argument("input", type=Path, metavar="DIR", help="folder of results, after 'scfcmi benchmark report'")
+    _files.add_input(table, "DIR", help="folder of results, after 'scfcmi benchmark report'")
     table.add_argument("--metrics", nargs="+", metavar="NAME", help="default: all")
     table.add_argument("--dataset", metavar="NAME", help="default: all")
-    for name, parser in (parsers | {"sensitivity": grid, "reconstructions": images, "benchmark": table}).items():
-        parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE")
+    parsers |= {"sensitivity": grid, "reconstructions": images, "benchmark": table}
+    for name, parser in parsers.items():
+        _files.add_output(parser, "PICTURE")
         parser.add_argument("--dpi", type=int, default=300, help="dots an inch (default 300)")
-        parser.set_defaults(run=_plot, plot=name)
+        parser.set_defaults(run=_run, plot=name)
 
 
-def _plot(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
-    from scfcmi import _validate, pl
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    from scfcmi import _validate
     from scfcmi._files import replacing
 
-    _check_picture(options.output)
+    _files.check_output(options.output, [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()])
     dpi = _validate.integer("--dpi", options.dpi, minimum=10)
     given = vars(options)
     names = ("key", "color", "split_by", "batch_key", "kind", "label_key", "normalize", "terms", "metrics", "dataset")
     settings = {name: given[name] for name in names if name in given}
-    draw = getattr(pl, options.plot.replace("-", "_"))
-    figure = draw(_read(options), return_fig=True, **settings)
+    figure = _function(options.plot)(_read(options), return_fig=True, **settings)
     with replacing(options.output) as path:
         figure.savefig(path, dpi=dpi)
+
+
+def _function(plot: str) -> Callable[..., Figure]:
+    from scfcmi import benchmark, pl
+
+    if plot in _OF_CELLS:
+        return getattr(pl, plot.replace("-", "_"))
+    return {
+        "benchmark": benchmark.plot_table,
+        "sensitivity": benchmark.plot_sensitivity,
+        "reconstructions": benchmark.plot_reconstructions,
+    }[plot]
 
 
 def _read(options: argparse.Namespace) -> Any:
     if options.plot == "benchmark":
         return options.input
-    if not options.input.is_file():
-        msg = f"no file at {str(options.input)!r}."
-        raise FileNotFoundError(msg)
     if options.plot == "sensitivity":
         import pandas as pd
 
-        return pd.read_csv(options.input)
+        return pd.read_csv(_files.check_input(options.input))
     if options.plot == "reconstructions":
         import numpy as np
 
-        return np.load(options.input)
-    return _cells(options.input)
-
-
-def _cells(path: Path) -> AnnData:
-    import anndata as ad
-
+        return np.load(_files.check_input(options.input))
     # The expression of all genes is seldom drawn: it stays on disk.
-    return ad.read_h5ad(path, backed="r")
+    adata = _files.read_cells(options.input, backed=True)
+    if options.plot == "umap":
+        _ensure_map(adata, options.key)
+    return adata
 
 
-def _check_picture(path: Path) -> None:
-    from matplotlib.backend_bases import FigureCanvasBase
+def _ensure_map(adata: AnnData, key: str) -> None:
+    from scfcmi import tl
 
-    known = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix[1:].lower() not in known:
-        msg = f"--output must end in one of {sorted('.' + name for name in known)}, got {str(path)!r}."
-        raise ValueError(msg)
-    if not path.parent.is_dir():
-        msg = f"--output is in a folder that does not exist: {str(path.parent)!r}."
-        raise FileNotFoundError(msg)
+    if f"X_{key}_umap" not in adata.obsm:
+        tl.umap(adata, key)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from types import SimpleNamespace
 
 import matplotlib.image as mpimg
 import numpy as np
@@ -9,17 +11,15 @@ import pytest
 
 import scfcmi
 from scfcmi import cli
-from scfcmi.pl._umap import _source
 
 
 @pytest.fixture
-def path(clustered, tmp_path):
+def path(clustered, put_map, tmp_path):
     curve = pd.DataFrame(
         {"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": [0.1, 0.1], "modularity": [0.4, 0.6]}
     )
     clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "separation"}
-    clustered.obsm["X_fcmi_umap"] = np.zeros((240, 2), np.float32)
-    clustered.uns["fcmi_umap"] = _source(clustered, "fcmi", 0)
+    put_map(clustered)
     clustered.write_h5ad(tmp_path / "cells.h5ad")
     return tmp_path / "cells.h5ad"
 
@@ -49,6 +49,18 @@ def test_of_cells(path, tmp_path, arguments):
     assert path.read_bytes() == before
 
 
+def test_a_map_is_computed_where_there_is_none(clustered, tmp_path, monkeypatch):
+    """Compiling UMAP takes long: the first two dimensions of the embedding will do."""
+    clustered.write_h5ad(tmp_path / "cells.h5ad")
+    before = (tmp_path / "cells.h5ad").read_bytes()
+    reducer = SimpleNamespace(fit_transform=lambda codes: codes[:, :2])
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=lambda **_: reducer))
+    assert plot("umap", tmp_path / "cells.h5ad", "-o", tmp_path / "plot.png", "--dpi", 50) == cli.OK
+    assert np.ptp(mpimg.imread(tmp_path / "plot.png")) > 0
+    assert (tmp_path / "cells.h5ad").read_bytes() == before
+    assert plot("umap", tmp_path / "cells.h5ad", "--key", "label", "-o", tmp_path / "plot.png") == cli.WRONG_USE
+
+
 def test_of_tables(tmp_path):
     rows = [(a, b, 0.5, 0.9) for a in (0.1, 0.2) for b in (0.1, 0.2)]
     pd.DataFrame(rows, columns=["alpha", "beta", "accuracy", "mnce"]).to_csv(tmp_path / "grid.csv")
@@ -67,7 +79,8 @@ def test_every_plot_has_a_command(capsys):
     with pytest.raises(SystemExit):
         plot("--help")
     commands = re.findall(r"^ {4}([a-z-]+)\s", capsys.readouterr().out, re.MULTILINE)
-    assert set(commands) == {name.replace("_", "-") for name in scfcmi.pl.__all__}
+    of_benchmarks = {"sensitivity", "reconstructions", "benchmark"}
+    assert set(commands) == {name.replace("_", "-") for name in scfcmi.pl.__all__} | of_benchmarks
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Names beside colours and along axes, so that they can be read whatever their number."""
+"""Names beside colors and along axes, so that they can be read whatever their number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Inches that a line, and a letter, of small text take.
 _LINE, _LETTER = 0.18, 0.075
-# More names than this are not listed: nobody finds a colour among them, and the list is wider than the plot.
+# More names than this are not listed: nobody finds a color among them, and the list is wider than the plot.
 _MOST = 40
 
 
@@ -27,7 +27,7 @@ def legend_size(names: Collection[object], height: float) -> tuple[float, int]:
 
 
 def legend(ax: Axes, colors: Mapping[object, str], height: float, *, title: str | None = None) -> None:
-    """Add names of colours to the right of ``ax``, or their number if too many; ``height`` is the room, in inches."""
+    """Add names of colors to the right of ``ax``, or their number if too many; ``height`` is the room, in inches."""
     from matplotlib.lines import Line2D
 
     if len(colors) > _MOST:
@@ -47,7 +47,7 @@ def legend(ax: Axes, colors: Mapping[object, str], height: float, *, title: str 
 
 
 def _number(names: Collection[object]) -> str:
-    return f"{len(names)} colours"
+    return f"{len(names)} colors"
 
 
 def name_columns(ax: Axes, names: Collection[object], width: float) -> None:

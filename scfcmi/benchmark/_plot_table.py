@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
-from scfcmi.metrics._names import METRICS
+from scfcmi.metrics._table import METRICS
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _BOUNDS = {"labels": "true labels", "oracle-repair": "oracle repair"}
 # Inches: a field, a letter of a name, and what stands above rows.
 _WIDE, _HIGH, _LETTER, _ABOVE = 0.72, 0.21, 0.075, 0.6
-# The darkest that a field is, between 0 and 1: black text is read on all of them.
+# The darkest field, between 0 and 1: black text can be read on it.
 _DARKEST = 0.45
 
 
 @at_print_size
-def benchmark(
+def plot_table(
     results: pd.DataFrame | str | os.PathLike[str],
     metrics: Sequence[str] | None = None,
     *,
@@ -37,8 +37,8 @@ def benchmark(
 ) -> list[Axes] | Figure | None:
     """Draw the table of a benchmark: mean and spread over seeds, the best in bold, the darker the better.
 
-    Colours go from the worst to the best mean of a column. The true labels and their oracle repair bound what can be
-    reached: they stand apart, and are neither coloured nor marked.
+    Colors go from the worst to the best mean of a column. The true labels and their oracle repair bound what a method
+    can reach: they stand apart, and are neither colored nor marked.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def benchmark(
     FileNotFoundError
         If the folder holds no report.
     KeyError
-        If the data set is not in the report, or a metric is none.
+        If the report has no such data set, or there is no such metric.
     ValueError
-        If ``ax`` are not as many as there are panels.
+        If the number of ``ax`` is not the number of panels.
     """
     table = results if isinstance(results, pd.DataFrame) else _read(results)
     metrics = [name for name, _, _ in METRICS] if metrics is None else list(metrics)
@@ -134,7 +134,7 @@ def _draw(ax: Axes, rows: pd.DataFrame, metrics: list[str]) -> None:
 
 
 def _merit(values: np.ndarray) -> np.ndarray:
-    """Scale values from 0, the worst, to 1, the best; one where all are equal, none where there is but one."""
+    """Scale values from 0, the worst, to 1, the best. All equal: 1. A single one: NaN, for there is none to compare."""
     known = values[~np.isnan(values)]
     if len(known) < 2:
         return np.full_like(values, np.nan)

@@ -1,17 +1,39 @@
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 
-import scfcmi
+from scfcmi import benchmark
+
+GRID = pd.DataFrame({"alpha": [0.1, 0.1], "beta": [0.1, 0.2], "accuracy": [0.5, 0.6], "mnce": [0.9, 1.0]})
+ROW = {"dataset": "har", "subset": np.nan, "method": "fcmi", "epochs": 10.0, "note": "", "nmi": 60.0, "nmi_sd": 1.0}
+PLOTS = {
+    "plot_sensitivity": (GRID,),
+    "plot_reconstructions": (np.ones((3, 2, 4, 4)),),
+    "plot_table": (pd.DataFrame([ROW]), ["nmi"]),
+}
+
+
+def test_every_plot_is_here_and_in_the_gallery():
+    gallery = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "gallery.py"), run_name="gallery")
+    assert set(PLOTS) == {name for name in benchmark.__all__ if name.startswith("plot_")}
+    assert set(PLOTS) < set(gallery["CALLS"])
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_as_all_plots(name, check_plot):
+    check_plot(getattr(benchmark, name), *PLOTS[name])
 
 
 def test_sensitivity():
     rows = [(a, b, a + b, 0.5) for a in (0.01, 0.1) for b in (0.05, 0.2, 0.8)]
     table = pd.DataFrame(rows, columns=["alpha", "beta", "accuracy", "mnce"]).sample(frac=1, random_state=0)
-    axes = scfcmi.pl.sensitivity(table, show=False)
+    axes = benchmark.plot_sensitivity(table, show=False)
     assert [ax.get_title() for ax in axes] == ["ACC", "MNCE"]
     # Alpha grows upwards, beta to the right.
     np.testing.assert_allclose(axes[0].images[0].get_array(), [[15, 30, 90], [6, 21, 81]])
@@ -20,20 +42,20 @@ def test_sensitivity():
     assert [text.get_text() for text in axes[0].texts] == ["15", "30", "90", "6", "21", "81"]
     assert axes[0].images[0].get_clim() == axes[1].images[0].get_clim() == (0, 100)
     with pytest.raises(KeyError, match="'nmi' not found in table"):
-        scfcmi.pl.sensitivity(table, ["nmi"])
+        benchmark.plot_sensitivity(table, ["nmi"])
     with pytest.raises(ValueError, match="Give the mean over seeds"):
-        scfcmi.pl.sensitivity(pd.concat([table, table]))
+        benchmark.plot_sensitivity(pd.concat([table, table]))
 
 
 def test_reconstructions():
     images = np.arange(3 * 4 * 5 * 6, dtype=float).reshape(3, 4, 5, 6)
-    ax = scfcmi.pl.reconstructions(images, show=False)
+    ax = benchmark.plot_reconstructions(images, show=False)
     array = ax.images[0].get_array()
     assert array.shape == (15, 24)
     np.testing.assert_array_equal(array[5:10, 12:18], images[1, 2])
     assert [text.get_text() for text in ax.get_yticklabels()] == ["raw", "own decoder", "switched"]
     with pytest.raises(ValueError, match=r"images must have shape \(3, n_images, height, width\)"):
-        scfcmi.pl.reconstructions(images[:2])
+        benchmark.plot_reconstructions(images[:2])
 
 
 @pytest.fixture
@@ -56,12 +78,12 @@ def report():
     )
 
 
-def test_benchmark(report, tmp_path):
+def test_table(report, tmp_path):
     report.to_csv(tmp_path / "report.csv", index=False)
-    axes = scfcmi.pl.benchmark(tmp_path, ["accuracy", "batch_leakage"], show=False)
+    axes = benchmark.plot_table(tmp_path, ["accuracy", "batch_leakage"], show=False)
     assert [ax.get_title(loc="left") for ax in axes] == ["har", "other, 500 samples"]
     ax = axes[0]
-    # What bounds the others stands first, is neither marked nor coloured.
+    # What bounds the others stands first, is neither marked nor colored.
     names = ["true labels", "kmeans", "fcmi (300 epochs)", "falg", "scfc"]
     assert [text.get_text() for text in ax.get_yticklabels()] == names
     assert [text.get_text() for text in ax.get_xticklabels()] == ["ACC", "leakage"]
@@ -76,11 +98,11 @@ def test_benchmark(report, tmp_path):
 
 
 def test_one_data_set(report, tmp_path):
-    (ax,) = scfcmi.pl.benchmark(report, ["accuracy"], dataset="other", show=False)
+    (ax,) = benchmark.plot_table(report, ["accuracy"], dataset="other", show=False)
     assert ax.get_title(loc="left") == "other, 500 samples"
     with pytest.raises(KeyError, match=r"'hat' not found in the report\. Did you mean 'har'"):
-        scfcmi.pl.benchmark(report, dataset="hat")
+        benchmark.plot_table(report, dataset="hat")
     with pytest.raises(KeyError, match="'acc' not found in the report"):
-        scfcmi.pl.benchmark(report, ["acc"])
+        benchmark.plot_table(report, ["acc"])
     with pytest.raises(FileNotFoundError, match="Run: scfcmi benchmark report"):
-        scfcmi.pl.benchmark(tmp_path)
+        benchmark.plot_table(tmp_path)

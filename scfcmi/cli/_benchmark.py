@@ -16,8 +16,8 @@ or h5ad files with obs columns 'label' and 'group' or 'batch'; nothing is downlo
 makes the table."""
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add ``benchmark`` and its commands. Nothing heavy is imported before one of them runs."""
+def add_command(commands: argparse._SubParsersAction) -> None:
+    """Add ``benchmark`` and its commands."""
     benchmark = commands.add_parser(
         "benchmark", help="run methods on benchmarks, and make the paper's table", description=_WORDS
     )
@@ -40,9 +40,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     report.add_argument("folder", type=Path, metavar="DIR")
     report.set_defaults(run=_report)
 
-    table = verbs.add_parser("table", help="the paper's Table 2, made anew: L_clu and L_fair, each and both")
+    table = verbs.add_parser("table", help="the paper's Table 2, made again: L_clu and L_fair, each and both")
     table.add_argument("number", type=int, choices=(2,), metavar="2")
-    figure = verbs.add_parser("figure", help="Figures 3 to 6 of the paper, made anew: numbers and picture")
+    figure = verbs.add_parser("figure", help="Figures 3 to 6 of the paper, made again: numbers and picture")
     figure.add_argument("number", type=int, choices=(3, 4, 5, 6), metavar="{3,4,5,6}")
     for parser, make in ((table, _table), (figure, _figure)):
         parser.add_argument("--dataset", default="har", metavar="NAME", help="or an h5ad file (default har)")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
-from scfcmi.metrics._names import METRICS
+from scfcmi.metrics._table import METRICS
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
 
@@ -20,7 +20,7 @@ _HEADINGS = {name: heading for name, heading, _ in METRICS}
 
 
 @at_print_size
-def sensitivity(
+def plot_sensitivity(
     table: pd.DataFrame,
     metrics: Sequence[str] = ("accuracy", "mnce"),
     *,
@@ -28,7 +28,7 @@ def sensitivity(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure | None:
-    """Draw what the weights of the objective do to metrics, in percent: Fig. 5 of Zeng et al. (CVPR 2023).
+    """Draw metrics over the weights of the objective, in percent: Fig. 5 of Zeng et al. (CVPR 2023).
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def sensitivity(
     Raises
     ------
     KeyError
-        If a column is not there.
+        If ``table`` lacks a column.
     ValueError
-        If a pair of weights comes twice, or ``ax`` are not as many as there are panels.
+        If a pair of weights comes twice, or the number of ``ax`` is not the number of panels.
     """
     for column in ("alpha", "beta", *metrics):
         _validate.key_in(table.columns, column, "table")

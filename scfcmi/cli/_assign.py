@@ -1,0 +1,42 @@
+"""``scfcmi assign``: the clusters of a saved model for new cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scfcmi.cli import _files
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    """Add ``assign``."""
+    assign = commands.add_parser("assign", help="label the cells of an h5ad file with a model that cluster saved")
+    assign.add_argument("model", type=Path, metavar="MODEL")
+    _files.add_input(assign)
+    _files.add_output(assign)
+    _files.add_overwrite(assign)
+    assign.add_argument("--batch-key", help="column of obs; batches that the model has not seen are noted in uns")
+    assign.add_argument("--layer")
+    assign.add_argument("--use-rep", metavar="OBSM_KEY")
+    assign.add_argument("--key-added", default="fcmi")
+    assign.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from scfcmi import load_model, tl
+
+    _files.check_cells_output(options)
+    model = load_model(options.model)
+    adata = _files.read_cells(options.input)
+    tl.assign(
+        adata,
+        model,
+        batch_key=options.batch_key,
+        layer=options.layer,
+        use_rep=options.use_rep,
+        key_added=options.key_added,
+    )
+    _files.write_cells(adata, options.output)

@@ -1,0 +1,82 @@
+"""``scfcmi cluster``: clusters for the cells of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scfcmi.cli import _files
+
+if TYPE_CHECKING:
+    import argparse
+
+# Arguments of fair_cluster, by the name that they have there. They are passed on if given: what is left out is for
+# fair_cluster to decide, which refuses what a mode has no use for.
+_PASSED_ON = (
+    "n_clusters",
+    "mode",
+    "agreement",
+    "n_neighbors",
+    "n_components",
+    "alpha",
+    "beta",
+    "balance",
+    "layer",
+    "use_rep",
+    "mask_var",
+    "key_added",
+    "max_epochs",
+    "batch_size",
+    "random_state",
+    "device",
+    "precision",
+    "checkpoint",
+)
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    """Add ``cluster``."""
+    cluster = commands.add_parser("cluster", help="cluster the cells of an h5ad file")
+    _files.add_input(cluster)
+    cluster.add_argument("--batch-key", required=True, help="column of obs that clusters must not follow")
+    _files.add_output(cluster)
+    _files.add_overwrite(cluster)
+    cluster.add_argument("--n-clusters", type=int, metavar="K", help="default: estimated, in atlas mode")
+    cluster.add_argument("--mode", choices=("atlas", "paper"), help="default: atlas")
+    cluster.add_argument("--agreement", type=float, help="weight of the agreement of counterparts (atlas mode)")
+    cluster.add_argument("--n-neighbors", type=int, help="neighbors searched for counterparts (atlas mode)")
+    cluster.add_argument("--n-components", type=int, help="principal components (paper mode: dimension of the code)")
+    cluster.add_argument("--alpha", type=float, help="weight of L_clu (paper mode; default 0.04)")
+    cluster.add_argument("--beta", type=float, help="weight of L_fair (paper mode; default: decided by composition)")
+    cluster.add_argument(
+        "--balance", type=float, help="weight of H(C) (paper mode; default: alpha, or decided by composition)"
+    )
+    cluster.add_argument("--layer")
+    cluster.add_argument("--use-rep", metavar="OBSM_KEY")
+    cluster.add_argument("--mask-var", metavar="VAR_COLUMN")
+    cluster.add_argument("--key-added", help="default: fcmi")
+    cluster.add_argument("--max-epochs", type=int)
+    cluster.add_argument("--batch-size", type=int)
+    cluster.add_argument("--seed", type=int, dest="random_state", metavar="SEED", help="default: 0")
+    cluster.add_argument("--device", help="default: auto")
+    cluster.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="paper mode")
+    cluster.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="keep, and take up, the state of training (paper mode)"
+    )
+    cluster.add_argument("--save-model", type=Path, metavar="FILE")
+    cluster.add_argument("-v", "--verbose", action="store_true", help="say which matrix and weights were taken")
+    cluster.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from scfcmi import set_verbosity, tl
+
+    _files.check_cells_output(options)
+    adata = _files.read_cells(options.input)
+    if options.verbose:
+        set_verbosity("info")
+    given = {name: getattr(options, name) for name in _PASSED_ON if getattr(options, name) is not None}
+    model = tl.fit_model(adata, options.batch_key, **given)
+    if options.save_model is not None:
+        model.save(options.save_model)
+    _files.write_cells(adata, options.output)

@@ -1,0 +1,30 @@
+"""``scfcmi evaluate``: metrics of the clusters of a file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from scfcmi.cli import _files
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    """Add ``evaluate``."""
+    evaluate = commands.add_parser("evaluate", help="measure clusters against batches and, if given, labels")
+    _files.add_input(evaluate)
+    evaluate.add_argument("--batch-key", required=True)
+    evaluate.add_argument("--cluster-key", default="fcmi")
+    evaluate.add_argument("--label-key")
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    evaluate.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from scfcmi import tl
+
+    adata = _files.read_cells(options.input)
+    scores = tl.evaluate(adata, options.cluster_key, options.batch_key, options.label_key)
+    print(json.dumps(scores.to_dict()) if options.json else _files.format_scores(scores))

@@ -1,0 +1,9 @@
+from ._digits import mnist_usps as mnist_usps
+from ._digits import reverse_mnist as reverse_mnist
+from ._har import har as har
+from ._images import mtfl as mtfl
+from ._images import office31 as office31
+from ._simulate import simulate_atlas as simulate_atlas
+from ._tran import human_dc as human_dc
+from ._tran import mouse_atlas as mouse_atlas
+from ._tran import pancreas as pancreas

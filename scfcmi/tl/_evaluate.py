@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from scfcmi import _validate, metrics
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def evaluate(
+    adata: AnnData, cluster_key: str, batch_key: str, label_key: str | None = None, *, beta: float = 1.0
+) -> pd.Series:
+    """Measure the clusters of an AnnData: :func:`scfcmi.metrics.evaluate` on columns of ``adata.obs``.
+
+    ``scfcmi.metrics.evaluate_adata`` is the same function.
+
+    Parameters
+    ----------
+    adata
+        Annotated data, left as it is.
+    cluster_key
+        Column of ``adata.obs`` with the clusters.
+    batch_key
+        Column of ``adata.obs`` with the groups.
+    label_key
+        Column of ``adata.obs`` with reference labels, if there are any.
+    beta
+        Weight of fairness in :func:`scfcmi.metrics.f_beta`.
+
+    Returns
+    -------
+    As :func:`scfcmi.metrics.evaluate`; without ``label_key`` only ``balance`` and ``mnce``. For clusters of
+    :func:`scfcmi.tl.fair_cluster` also ``H_C``, ``H_C_given_X``, ``I_G_C`` and ``I_X_C_given_G``: H(C), H(C|X), I(G;C) and
+    I(X;C|G) of the soft assignment, in nats, G the batch they were made against.
+
+    Raises
+    ------
+    KeyError
+        If a column is not there.
+    ValueError
+        If there are no cells, or a value is missing.
+
+    Examples
+    --------
+    >>> import scanpy as sc, scfcmi
+    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> scores = scfcmi.tl.evaluate(adata, "louvain", "phase", "bulk_labels")
+    >>> scores.index[:3].tolist()
+    ['accuracy', 'nmi', 'ari']
+    """
+    for key in (cluster_key, batch_key) if label_key is None else (cluster_key, batch_key, label_key):
+        _validate.key_in(adata.obs.columns, key, "adata.obs")
+    clusters, groups = adata.obs[cluster_key], adata.obs[batch_key]
+    if label_key is None:
+        scores = pd.Series({"balance": metrics.balance(clusters, groups), "mnce": metrics.mnce(clusters, groups)})
+    else:
+        scores = metrics.evaluate(adata.obs[label_key], clusters, groups, beta)
+    own = adata.uns.get(cluster_key, {})
+    information = own.get("information", {}) if isinstance(own, Mapping) else {}
+    return pd.concat([scores, pd.Series(dict(information), dtype=float)]).astype(float)

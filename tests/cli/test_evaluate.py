@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scfcmi import cli
+
+
+@pytest.fixture
+def path(clustered, tmp_path):
+    clustered.write_h5ad(tmp_path / "cells.h5ad")
+    return str(tmp_path / "cells.h5ad")
+
+
+def test_a_line_a_score(path, capsys):
+    assert cli.main(["evaluate", path, "--batch-key", "tech", "--label-key", "label"]) == cli.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines][:3] == ["accuracy", "nmi", "ari"]
+
+
+def test_json(path, capsys):
+    assert cli.main(["evaluate", path, "--batch-key", "tech", "--json"]) == cli.OK
+    assert set(json.loads(capsys.readouterr().out)) == {"balance", "mnce"}
+
+
+def test_wrong_key(path, capsys):
+    assert cli.main(["evaluate", path, "--batch-key", "teck"]) == cli.WRONG_USE
+    assert "Did you mean 'tech'?" in capsys.readouterr().err

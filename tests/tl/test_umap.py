@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pytest
+
+import scfcmi
+
+
+def test_writes_a_map_and_nothing_else(clustered, tmp_path):
+    clustered.obsm["X_umap"] = np.zeros((240, 2))
+    before = set(clustered.obs), set(clustered.obsm), set(clustered.uns)
+    assert scfcmi.tl.umap(clustered) is None
+    place = clustered.obsm["X_fcmi_umap"]
+    assert place.shape == (240, 2)
+    assert place.dtype == np.float32
+    assert (clustered.obsm["X_umap"] == 0).all()
+    after = before[0], before[1] | {"X_fcmi_umap"}, before[2] | {"fcmi_umap"}
+    assert (set(clustered.obs), set(clustered.obsm), set(clustered.uns)) == after
+    source = clustered.uns["fcmi_umap"]
+    assert (source["n_neighbors"], source["random_state"]) == (15, 0)
+
+    # Read back, it is still the map of the embedding.
+    clustered.write_h5ad(tmp_path / "cells.h5ad")
+    scfcmi.pl.umap(ad.read_h5ad(tmp_path / "cells.h5ad"), show=False)
+
+    other = scfcmi.tl.umap(clustered[:100], random_state=1, copy=True)
+    assert other.obsm["X_fcmi_umap"].shape == (100, 2)
+    assert other.uns["fcmi_umap"] != source
+
+    # Clusters lie apart on it.
+    middles = np.array([place[clustered.obs["fcmi"] == name].mean(axis=0) for name in "012"])
+    nearest = np.linalg.norm(place[:, None] - middles, axis=-1).argmin(axis=1)
+    assert (nearest == clustered.obs["fcmi"].cat.codes).mean() > 0.95
+
+
+def test_a_view_becomes_actual(clustered, monkeypatch):
+    _no_compiling(monkeypatch)
+    few = clustered[:100]
+    with pytest.warns(UserWarning, match="Received a view"):
+        scfcmi.tl.umap(few)
+    assert not few.is_view
+    assert few.obsm["X_fcmi_umap"].shape == (100, 2)
+    assert "X_fcmi_umap" not in clustered.obsm
+
+
+def test_wrong_use(clustered):
+    with pytest.raises(KeyError, match=r"'X_other' not found in adata\.obsm.* Run scfcmi\.tl\.fair_cluster"):
+        scfcmi.tl.umap(clustered, "other")
+    with pytest.raises(ValueError, match="random_state must be"):
+        scfcmi.tl.umap(clustered, random_state=-1)
+    with pytest.raises(ValueError, match="at least 3 cells, adata has 2"):
+        scfcmi.tl.umap(clustered[:2].copy())
+    assert "X_fcmi_umap" not in clustered.obsm
+
+
+def _no_compiling(monkeypatch):
+    class Reducer:
+        def __init__(self, **_):
+            pass
+
+        def fit_transform(self, codes):
+            return codes[:, :2]
+
+    monkeypatch.setattr("umap.UMAP", Reducer)
