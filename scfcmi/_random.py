@@ -14,7 +14,7 @@ RandomState = int | np.integer | np.random.Generator | np.random.RandomState | N
 
 
 class Stream(IntEnum):
-    """What an estimator draws random numbers for: one independent stream each."""
+    """What random numbers are drawn for: one independent stream each. A number is never used again for another."""
 
     WEIGHTS = 0
     CENTERS = 1
@@ -26,6 +26,23 @@ class Stream(IntEnum):
     CLUSTERS = 14
     N_CLUSTERS = 15
     DECODER = 16
+    AUTOENCODER_WEIGHTS = 100
+    AUTOENCODER_TRAINING = 101
+    REFINEMENT = 102
+    DFDC_WEIGHTS = 110
+    DFDC_TRAINING = 111
+    DFC_CRITIC = 120
+    DFC_TRAINING = 121
+    VARIATIONAL_WEIGHTS = 130
+    VARIATIONAL_TRAINING = 131
+    DAC_WEIGHTS = 140
+    DAC_TRAINING = 141
+    CLUSTERGAN_GENERATOR = 150
+    CLUSTERGAN_ENCODER = 151
+    CLUSTERGAN_CRITIC = 152
+    CLUSTERGAN_TRAINING = 153
+    SCFC_ORDER = 160
+    SCFC_SHIFT = 161
 
 
 def seed_from(random_state: RandomState) -> int:

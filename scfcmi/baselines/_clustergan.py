@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from scfcmi import _validate
-from scfcmi._random import RandomState, torch_stream
+from scfcmi._random import RandomState, Stream, torch_stream
 from scfcmi.baselines._autoencoder import flat
 from scfcmi.baselines._inputs import check_inputs
 
@@ -20,7 +20,6 @@ _STEPS, _CRITIC_STEPS, _BATCH = 20_000, 5, 64
 _WIDTHS, _LEAK, _RATE = (256, 256), 0.2, 1e-4
 _NOISE_DIMS, _NOISE = 30, 0.1
 _PENALTY, _RECOVERY = 10.0, 10.0
-_WEIGHTS, _TRAIN = 150, 153
 
 
 def clustergan(
@@ -102,13 +101,16 @@ def _trained(x: Tensor, n_clusters: int, seed: int, steps: int) -> tuple[nn.Modu
         return _deep.build(lambda: _deep.mlp(widths, leak=_LEAK), seed, purpose)
 
     n_features, n_dims = x.shape[1], _NOISE_DIMS + n_clusters
-    generator = network(n_dims, n_features, _WEIGHTS)
-    encoder, critic = network(n_features, n_dims, _WEIGHTS + 1), network(n_features, 1, _WEIGHTS + 2)
+    generator = network(n_dims, n_features, Stream.CLUSTERGAN_GENERATOR)
+    encoder, critic = (
+        network(n_features, n_dims, Stream.CLUSTERGAN_ENCODER),
+        network(n_features, 1, Stream.CLUSTERGAN_CRITIC),
+    )
     adam = {"lr": _RATE, "betas": (0.5, 0.9), "fused": True}
     weights = [*generator.parameters(), *encoder.parameters()]
     both = torch.optim.Adam(weights, weight_decay=2.5e-5, **adam)
     against = torch.optim.Adam(critic.parameters(), **adam)
-    draws = torch_stream(seed, _TRAIN)
+    draws = torch_stream(seed, Stream.CLUSTERGAN_TRAINING)
     for _ in range(steps):
         # What the critic is shown between two steps of the generator is made at once.
         with torch.no_grad():

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
-from scfcmi._random import RandomState, torch_stream
+from scfcmi._random import RandomState, Stream, torch_stream
 from scfcmi.baselines._autoencoder import flat
 from scfcmi.baselines._inputs import Inputs, check_inputs
 
@@ -19,7 +19,6 @@ _BLOCK, _BATCH, _PASSES = 1000, 128, 5
 _WIDTHS = (512, 512)
 _HIGHEST, _LOWEST = 0.9, 0.5
 _DROPPED, _NOISE = 0.1, 0.05
-_WEIGHTS, _TRAIN = 140, 141
 
 
 def dac(
@@ -84,9 +83,9 @@ def _train(inputs: Inputs, max_epochs: int) -> np.ndarray:
 
     centered = inputs.X - inputs.X.mean(axis=0)
     x = _deep.to_tensor(centered) * _deep.unit_scale(centered)
-    network = _deep.build(lambda: _network(x.shape[1], inputs.n_clusters), inputs.seed, _WEIGHTS)
+    network = _deep.build(lambda: _network(x.shape[1], inputs.n_clusters), inputs.seed, Stream.DAC_WEIGHTS)
     optimizer = torch.optim.RMSprop(network.parameters(), lr=0.001, alpha=0.9)
-    generator = torch_stream(inputs.seed, _TRAIN)
+    generator = torch_stream(inputs.seed, Stream.DAC_TRAINING)
     for epoch in range(0, max_epochs, _PASSES):
         threshold = _HIGHEST - (_HIGHEST - _LOWEST) * epoch / max_epochs
         for block in _deep.batches(len(x), _BLOCK, generator):

@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans
 from torch import nn
 from torch.nn import functional as F
 
-from scfcmi._random import stream, torch_stream
+from scfcmi._random import Stream, stream, torch_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     # Added to the KL divergence of DEC: rows of the mini-batch, their codes, the centres.
     AddedLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-_WEIGHTS, _PRETRAIN, _REFINE = 100, 101, 102
 _BATCH = 256
 _CHUNK = 4096
 _UPDATE_STEPS = 140
@@ -64,7 +63,7 @@ def mlp(widths: tuple[int, ...], *, batch_norm: bool = False, leak: float = 0.0)
     return nn.Sequential(*layers[: -3 if batch_norm else -2], nn.Linear(*widths[-2:]))
 
 
-def build(make: Callable[[], M], seed: int, purpose: int = _WEIGHTS) -> M:
+def build(make: Callable[[], M], seed: int, purpose: int = Stream.AUTOENCODER_WEIGHTS) -> M:
     """Return a network with the first weights of a seed."""
     with seeded(seed, purpose):
         return make()
@@ -108,7 +107,7 @@ def pretrain(X: np.ndarray, seed: int, epochs: int, widths: tuple[int, ...]) -> 
     auto = build(lambda: AutoEncoder(X.shape[1], widths, unit_scale(X)), seed)
     inputs = auto.prepare(X)
     optimizer = torch.optim.Adam(auto.parameters(), lr=1e-3, fused=True)
-    generator = torch_stream(seed, _PRETRAIN)
+    generator = torch_stream(seed, Stream.AUTOENCODER_TRAINING)
     for _ in range(epochs):
         for rows in batches(len(inputs), _BATCH, generator):
             batch = inputs[rows]
@@ -162,7 +161,7 @@ def refine(
     centers = nn.Parameter(to_tensor(start.cluster_centers_))
     labels = torch.from_numpy(start.labels_.astype(np.int64))
     optimizer = torch.optim.SGD([*network.parameters(), centers], lr=0.01, momentum=0.9, fused=True)
-    generator = torch_stream(seed, _REFINE)
+    generator = torch_stream(seed, Stream.REFINEMENT)
     step = 0
     for _ in range(epochs):
         if each_epoch is not None:

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from scfcmi import _validate
-from scfcmi._random import RandomState, torch_stream
+from scfcmi._random import RandomState, Stream, torch_stream
 from scfcmi.baselines._autoencoder import flat
 from scfcmi.baselines._inputs import Inputs, check_inputs
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _BATCH = 512
 _STEPS = 20_000
-_CRITIC, _TRAIN = 120, 121
 
 
 def dfc(
@@ -123,15 +122,15 @@ def _train(
     network = _variational.pretrain(x, seed, pretrain_epochs)
     start = KMeans(n_clusters, n_init=20, random_state=seed).fit(_deep.evaluate(network, x).numpy())
     centers = nn.Parameter(_deep.to_tensor(start.cluster_centers_))
-    critic = _deep.build(lambda: _critic(n_clusters), seed, _CRITIC)
+    critic = _deep.build(lambda: _critic(n_clusters), seed, Stream.DFC_CRITIC)
     optimizer = torch.optim.Adam(
         [{"params": [*network.parameters(), centers], "factor": 1}, {"params": critic.parameters(), "factor": 10}],
         weight_decay=5e-4,
         fused=True,
     )
-    generator = torch_stream(seed, _TRAIN)
+    generator = torch_stream(seed, Stream.DFC_TRAINING)
     # Drop-out draws from torch's global generator.
-    with _deep.seeded(seed, _TRAIN):
+    with _deep.seeded(seed, Stream.DFC_TRAINING):
         for step in range(steps):
             done = step / steps
             for group in optimizer.param_groups:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
-from scfcmi._random import RandomState, torch_stream
+from scfcmi._random import RandomState, Stream, torch_stream
 from scfcmi.baselines._autoencoder import flat
 from scfcmi.baselines._fair_repair import fair_repair
 from scfcmi.baselines._inputs import Inputs, check_inputs
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _BATCH = 250
 _WIDTHS = (1200, 1200)
-_WEIGHTS, _TRAIN = 110, 111
 # IMSAT's: weight of the information, of H(Y) within it, length of the probe, reach of a perturbation as a share of
 # the distance to the tenth neighbour.
 _INFORMATION, _EVENNESS = 0.1, 4.0
@@ -94,9 +93,9 @@ def _train(inputs: Inputs, max_epochs: int, fairness: float) -> np.ndarray:
     distances = nearest(x.numpy(), min(_NEIGHBOR, len(x) - 1), inputs.seed)[1]
     reach = _REACH * _deep.to_tensor(distances[:, -1:])
     widths = (x.shape[1], *_WIDTHS, inputs.n_clusters)
-    network = _deep.build(lambda: _deep.mlp(widths, batch_norm=True), inputs.seed, _WEIGHTS)
+    network = _deep.build(lambda: _deep.mlp(widths, batch_norm=True), inputs.seed, Stream.DFDC_WEIGHTS)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.002, fused=True)
-    generator = torch_stream(inputs.seed, _TRAIN)
+    generator = torch_stream(inputs.seed, Stream.DFDC_TRAINING)
     for epoch in range(max_epochs):
         fair = None
         if 2 * epoch >= max_epochs:

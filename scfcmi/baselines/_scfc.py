@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
 from scfcmi import _validate
-from scfcmi._random import RandomState, stream
+from scfcmi._random import RandomState, Stream, stream
 from scfcmi.baselines._fairlets import fairlets
 from scfcmi.baselines._inputs import check_inputs, principal_components
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _LARGEST_Q = 15
-_SHUFFLE, _SHIFT = 0, 1
 
 
 def scfc(
@@ -77,11 +76,11 @@ def scfc(
         msg = f"ScFC serves two groups only, got {inputs.n_groups}."
         raise ValueError(msg)
     n_cells = len(inputs.X)
-    order = stream(inputs.seed, _SHUFFLE).permutation(n_cells) if shuffle else np.arange(n_cells)
+    order = stream(inputs.seed, Stream.SCFC_ORDER).permutation(n_cells) if shuffle else np.arange(n_cells)
     X, red = inputs.X[order], inputs.codes[order] == 0
     points = X if n_components is None else principal_components(X, n_components, inputs.seed)
     p, q = _ratio(*np.bincount(inputs.codes).tolist())
-    sets = fairlets(points, red, p, q, stream(inputs.seed, _SHIFT))
+    sets = fairlets(points, red, p, q, stream(inputs.seed, Stream.SCFC_SHIFT))
     if len(sets) < inputs.n_clusters:
         msg = f"n_clusters must be at most the number of fair sets, {len(sets)}, got {inputs.n_clusters}."
         raise ValueError(msg)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from scfcmi._random import torch_stream
+from scfcmi._random import Stream, torch_stream
 from scfcmi.baselines import _deep
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _HIDDEN, _DIMS = 512, 64
 _BATCH = 64
-_WEIGHTS, _TRAIN = 130, 131
 
 
 class Variational(nn.Module):
@@ -33,9 +32,9 @@ class Variational(nn.Module):
 
 def pretrain(x: Tensor, seed: int, epochs: int) -> Variational:
     """Train by half the squared error plus KL(posterior || N(0, I)), summed over dimensions, Adam at 1e-3."""
-    network = _deep.build(lambda: Variational(x.shape[1]), seed, _WEIGHTS)
+    network = _deep.build(lambda: Variational(x.shape[1]), seed, Stream.VARIATIONAL_WEIGHTS)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-    generator = torch_stream(seed, _TRAIN)
+    generator = torch_stream(seed, Stream.VARIATIONAL_TRAINING)
     for _ in range(epochs):
         for rows in _deep.batches(len(x), _BATCH, generator):
             hidden = network.trunk(x[rows])
