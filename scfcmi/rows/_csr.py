@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 
 from scfcmi.rows._protocol import rows_per_block
 
@@ -30,11 +31,10 @@ class CSRRows:
         return self._dense(rows.data, rows.indices, rows.indptr)
 
     def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
-        step = rows_per_block(self, n_rows)
         data, indices, indptr = self._X.data, self._X.indices, self._X.indptr
-        for start in range(0, len(self), step):
+        for rows in gen_batches(len(self), rows_per_block(self, n_rows)):
             # Slices of the arrays: scipy would cast all indices once for every block that is sliced from the matrix.
-            ends = indptr[start : min(start + step, len(self)) + 1]
+            ends = indptr[rows.start : rows.stop + 1]
             yield self._dense(data[ends[0] : ends[-1]], indices[ends[0] : ends[-1]], ends - ends[0])
 
     def fingerprint(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from scfcmi.models.base import GroupedClusterer
@@ -76,8 +77,8 @@ def chunks(
 ) -> Iterator[np.ndarray | pd.DataFrame]:
     """Yield rows as ``fit`` was given them: as data frames if it was, since scikit-learn compares their names."""
     names = getattr(model, "feature_names_in_", None)
-    for start in range(0, X.shape[0], _CHUNK):
-        part = X[start : start + _CHUNK]
+    for rows in gen_batches(X.shape[0], _CHUNK):
+        part = X[rows]
         if names is None:
             yield part
         else:

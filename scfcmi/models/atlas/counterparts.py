@@ -13,6 +13,7 @@ from itertools import combinations
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
 
 # In each other group, unless told otherwise.
 N_NEIGHBORS = 40
@@ -58,8 +59,8 @@ def find_counterparts(
     looked_at = np.arange(n_cells)
     if n_cells > _MAX_CELLS:
         looked_at = np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
-    origin = _unit((codes if origin is None else origin)[looked_at])
-    codes = _unit(codes[looked_at])
+    origin = normalize((codes if origin is None else origin)[looked_at])
+    codes = normalize(codes[looked_at])
     groups = groups[looked_at]
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     indices = [NearestNeighbors(algorithm="brute").fit(codes[cells]) for cells in members]
@@ -84,10 +85,6 @@ def find_counterparts(
         second += [j[near], i[near]]
     i, j = (np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64) for parts in (first, second))
     return looked_at[i], looked_at[j], looked_at
-
-
-def _unit(codes: np.ndarray) -> np.ndarray:
-    return codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
 
 
 def _partners(n_groups: int, rng: np.random.Generator) -> list[tuple[int, int]]:

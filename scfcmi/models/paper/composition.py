@@ -6,8 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import entropy
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.metrics import mutual_info_score
 
 if TYPE_CHECKING:
     from scfcmi.rows import Rows
@@ -58,10 +60,7 @@ def composition_imbalance(rows: Rows, groups: np.ndarray, n_clusters: int) -> fl
     n_clusters = min(max(n_clusters, _MIN_CLUSTERS), n_sample)
     clusters = KMeans(n_clusters, n_init=5, random_state=0).fit_predict(components.fit_transform(X))
 
-    joint = np.zeros((groups.max() + 1, n_clusters))
-    np.add.at(joint, (groups, clusters), 1 / n_sample)
-    p_group, p_cluster = joint.sum(axis=1, keepdims=True), joint.sum(axis=0, keepdims=True)
-    present = joint > 0
-    information = (joint[present] * np.log(joint[present] / (p_group * p_cluster)[present])).sum()
-    chance = (len(p_group) - 1) * (n_clusters - 1) / (2 * n_sample)
-    return float(max(information - chance, 0) / -(p_group * np.log(p_group)).sum())
+    information = mutual_info_score(groups, clusters)
+    group_entropy = entropy(np.bincount(groups))
+    chance = groups.max() * (n_clusters - 1) / (2 * n_sample)
+    return float(max(information - chance, 0) / group_entropy) if group_entropy > 0 else 0.0
