@@ -114,8 +114,12 @@ def agreement_loss(codes: Tensor, counterparts: Tensor) -> Tensor:
         Unit length, shape (..., n_pairs, n_dims).
     counterparts
         Codes of the counterparts, in the same order.
+
+    Returns
+    -------
+    The mean over pairs, shape (...).
     """
-    return (codes - counterparts).square().sum(dim=-1).mean() / 2
+    return (codes - counterparts).square().sum(dim=-1).mean(dim=-1) / 2
 
 
 def total_loss(

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from scfcmi.models.base import GroupedClusterer
 
 # What other tools store of a result. A new result makes it untrue.
-_COMPANIONS = {"obsm": ("X_{}_umap",), "uns": ("{}_umap", "{}_n_clusters", "{}_diagnosis")}
+_COMPANIONS = {
+    "obsm": ("X_{}_umap",),
+    "obsp": ("{}_connectivities",),
+    "uns": ("{}_umap", "{}_n_clusters", "{}_diagnosis"),
+}
 
 
 def check_key(key_added: object, batch_key: str | None) -> None:
@@ -76,14 +80,12 @@ def write_clusters(
         "groups": np.asarray(model.groups_).astype(str).astype(object),
         "information": dict(model.information_),
     }
-    curve = getattr(model, "n_clusters_curve_", None)
-    if curve is not None:
-        write_curve(adata, key, model)
-
-
-def write_curve(adata: AnnData, key: str, model: GroupedClusterer) -> None:
-    """Store how a model chose the number of clusters."""
-    adata.uns[f"{key}_n_clusters"] = {"curve": storable(model.n_clusters_curve_), "n_clusters": model.n_clusters_}
+    graph = getattr(model, "graph_", None)
+    if graph is not None and graph.shape[0] == adata.n_obs and embedding is model.embedding_:
+        adata.obsp[f"{key}_connectivities"] = graph
+        adata.uns[key]["connectivities_key"] = f"{key}_connectivities"
+        # What scanpy reads with neighbors_key=key.
+        adata.uns[key]["params"] |= {"method": "umap", "use_rep": f"X_{key}"}
 
 
 def storable(table: pd.DataFrame) -> pd.DataFrame:

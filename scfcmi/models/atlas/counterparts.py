@@ -115,3 +115,43 @@ def _mutual(
     backward = (in_a * len(b) + np.arange(len(b))[:, None]).ravel()
     both = np.intersect1d(forward, backward, assume_unique=True)
     return a[both // len(b)], b[both % len(b)]
+
+
+class Counterparts:
+    """The pairs of one round, and how cells are drawn from them.
+
+    Parameters
+    ----------
+    first, second, looked_at
+        From :func:`find_counterparts`.
+    groups
+        Group codes of all cells.
+    """
+
+    def __init__(self, first: np.ndarray, second: np.ndarray, looked_at: np.ndarray, groups: np.ndarray) -> None:
+        order = np.lexsort((groups[second], first))
+        first, self._second = first[order], second[order]
+        # A run holds the pairs of one cell with the cells of one group.
+        new_cell = np.diff(first, prepend=-1) != 0
+        self._starts = np.flatnonzero(new_cell | (np.diff(groups[self._second], prepend=-1) != 0))
+        self._counts = np.diff(self._starts, append=len(first))
+        self._cells, self._first_run, self._n_runs = np.unique(
+            first[self._starts], return_index=True, return_counts=True
+        )
+        self.share = len(self._cells) / len(looked_at)
+        """Share of the cells looked at that have a counterpart."""
+
+    def draw(self, n_pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw cells that have counterparts, and one counterpart for each; both of shape (n_pairs,).
+
+        The group of the counterpart is drawn first, every group with the same chance. So groups that are near and have
+        many counterparts do not hide those that are far and have few. Without any pairs, cells are paired with
+        themselves.
+        """
+        if not len(self._cells):
+            return np.zeros(n_pairs, np.int64), np.zeros(n_pairs, np.int64)
+        cells = rng.integers(len(self._cells), size=n_pairs)
+        run, place = np.divmod(rng.random(n_pairs) * self._n_runs[cells], 1)
+        runs = self._first_run[cells] + run.astype(np.int64)
+        chosen = self._starts[runs] + (place * self._counts[runs]).astype(np.int64)
+        return self._cells[cells], self._second[chosen]

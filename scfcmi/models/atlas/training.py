@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from scfcmi._random import Stream, stream
-from scfcmi.models.atlas.counterparts import find_counterparts
+from scfcmi.models.atlas.counterparts import Counterparts, find_counterparts
 from scfcmi.models.callbacks import Epoch
 from scfcmi.models.objective import Weights, agreement_loss, squared_distance, total_loss
 
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from scfcmi.models.atlas.network import ResidualAutoEncoder
+    from scfcmi.models.atlas.network import AtlasNetwork
 
 # Counterparts are searched this many times during training, as codes improve.
 _ROUNDS = 10
 # Mini-batches on which decoders are trained when codes are done.
 _DECODER_STEPS = 300
+# Cells encoded at a time.
+_BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,13 @@ class AtlasSettings:
     max_epochs: int
     seed: int
 
+    def n_batches(self, n_cells: int) -> int:
+        """Return the number of mini-batches an epoch."""
+        return max(1, round(n_cells / self.batch_size))
+
 
 def train_agreement(
-    network: ResidualAutoEncoder,
+    network: AtlasNetwork,
     components: Tensor,
     groups: Tensor,
     settings: AtlasSettings,
@@ -51,7 +57,7 @@ def train_agreement(
 ) -> list[dict[str, float]]:
     """Train a network on components; return one row an epoch.
 
-    Minimizes Eq. 12 with alpha = beta = 0 plus ``kappa L_agr``, as the mean over cells and networks. A cell without a
+    Minimizes Eq. 12 with alpha = beta = 0 plus ``kappa L_agr``, as the mean over cells and views. A cell without a
     counterpart takes part in L_rec only.
 
     Parameters
@@ -59,7 +65,7 @@ def train_agreement(
     network
         Updated in place.
     components
-        From ``network.project``, shape (n_cells, n_components).
+        From ``network.project``, shape (n_views, n_cells, n_components).
     groups
         Group codes, shape (n_cells,).
     settings
@@ -74,9 +80,10 @@ def train_agreement(
     FloatingPointError
         If the loss is no longer finite.
     """
-    n_cells, optimizer = len(components), torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
+    n_views, n_cells, _ = components.shape
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     history: list[dict[str, float]] = []
-    n_batches = max(1, round(n_cells / settings.batch_size))
+    n_batches = settings.n_batches(n_cells)
     every = max(1, n_batches * settings.max_epochs // _ROUNDS)
     codes, step = codes_of(network, components), 0
     origin, members = components.cpu().numpy(), groups.cpu().numpy()
@@ -85,16 +92,18 @@ def train_agreement(
         for epoch in range(settings.max_epochs):
             rng = stream(settings.seed, Stream.ATLAS_ORDER, epoch)
             total = torch.zeros(3, device=components.device)
-            # Each network has its own mini-batches, so that what these do is averaged out, too.
-            orders = np.stack([rng.permutation(n_cells) for _ in range(network.architecture.n_networks)])
+            # Each view has its own mini-batches, so that what these do is averaged out, too.
+            orders = np.stack([rng.permutation(n_cells) for _ in range(n_views)])
             for index in np.array_split(orders, n_batches, axis=1):
                 if step % every == 0:
                     before, codes = codes, codes_of(network, components)
-                    code_shift = agreement_loss(codes, before).item()
+                    code_shift = agreement_loss(codes, before).mean().item()
                     draws = stream(settings.seed, Stream.COUNTERPARTS, step)
-                    found = find_counterparts(codes.cpu().numpy(), members, settings.n_neighbors, draws, origin)
-                    pairs = Counterparts(*found, members)
-                terms = _terms(network, components, groups, index, pairs.draw(*index.shape, rng), settings.weights)
+                    pairs = [
+                        Counterparts(*find_counterparts(view, members, settings.n_neighbors, draws, start), members)
+                        for view, start in zip(codes.cpu().numpy(), origin, strict=True)
+                    ]
+                terms = _terms(network, components, groups, index, pairs, rng, settings.weights)
                 optimizer.zero_grad()
                 terms[0].backward()
                 optimizer.step()
@@ -105,88 +114,60 @@ def train_agreement(
             if not np.isfinite(row["loss"]):
                 msg = f"The loss is {row['loss']} after epoch {epoch + 1}. Lower learning_rate, or scale X."
                 raise FloatingPointError(msg)
-            history.append(row | {"frac_with_counterpart": pairs.share, "code_shift": code_shift})
+            share = float(np.mean([view.share for view in pairs]))
+            history.append(row | {"frac_with_counterpart": share, "code_shift": code_shift})
             for callback in callbacks:
-                callback(Epoch(epoch + 1, history[-1], lambda: codes_of(network, components).cpu().numpy(), None))
+                callback(
+                    Epoch(epoch + 1, row, lambda: network.embed(codes_of(network, components)).cpu().numpy(), None)
+                )
     # Over a tenth of the training, as those before, or what there was of it.
-    history[-1]["code_shift"] = agreement_loss(codes_of(network, components), codes).item()
+    history[-1]["code_shift"] = agreement_loss(codes_of(network, components), codes).mean().item()
     _finish_decoder(network, components, groups, settings)
     return history
 
 
 def _terms(
-    network: ResidualAutoEncoder,
+    network: AtlasNetwork,
     components: Tensor,
     groups: Tensor,
     index: np.ndarray,
-    pairs: tuple[np.ndarray, np.ndarray],
+    pairs: list[Counterparts],
+    rng: np.random.Generator,
     weights: Weights,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of a mini-batch, L_rec and L_agr."""
-    cells, first, second = (torch.from_numpy(part).to(components.device) for part in (index, *pairs))
-    outputs = network.decode_each(network.encode_each(components[cells]), groups[cells])
-    reconstruction = squared_distance(components[cells], outputs)
+    device, view = components.device, torch.arange(len(components), device=components.device)[:, None]
+    cells = torch.from_numpy(index).to(device)
+    inputs = components[view, cells]
+    outputs = network.decode_views(network.encode_views(inputs), groups[cells])
+    reconstruction = squared_distance(inputs, outputs)
     agreement = reconstruction.new_zeros(())
-    if first.numel():
-        n_pairs = first.shape[1]
-        both = network.encode_each(components[torch.cat([first, second], dim=1)])
-        agreement = n_pairs / cells.shape[1] * agreement_loss(both[:, :n_pairs], both[:, n_pairs:])
+    if any(view_pairs.share for view_pairs in pairs):
+        drawn = np.stack([view_pairs.draw(index.shape[1], rng) for view_pairs in pairs], axis=1)
+        first, second = torch.from_numpy(drawn).to(device)
+        share = torch.tensor([view_pairs.share for view_pairs in pairs], device=device, dtype=inputs.dtype)
+        codes, counterparts = network.encode_views(
+            torch.cat([components[view, first], components[view, second]], dim=1)
+        ).chunk(2, dim=1)
+        # Cells without a counterpart have no agreement to lose: they count as zero.
+        agreement = (share * agreement_loss(codes, counterparts)).mean()
     return total_loss(reconstruction, weights, agreement=agreement), reconstruction, agreement
 
 
-def _finish_decoder(network: ResidualAutoEncoder, components: Tensor, groups: Tensor, settings: AtlasSettings) -> None:
-    """Train the decoders on the codes as they are in the end, so that cells can be decoded as of another group."""
+def _finish_decoder(network: AtlasNetwork, components: Tensor, groups: Tensor, settings: AtlasSettings) -> None:
+    """Train the decoders on the codes as they are in the end, so that cells can be decoded as members of another group."""
     codes, optimizer = codes_of(network, components), torch.optim.Adam(network.decoder.parameters(), fused=True)
-    rng = stream(settings.seed, Stream.DECODER)
+    rng, n_cells = stream(settings.seed, Stream.DECODER), len(groups)
     for _ in range(_DECODER_STEPS):
-        index = rng.choice(len(codes), min(settings.batch_size, len(codes)), replace=False)
+        index = rng.choice(n_cells, min(settings.batch_size, n_cells), replace=False)
         cells = torch.from_numpy(index).to(components.device)
-        outputs = network.decode_each(codes[cells].expand(network.architecture.n_networks, -1, -1), groups[cells])
+        outputs = network.decode_views(codes[:, cells], groups[cells].expand(len(codes), -1))
         optimizer.zero_grad()
-        squared_distance(components[cells], outputs).backward()
+        squared_distance(components[:, cells], outputs).backward()
         optimizer.step()
 
 
-def codes_of(network: ResidualAutoEncoder, components: Tensor) -> Tensor:
-    """Return the codes of components, shape (n_cells, n_components), in blocks."""
+def codes_of(network: AtlasNetwork, components: Tensor) -> Tensor:
+    """Return the codes of components, shape (n_views, n_cells, n_components), in blocks."""
     with torch.no_grad():
-        return torch.cat([network.encode_components(part) for part in components.split(8192)])
-
-
-class Counterparts:
-    """The pairs of one round, and how cells are drawn from them.
-
-    Parameters
-    ----------
-    first, second, looked_at
-        From :func:`scfcmi.models.atlas.counterparts.find_counterparts`.
-    groups
-        Group codes of all cells.
-    """
-
-    def __init__(self, first: np.ndarray, second: np.ndarray, looked_at: np.ndarray, groups: np.ndarray) -> None:
-        order = np.lexsort((groups[second], first))
-        first, self._second = first[order], second[order]
-        # A run of pairs is of one cell, and of counterparts in one group.
-        new_cell = np.diff(first, prepend=-1) != 0
-        self._starts = np.flatnonzero(new_cell | (np.diff(groups[self._second], prepend=-1) != 0))
-        self._counts = np.diff(self._starts, append=len(first))
-        self._cells, self._first_run, self._n_runs = np.unique(
-            first[self._starts], return_index=True, return_counts=True
-        )
-        self.share = len(self._cells) / len(looked_at)
-        """Share of the cells looked at that have a counterpart."""
-
-    def draw(self, n_networks: int, n_cells: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw cells that have counterparts, as many as there are in so many cells, and for each one of these.
-
-        First its group, any alike, so that groups which are near and have many do not hide those which are far and have
-        few. Both of shape (n_networks, n_pairs).
-        """
-        n_pairs = min(round(self.share * n_cells), len(self._cells))
-        drawn = [rng.choice(len(self._cells), n_pairs, replace=False) for _ in range(n_networks)]
-        cells = np.stack(drawn).astype(np.int64)
-        run, place = np.divmod(rng.random(cells.shape) * self._n_runs[cells], 1)
-        runs = self._first_run[cells] + run.astype(np.int64)
-        chosen = self._starts[runs] + (place * self._counts[runs]).astype(np.int64)
-        return self._cells[cells], self._second[chosen]
+        return torch.cat([network.encode_views(part) for part in components.split(_BLOCK, dim=1)], dim=1)

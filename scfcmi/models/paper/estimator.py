@@ -267,13 +267,14 @@ class FCMI(GroupedClusterer):
 
     @staticmethod
     def _make_network(**architecture: Any) -> AutoEncoder:
-        network = AutoEncoder(Architecture(**architecture))
-        return network.to(memory_format=torch.channels_last) if network.architecture.convolutional else network
+        return AutoEncoder(Architecture(**architecture))
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"centers": torch.from_numpy(self.cluster_centers_)}, {"objectives": self.objectives_}
 
     def _restore(self, tensors: dict[str, Tensor], content: dict[str, Any]) -> None:
+        if self._network.architecture.convolutional:
+            self._network.to(memory_format=torch.channels_last)
         self.cluster_centers_ = tensors["centers"].numpy()
         self.objectives_ = content["objectives"]
         self.decoder_, self.precision_ = self.settings_["decoder"], self.settings_["precision"]
