@@ -56,7 +56,7 @@ def drawable(clustered):
 def test_sizes_are_those_of_print_whatever_the_session_set(name, drawable):
     """scanpy's figure parameters make text half as large again, and draw a grid."""
     with mpl.rc_context():
-        sc.settings.set_figure_params(fontsize=18)
+        sc.set_figure_params(fontsize=18)
         before = dict(mpl.rcParams)
         figure = PLOTS[name](drawable, return_fig=True)
         assert dict(mpl.rcParams) == before
