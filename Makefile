@@ -1,6 +1,11 @@
-# Everything runs in .venv, with versions pinned by constraints.txt.
+# Everything runs in .venv, with versions pinned by constraints.txt. Another Python has a folder of its own: "make test
+# PYTHON=python3.13", or the path of one, runs in .venv-3.13.
 PYTHON ?= python3
+ifeq ($(PYTHON),python3)
 VENV := .venv
+else
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
 BIN := $(VENV)/bin
 
 .PHONY: demo test lint docs tutorials gallery

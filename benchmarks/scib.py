@@ -1,6 +1,6 @@
 """Embeddings of scfcmi, Harmony and scVI by scib-metrics, on the single-cell sets.
 
-    pip install scib-metrics scvi-tools harmonypy igraph leidenalg
+    pip install scib-metrics scvi-tools harmonypy igraph
     python benchmarks/scib.py -o benchmarks/results/scib.jsonl
 
 Genes and components as in single_cell.py. scVI trains with its defaults, on counts, where there are any; its time is

@@ -144,7 +144,7 @@ def check_plot(monkeypatch):
 
         # scanpy's figure parameters make text half as large again, and draw a grid.
         with mpl.rc_context():
-            sc.settings.set_figure_params(fontsize=18)
+            sc.set_figure_params(fontsize=18)
             before = dict(mpl.rcParams)
             figure = function(*args, return_fig=True)
             assert dict(mpl.rcParams) == before

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anndata as ad
 import numpy as np
@@ -15,6 +16,9 @@ from scfcmi import datasets
 from scfcmi.benchmark._record import dataset_name
 from scfcmi.datasets._build import draw
 from scfcmi.errors import DatasetUnavailableError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Those of scfcmi.datasets that hold expression.
 _EXPRESSION = {"mouse_atlas", "human_dc", "pancreas"}
@@ -32,11 +36,11 @@ class Data:
     @property
     def labels(self) -> np.ndarray:
         """Reference labels: they enter metrics, their number K, and nothing else."""
-        return self.adata.obs["label"].astype(str).to_numpy()
+        return _text(self.adata.obs["label"])
 
     @property
     def groups(self) -> np.ndarray:
-        return self.adata.obs["group"].astype(str).to_numpy()
+        return _text(self.adata.obs["group"])
 
     @property
     def n_clusters(self) -> int:
@@ -81,6 +85,11 @@ class Data:
             digest.update(memoryview(array).cast("B"))
         digest.update("\n".join([*self.labels, *self.groups]).encode())
         return digest.hexdigest()[:32]
+
+
+def _text(values: pd.Series) -> np.ndarray:
+    """Return names as strings, one that is missing as "nan": pandas 3's own ``astype(str)`` leaves it missing."""
+    return np.array([str(value) for value in values], dtype=object)
 
 
 def load(dataset: str, subset: int | None = None) -> Data:

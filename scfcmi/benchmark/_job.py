@@ -26,7 +26,7 @@ from scfcmi.benchmark._data import Data, load
 from scfcmi.benchmark._record import CONSENSUS, DONE, FAILED, REPAIR, UNAVAILABLE, UNSUPPORTED, Job
 from scfcmi.errors import ChecksumError, DatasetUnavailableError
 
-_PACKAGES = ("scfcmi", "numpy", "scipy", "scikit-learn", "torch", "scanpy", "anndata", "harmonypy", "leidenalg")
+_PACKAGES = ("scfcmi", "numpy", "scipy", "scikit-learn", "torch", "scanpy", "anndata", "harmonypy", "igraph")
 
 
 def main() -> None:

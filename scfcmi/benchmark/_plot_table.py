@@ -121,7 +121,8 @@ def _draw(ax: Axes, rows: pd.DataFrame, metrics: list[str]) -> None:
                 weight = "bold" if merit[i] == 1 else "normal"
                 ax.text(j, i, text, ha="center", va="center", fontsize="x-small", fontweight=weight)
     ax.imshow(colors, aspect="auto", interpolation="nearest")
-    for i, note in enumerate(rows["note"].fillna("").astype(str)):
+    # By astype(object): where no row has a note, the column of a report that is read is one of numbers.
+    for i, note in enumerate(rows["note"].astype(object).fillna("").astype(str)):
         if note and np.isnan(rows[metrics].iloc[i].to_numpy(float)).all():
             ax.text(-0.4, i, note, va="center", fontsize="x-small", color="#666666", clip_on=True)
     ax.hlines([i + 0.5 for i in range(len(rows) - 1)], -0.5, len(metrics) - 0.5, colors="white", lw=1)

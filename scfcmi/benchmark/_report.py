@@ -157,11 +157,10 @@ def _blocks(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame | str]]:
             ]
             for index, row in rows.iterrows()
         ]
-        notes = rows["note"].where(rows["note"] != "", None)
-        if notes.notna().any():
+        if (rows["note"] != "").any():
             header.append("note")
-            for line, note in zip(cells, notes, strict=True):
-                line.append("" if note is None else str(note))
+            for line, note in zip(cells, rows["note"], strict=True):
+                line.append(note)
         blocks.append((", ".join(words), pd.DataFrame(cells, columns=header)))
     return blocks
 

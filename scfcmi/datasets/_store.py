@@ -66,11 +66,15 @@ def write_in_chunks(path: Path, chunks: Iterable[sp.csr_matrix], annotate: Calla
 def _fill(root: Any, chunks: Iterable[sp.csr_matrix], options: dict[str, Any]) -> None:
     for number, chunk in enumerate(chunks):
         if number == 0:
-            # 32 bits count two thousand million entries, no more.
+            # 32 bits count two thousand million entries, no more, and how many will come is not known yet.
             chunk.indptr = chunk.indptr.astype(np.int64)
             ad.io.write_elem(root, "X", chunk, dataset_kwargs=options | {"chunks": (_PIECE,)})
         else:
             ad.io.sparse_dataset(root["X"]).append(chunk)
+    indptr = root["X"]["indptr"][...]
+    if indptr[-1] <= np.iinfo(np.int32).max:
+        # scikit-learn's PCA refuses sparse matrices whose two arrays of indices are of two kinds.
+        ad.io.write_elem(root["X"], "indptr", indptr.astype(np.int32), dataset_kwargs=options)
 
 
 @contextmanager

@@ -219,7 +219,8 @@ def read_cells(path: Path, manifest: Manifest) -> pd.DataFrame:
     batches = categorical(frame[table.batch], list(table.batches)).astype(str)
     names, technologies = ([table.batches[batch][i] for batch in batches] for i in (0, 1))
     expected = manifest.expected
-    labels = frame[table.label].astype(str)
+    # By map: astype(str) of pandas 3 leaves what is missing as it is, that of pandas 2 calls it "nan".
+    labels = frame[table.label].map(str)
     obs = pd.DataFrame(
         {
             "label": categorical(labels, list(expected.labels) or sorted(set(labels))),
@@ -229,5 +230,5 @@ def read_cells(path: Path, manifest: Manifest) -> pd.DataFrame:
         index=frame.index.astype(str).rename(None),
     )
     for column in table.also:
-        obs[column] = pd.Categorical(frame[column].astype(str))
+        obs[column] = pd.Categorical(frame[column].map(str))
     return obs

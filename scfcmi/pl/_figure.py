@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Inches. A column of a paper is 3.3 to 3.5 wide: a figure of one panel is printed as it is, at the size of its text.
 COLUMN = 3.4
-# What scanpy.settings.set_figure_params and style sheets make larger than there is room for.
+# What scanpy.set_figure_params and style sheets make larger than there is room for.
 _SIZES = (
     "font.size",
     "figure.titlesize",

@@ -199,11 +199,12 @@ def _explain(light: AnnData, column: str, ax: Axes, height: float, *, title: str
 def _light(adata: AnnData, columns: list[str], key: str, order: np.ndarray) -> AnnData:
     """Return what is drawn, in drawing order: scanpy draws rows as they come, and may write to what it is given."""
     import anndata as ad
+    import scanpy as sc
 
     frame, colors = {}, {}
     for column in columns:
         if column not in adata.obs:
-            frame[column] = adata.obs_vector(column)[order]
+            frame[column] = sc.get.obs_df(adata, [column])[column].to_numpy()[order]
         elif pd.api.types.is_numeric_dtype(adata.obs[column]) and not pd.api.types.is_bool_dtype(adata.obs[column]):
             frame[column] = adata.obs[column].to_numpy()[order]
         else:

@@ -71,6 +71,9 @@ def test_files(runs, tmp_path):
     assert "**" not in rows["true labels"]
     assert "96.7 / 91.8 / 10.7 / 94.5 / 92.0 | own, one seed; MNCE misprinted for 92.3" in rows["fcmi"]
     assert "58.4 / 53.8 / 9.5 / 85.8 / 66.1 | re-run" in rows["falg"]
+    assert rows["fcmi"].endswith("| time limit: more than 5 s |")
+    # A run of which there is nothing to say.
+    assert rows["kmeans"].endswith("|  |")
     assert "## mtfl\n\nNot run: mtfl is not in HERE" in text
     page = (tmp_path / "report.html").read_text()
     assert "<b>85.0 ± 7.1</b>" in page

@@ -4,6 +4,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 from scipy.stats import nbinom
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -47,6 +48,16 @@ def test_search_gives_negative_binomial_counts(monkeypatch):
     assert counts.max() > _simulate._STEPS
     exact = nbinom.ppf(u[some].astype(float), _simulate._SIZE, p[some].astype(float))
     assert (counts != exact).mean() < 1e-3
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".h5ad"])
+def test_indices_are_of_32_bits_as_scikit_learn_asks(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(_simulate, "_CHUNK", 96)
+    path = simulate_atlas(200, 3, 2, n_genes=60, path=tmp_path / f"atlas{suffix}")
+    back = ad.read_zarr(path) if suffix == ".zarr" else ad.read_h5ad(path)
+    assert back.X.indices.dtype == back.X.indptr.dtype == np.int32
+    sc.pp.pca(back, n_comps=5)
+    assert back.obsm["X_pca"].shape == (200, 5)
 
 
 @pytest.mark.parametrize("suffix", [".zarr", ".h5ad"])

@@ -86,6 +86,18 @@ def test_loader(made_up, counts, tmp_path, name):
     assert np.array_equal(few.X.toarray(), adata[few.obs_names].X.toarray())
 
 
+def test_a_missing_label_is_a_label_of_its_own_whatever_pandas(made_up):
+    paths, frame = made_up("mouse_atlas")
+    frame.assign(organ=[np.nan, *["somewhere"] * (N_CELLS - 1)]).to_csv(paths["cells"], sep="\t", index_label=False)
+    obs = _tran.read_cells(paths["cells"], read_manifest("mouse_atlas"))
+    assert obs["organ"].value_counts().to_dict() == {"somewhere": N_CELLS - 1, "nan": 1}
+    paths, frame = made_up("pancreas")
+    frame.assign(celltype=[np.nan, *frame["celltype"][1:]]).to_csv(paths["cells"], sep="\t", index_label=False)
+    obs = _tran.read_cells(paths["cells"], read_manifest("pancreas"))
+    assert obs["label"].iloc[0] == "nan"
+    assert obs["label"].notna().all()
+
+
 def test_wrong_tables(made_up, tmp_path, counts):
     paths, frame = made_up("mouse_atlas")
 

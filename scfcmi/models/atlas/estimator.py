@@ -195,7 +195,7 @@ class AtlasFCMI(GroupedClusterer):
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"weights": torch.from_numpy(self._weights), "offsets": torch.from_numpy(self._offsets)}, {}
 
-    def _restore(self, tensors: dict[str, Tensor], content: dict[str, Any]) -> None:  # noqa: ARG002
+    def _restore(self, tensors: dict[str, Tensor], content: dict[str, Any]) -> None:
         self._weights, self._offsets = tensors["weights"].numpy(), tensors["offsets"].numpy()
 
     def _check_parameters(self) -> None:
