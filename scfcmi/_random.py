@@ -45,8 +45,16 @@ class Stream(IntEnum):
     SCFC_SHIFT = 161
 
 
-def seed_from(random_state: RandomState) -> int:
-    """Reduce whatever scanpy and scikit-learn accept as ``random_state`` to one integer seed."""
+def seed_from(random_state: RandomState, rng: RandomState = None) -> int:
+    """Reduce whatever scanpy and scikit-learn accept as ``random_state`` to one integer seed.
+
+    ``rng`` is the same argument under the name that newer scanpy has; ``TypeError`` if both are given.
+    """
+    if rng is not None:
+        if not (isinstance(random_state, int) and random_state == 0):
+            msg = "rng and random_state are two names of one argument. Give one of them."
+            raise TypeError(msg)
+        return seed_from(rng)
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
     if isinstance(random_state, np.random.Generator):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # fair_cluster to decide, which refuses what a mode has no use for.
 _PASSED_ON = (
     "n_clusters",
+    "resolution",
     "mode",
     "agreement",
     "n_neighbors",
@@ -41,7 +42,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     cluster.add_argument("--batch-key", required=True, help="column of obs that clusters must not follow")
     _files.add_output(cluster)
     _files.add_overwrite(cluster)
-    cluster.add_argument("--n-clusters", type=int, metavar="K", help="default: estimated, in atlas mode")
+    cluster.add_argument("--n-clusters", type=int, metavar="K", help="number of clusters (paper mode needs it)")
+    cluster.add_argument("--resolution", type=float, help="resolution of Leiden (atlas mode; default 0.4)")
     cluster.add_argument("--mode", choices=("atlas", "paper"), help="default: atlas")
     cluster.add_argument("--agreement", type=float, help="weight of the agreement of counterparts (atlas mode)")
     cluster.add_argument("--n-neighbors", type=int, help="neighbors searched for counterparts (atlas mode)")

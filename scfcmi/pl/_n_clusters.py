@@ -21,15 +21,14 @@ def n_clusters(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure | None:
-    """Draw the curves that led to the number of clusters, the spread of separation, and the number chosen.
+    """Draw what the neighbor graph holds at each resolution: the number of clusters, and how well they hold.
 
     Parameters
     ----------
     adata
-        Annotated data whose ``adata.uns[key + "_n_clusters"]`` holds ``curve``, a data frame with columns
-        ``n_clusters``, ``separation``, ``separation_sd`` and ``modularity``, and the ``n_clusters`` chosen.
+        Annotated data that :func:`scfcmi.tl.choose_n_clusters` has written to.
     key
-        The ``key_added`` under which it was stored.
+        The ``key_added`` under which the clusters were stored.
     ax
         Axes to draw in. ``None`` makes a figure.
     show
@@ -47,32 +46,32 @@ def n_clusters(
     KeyError
         If there is no such entry.
     """
-    from matplotlib.ticker import MaxNLocator
-
-    hint = "It is written where the number of clusters is chosen: scfcmi.tl.choose_n_clusters(adata, batch_key)."
+    hint = f"Run scfcmi.tl.choose_n_clusters(adata, key={key!r}) first."
     _validate.key_in(adata.uns.keys(), f"{key}_n_clusters", "adata.uns", hint=hint)
-    stored = adata.uns[f"{key}_n_clusters"]
-    curve, chosen = stored["curve"].sort_values("n_clusters"), int(stored["n_clusters"])
-    x, y, spread = curve["n_clusters"], curve["separation"], curve["separation_sd"].fillna(0)
+    curve = adata.uns[f"{key}_n_clusters"]["curve"].sort_values("resolution")
+    used = adata.uns.get(key, {}).get("params", {}).get("resolution")
 
     (panel,) = panels(1, ax)
-    line, other, _, mark = palette(4)
-    panel.fill_between(x, y - spread, y + spread, color=line, alpha=0.2, lw=0)
-    panel.plot(x, y, color=line, marker="o", ms=3, lw=1.2, label="separation")
-    panel.plot(x, curve["modularity"], color=other, marker="s", ms=2.5, lw=1.2, label="modularity")
-    panel.axvline(chosen, color=mark, lw=1, ls=(0, (4, 3)))
-    panel.plot(x[x == chosen], y[x == chosen], color=mark, marker="o", ms=7, ls="")
-    panel.annotate(
-        f"{chosen} clusters",
-        (chosen, 0),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, 4),
-        textcoords="offset points",
-        color=mark,
-        fontsize="small",
-    )
-    panel.set(xlabel="number of clusters", ylabel="share of links")
+    x = curve["resolution"]
+    for name, color in zip(("stability", "separation", "modularity"), palette(4), strict=False):
+        panel.plot(x, curve[name], color=color, marker="o", ms=3, lw=1.2, label=name)
+    for resolution, number in zip(x, curve["n_clusters"], strict=True):
+        place = (resolution, 1.0)
+        panel.annotate(
+            str(number),
+            place,
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize="x-small",
+        )
+    panel.set_title("number of clusters", fontsize="small", pad=14)
+    if used is not None:
+        panel.axvline(float(used), color="#888888", lw=1, ls=(0, (4, 3)))
+    panel.set(xlabel="resolution", xscale="log", ylim=(None, 1.02))
+    panel.set_xticks(x, [f"{value:g}" for value in x], fontsize="x-small", rotation=45)
+    panel.minorticks_off()
     panel.legend(frameon=False, fontsize="small")
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.spines[["top", "right"]].set_visible(False)
     return hand_out([panel], given=ax, show=show, return_fig=return_fig, single=True)

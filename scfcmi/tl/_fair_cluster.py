@@ -24,6 +24,7 @@ def fair_cluster(
     batch_key: str,
     *,
     n_clusters: int | None = None,
+    resolution: float | None = None,
     mode: Literal["atlas", "paper"] = "atlas",
     layer: str | None = None,
     use_rep: str | None = None,
@@ -47,10 +48,10 @@ def fair_cluster(
 ) -> AnnData | None:
     """Cluster cells so that clusters follow biology and not the batch.
 
-    Atlas mode, the default, trains :class:`scfcmi.AtlasFCMI`. It projects expression to 50 principal components, and
-    removes the batch by making cells agree with their mutual nearest neighbors in other batches. Paper mode trains
-    :class:`scfcmi.FCMI`, Eq. 12 of Zeng et al. (CVPR 2023), on expression itself. An argument that a mode has no use for
-    is an error.
+    Atlas mode, the default, trains :class:`scfcmi.AtlasFCMI`. It projects scaled and unscaled expression to 50 principal
+    components each, removes the batch by making cells agree with their mutual nearest neighbors in other batches, and
+    finds communities of the neighbor graph with Leiden. Paper mode trains :class:`scfcmi.FCMI`, Eq. 12 of Zeng et al.
+    (CVPR 2023), on expression itself. An argument that a mode has no use for is an error.
 
     Parameters
     ----------
@@ -60,7 +61,10 @@ def fair_cluster(
         Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Categorical, string,
         integer or boolean; unused categories are dropped.
     n_clusters
-        Number of clusters. ``None`` estimates it, in atlas mode (see :func:`scfcmi.tl.choose_n_clusters`).
+        Number of clusters. ``None`` takes the communities at ``resolution``; paper mode needs a number.
+    resolution
+        Atlas mode: resolution of Leiden, as in scanpy: larger values give more clusters. ``None`` is 0.4. Not with
+        ``n_clusters``. :func:`scfcmi.tl.choose_n_clusters` shows what each resolution gives.
     mode
         ``"atlas"``, or ``"paper"`` for images, or to set ``alpha``, ``beta`` or ``balance``.
     layer
@@ -86,7 +90,7 @@ def fair_cluster(
     balance
         Paper mode: weight of -H(C), clusters of one size. ``None`` as :class:`scfcmi.FCMI`.
     max_epochs
-        Passes over the cells. ``None`` takes as many as 1,000 mini-batches allow: in atlas mode at most 100; in paper
+        Passes over the cells. ``None`` takes as many as 1,000 mini-batches allow: in atlas mode at most 60; in paper
         mode between 10 and 300, and training ends early when clusters have not changed for ten epochs.
     batch_size
         Cells a mini-batch. ``None`` takes the paper's 512.
@@ -112,16 +116,17 @@ def fair_cluster(
     ``adata.obs[key_added]``
         Clusters: categorical of strings. Every cluster is a category, with cells or without.
     ``adata.obsm["X_" + key_added]``
-        Embedding: float32, rows of unit length, shape (n_obs, n_components): 50, or the dimensions of
-        ``use_rep``, or n_clusters in paper mode.
+        Embedding: float32, rows of unit length, shape (n_obs, n_components): 50 dimensions each for scaled and
+        unscaled expression, or the dimensions of ``use_rep``, or n_clusters in paper mode.
     ``adata.obsm[key_added + "_proba"]``
         Soft assignment: float32, shape (n_obs, n_clusters), a column a category, rows summing to one.
+    ``adata.obsp[key_added + "_connectivities"]``
+        Atlas mode: neighbor graph, sparse, symmetric, float32, shape (n_obs, n_obs). ``sc.tl.leiden``, ``sc.tl.paga`` and
+        ``sc.tl.umap`` work on it with ``neighbors_key=key_added``.
     ``adata.uns[key_added]``
         ``params`` (settings as used), ``history`` (data frame, a row an epoch, as ``history_`` of the model),
-        ``groups`` (names of the batches in the model's code order) and ``information`` (H(C), H(C|X), I(G;C) and
-        I(X;C|G) of the soft assignment, in nats).
-    ``adata.uns[key_added + "_n_clusters"]``
-        If ``n_clusters`` was ``None``, as :func:`scfcmi.tl.choose_n_clusters`.
+        ``groups`` (names of the batches in the model's code order), ``information`` (H(C), H(C|X), I(G;C) and
+        I(X;C|G) of the soft assignment, in nats) and, in atlas mode, ``connectivities_key``.
 
     What other tools stored of an earlier result under this key is removed.
 
@@ -153,6 +158,7 @@ def fair_cluster(
         random_state=random_state,
         rng=rng,
         n_clusters=n_clusters,
+        resolution=resolution,
         agreement=agreement,
         n_neighbors=n_neighbors,
         n_components=n_components,
@@ -226,17 +232,14 @@ def _run(
         raise ValueError(msg)
     matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=mask_var)
     given = {name: value for name, value in parameters.items() if value is not None}
-    # None means something to the estimator: the number of clusters is estimated, a representation is not projected.
+    # None means something to the estimator: clusters at a resolution, a representation that is not projected.
     given["n_clusters"] = n_clusters
     if matrix.is_representation and mode == "atlas":
         if "n_components" in given:
             msg = f"n_components={given['n_components']} projects expression; use_rep={use_rep!r} is taken as it is."
             raise ValueError(msg)
         given["n_components"] = None
-    given["random_state"] = seed_from(random_state if rng is None else rng)
-    if rng is not None and not (isinstance(random_state, int) and random_state == 0):
-        msg = "rng and random_state are two names of one argument. Give one of them."
-        raise TypeError(msg)
+    given["random_state"] = seed_from(random_state, rng)
     model = new_model(mode, images=matrix.X.ndim > 2, **given)
     logger.info(
         "fair_cluster: %d cells, %s, %d batches of obs[%r]; mode %r",

@@ -84,7 +84,8 @@ def write_clusters(
     if graph is not None and graph.shape[0] == adata.n_obs and embedding is model.embedding_:
         adata.obsp[f"{key}_connectivities"] = graph
         adata.uns[key]["connectivities_key"] = f"{key}_connectivities"
-        # What scanpy reads with neighbors_key=key.
+        # scanpy reads these with neighbors_key=key. Of distances, PAGA takes only which cells they join: the same links.
+        adata.uns[key]["distances_key"] = f"{key}_connectivities"
         adata.uns[key]["params"] |= {"method": "umap", "use_rep": f"X_{key}"}
 
 

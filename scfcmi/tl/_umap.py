@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 _N_NEIGHBORS = 15
 
 
-def umap(adata: AnnData, key: str = "fcmi", *, random_state: RandomState = 0, copy: bool = False) -> AnnData | None:
+def umap(
+    adata: AnnData, key: str = "fcmi", *, random_state: RandomState = 0, rng: RandomState = None, copy: bool = False
+) -> AnnData | None:
     """Compute a map (UMAP) of the embedding that :func:`scfcmi.tl.fair_cluster` stored.
 
     :func:`scfcmi.pl.umap` draws it. The user's own ``X_umap`` is neither used nor changed.
@@ -26,7 +28,9 @@ def umap(adata: AnnData, key: str = "fcmi", *, random_state: RandomState = 0, co
     key
         The ``key_added`` of ``fair_cluster``.
     random_state
-        Seed. An integer gives the same map again on the same machine.
+        Seed, or a numpy generator. An integer gives the same map again on the same machine.
+    rng
+        The same under the name that newer scanpy has. Give one of the two.
     copy
         Whether to write to, and return, a copy.
 
@@ -60,7 +64,7 @@ def umap(adata: AnnData, key: str = "fcmi", *, random_state: RandomState = 0, co
     if adata.n_obs < 3:
         msg = f"a map needs at least 3 cells, adata has {adata.n_obs}."
         raise ValueError(msg)
-    seed = seed_from(random_state)
+    seed = seed_from(random_state, rng)
     embedding = np.asarray(adata.obsm[f"X_{key}"], np.float32)
     n_neighbors = min(_N_NEIGHBORS, adata.n_obs - 1)
     import umap as umap_learn
