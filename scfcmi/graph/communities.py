@@ -13,16 +13,18 @@ from sknetwork.clustering import Leiden
 
 # Default resolution, in the sense of scanpy: chosen leave-one-set-out, see benchmarks/README.md.
 RESOLUTION = 0.4
-# Resolutions searched for a number of clusters.
-_LOWEST, _HIGHEST, _STEPS = 1e-3, 100.0, 20
+# Runs of Leiden, of which the best is taken.
+_BEST_OF = 5
+# Highest resolution searched for a number of clusters, and steps of the search.
+_HIGHEST, _STEPS = 100.0, 20
 # Consensus: resolutions, draws at each, share of the links left out of a draw, and power of the share of runs.
 _RESOLUTIONS, _DRAWS, _LEFT_OUT, _POWER = (0.1, 0.3, 1.0, 3.0), 3, 0.2, 2
 # The curve: resolutions, and runs at each.
 _CURVE, _RUNS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0), 4
 
 
-def leiden(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
-    """Return the communities of highest modularity that Leiden finds (Traag et al., 2019), the largest first.
+def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int = _BEST_OF) -> np.ndarray:
+    """Return the communities of highest modularity among several runs of Leiden (Traag et al., 2019).
 
     Parameters
     ----------
@@ -31,29 +33,36 @@ def leiden(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
     resolution
         Larger values give more communities.
     seed
-        Of the order of the nodes.
+        Of the orders of the nodes.
+    n_runs
+        Number of runs.
 
     Returns
     -------
-    Labels from zero, shape (n_cells,).
+    Labels from zero, the largest community first, shape (n_cells,).
     """
-    finder = Leiden(resolution=resolution, modularity="newman", shuffle_nodes=True, random_state=seed)
-    return finder.fit_predict(graph)
+    runs = [
+        Leiden(resolution=resolution, modularity="newman", shuffle_nodes=True, random_state=seed + run).fit_predict(
+            graph
+        )
+        for run in range(n_runs)
+    ]
+    return max(runs, key=lambda labels: modularity(graph, labels, resolution))
 
 
 def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
-    """Return so many communities, at the resolution that gives them.
+    """Return so many communities.
 
-    Links are first weighted by how often Leiden keeps them (:func:`consensus_graph`). If no resolution gives the number,
-    the next larger number is taken, and the pair whose union raises modularity most is joined until the number is
-    reached. A :class:`~sklearn.exceptions.ConvergenceWarning` says so if even the highest resolution gives fewer.
+    They come from the communities at the default resolution. If these are too many, the pair whose union costs least
+    modularity is joined until the number is reached: a lower resolution would cut off outliers instead. If they are too
+    few, a higher resolution is searched, on the graph of links that Leiden keeps (:func:`consensus_graph`).
 
     Parameters
     ----------
     graph
         Symmetric, shape (n_cells, n_cells).
     n_clusters
-        Number of communities.
+        Number of communities. A :class:`~sklearn.exceptions.ConvergenceWarning` says so if there are fewer in the graph.
     seed
         Of all draws.
 
@@ -61,28 +70,29 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
     -------
     Labels from zero, the largest community first, shape (n_cells,).
     """
-    if n_clusters == 1:
-        return np.zeros(graph.shape[0], dtype=np.int64)
-    weighted = consensus_graph(graph, seed)
-    low, high, resolution = np.log(_LOWEST), np.log(_HIGHEST), 0.0
-    finer, most = None, 0
-    for _ in range(_STEPS):
-        labels = leiden(weighted, np.exp(resolution), seed)
-        n_found = labels.max() + 1
-        most = max(most, n_found)
-        if n_found == n_clusters:
-            return labels
-        if n_found > n_clusters:
-            finer = labels if finer is None or n_found < finer.max() + 1 else finer
-            high = resolution
-        else:
-            low = resolution
-        resolution = (low + high) / 2
-    if finer is None:
-        msg = f"The neighbor graph holds at most {most} communities, fewer than n_clusters={n_clusters}."
+    labels = leiden(graph, RESOLUTION, seed)
+    if labels.max() + 1 < n_clusters:
+        labels = _finer(consensus_graph(graph, seed), n_clusters, seed)
+    n_found = labels.max() + 1
+    if n_found < n_clusters:
+        msg = f"The neighbor graph holds at most {n_found} communities, fewer than n_clusters={n_clusters}."
         warnings.warn(msg, ConvergenceWarning, stacklevel=2)
-        return labels
-    return join(graph, finer, n_clusters)
+    return join(graph, labels, n_clusters)
+
+
+def _finer(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
+    """Return the communities whose number is nearest to ``n_clusters`` from above; all there are, if there are fewer."""
+    low, high, found = np.log(RESOLUTION), np.log(_HIGHEST), leiden(graph, _HIGHEST, seed, n_runs=1)
+    for _ in range(_STEPS):
+        if found.max() + 1 <= n_clusters:
+            break
+        middle = (low + high) / 2
+        labels = leiden(graph, np.exp(middle), seed, n_runs=1)
+        if labels.max() + 1 < n_clusters:
+            low = middle
+        else:
+            high, found = middle, min(found, labels, key=np.max)
+    return found
 
 
 def consensus_graph(graph: csr_matrix, seed: int) -> csr_matrix:
@@ -94,19 +104,19 @@ def consensus_graph(graph: csr_matrix, seed: int) -> csr_matrix:
     rng, kept_together = np.random.default_rng(seed), np.zeros(upper.nnz)
     for resolution in _RESOLUTIONS:
         for _ in range(_DRAWS):
-            labels = leiden(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1)))
+            labels = leiden(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1)), n_runs=1)
             kept_together += labels[upper.row] == labels[upper.col]
     share = kept_together / (len(_RESOLUTIONS) * _DRAWS)
     return _symmetric(upper.data * share**_POWER, upper.row, upper.col, graph.shape)
 
 
 def join(graph: csr_matrix, labels: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Join the two communities whose union raises modularity most, until ``n_clusters`` are left."""
+    """Join the two communities whose union raises modularity at the default resolution most, until so many are left."""
     links = links_between(graph, labels)
     names = np.arange(len(links))
     while len(links) > n_clusters:
         degrees = links.sum(axis=1)
-        gain = links - np.outer(degrees, degrees)
+        gain = links - RESOLUTION * np.outer(degrees, degrees)
         np.fill_diagonal(gain, -np.inf)
         first, second = sorted(np.unravel_index(gain.argmax(), gain.shape))
         links[first] += links[second]
@@ -131,10 +141,10 @@ def own_links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
     return np.diag(links) / np.maximum(links.sum(axis=1), 1e-12)
 
 
-def modularity(graph: csr_matrix, labels: np.ndarray) -> float:
+def modularity(graph: csr_matrix, labels: np.ndarray, resolution: float = 1.0) -> float:
     """Return the share of links within communities beyond what chance gives (Newman and Girvan, 2004)."""
     links = links_between(graph, labels)
-    return float(np.trace(links) - np.square(links.sum(axis=1)).sum())
+    return float(np.trace(links) - resolution * np.square(links.sum(axis=1)).sum())
 
 
 def resolution_curve(graph: csr_matrix, seed: int) -> pd.DataFrame:
@@ -156,7 +166,9 @@ def resolution_curve(graph: csr_matrix, seed: int) -> pd.DataFrame:
     upper, rng, rows = triu(graph, 1).tocoo(), np.random.default_rng(seed), []
     for resolution in _CURVE:
         labels = leiden(graph, resolution, seed)
-        others = [leiden(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1))) for _ in range(_RUNS)]
+        others = [
+            leiden(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1)), n_runs=1) for _ in range(_RUNS)
+        ]
         rows.append(
             {
                 "resolution": resolution,

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 N_NEIGHBORS = 15
 # Leading dimensions of which a graph of their own is made: these hold the coarse differences.
 _LEADING = 20
+# Of more cells, neighbors are searched in an inverted-file index: in so many of its lists.
+_EXACT, _LISTS = 50_000, 16
+# Cells whose codes agree to so many decimals are copies of each other.
+_DECIMALS = 3
 # Constants of UMAP's smooth_knn_dist.
 _MAX_ITER, _TOLERANCE, _MIN_SCALE = 64, 1e-5, 1e-3
 
@@ -35,10 +39,27 @@ def nearest(codes: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray
     Cosine distances, rising, and indices, both of shape (n_cells, n_neighbors).
     """
     # Of unit vectors, by Euclidean distance: the same order, and scikit-learn finds it without a matrix of distances.
-    units = normalize(codes)
-    index = NearestNeighbors(n_neighbors=min(n_neighbors, len(codes)), algorithm="brute").fit(units)
-    distances, indices = index.kneighbors(units)
+    units, n_neighbors = normalize(codes), min(n_neighbors, len(codes))
+    if len(codes) > _EXACT:
+        return _nearly_nearest(units.astype(np.float32), n_neighbors)
+    distances, indices = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(units).kneighbors(units)
     return distances**2 / 2, indices
+
+
+def _nearly_nearest(units: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+    import faiss
+
+    n_lists = int(len(units) ** 0.5)
+    index = faiss.index_factory(units.shape[1], f"IVF{n_lists},Flat", faiss.METRIC_INNER_PRODUCT)
+    # Every so many cells, so that the same cells give the same lists.
+    index.train(np.ascontiguousarray(units[:: max(1, len(units) // (64 * n_lists))]))
+    index.add(units)
+    index.nprobe = _LISTS
+    cosines, indices = index.search(units, n_neighbors)
+    # A list may hold fewer cells than neighbors wanted: the cell itself takes the places that are left.
+    missing = indices < 0
+    indices = np.where(missing, np.arange(len(units))[:, None], indices)
+    return np.where(missing, 0, np.maximum(1 - cosines, 0)), indices
 
 
 def fuzzy_graph(distances: np.ndarray, indices: np.ndarray) -> csr_matrix:
@@ -103,5 +124,40 @@ def joint_graph(views: Sequence[np.ndarray], n_neighbors: int = N_NEIGHBORS) -> 
     -------
     Symmetric, float32, shape (n_cells, n_cells).
     """
-    parts = [view[:, :n_dims] for view in views for n_dims in sorted({view.shape[1], min(_LEADING, view.shape[1])})]
-    return sum(fuzzy_graph(*nearest(part, n_neighbors)) for part in parts).tocsr()
+    n_cells, (first, place) = len(views[0]), _distinct(views[0])
+    distinct = [view[first] for view in views]
+    parts = [view[:, :n_dims] for view in distinct for n_dims in sorted({view.shape[1], min(_LEADING, view.shape[1])})]
+    graph = sum(fuzzy_graph(*nearest(part, n_neighbors)) for part in parts).tocsr()
+    return graph if len(first) == n_cells else _with_copies(graph, place)
+
+
+def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the index of one cell of each set of copies, and for every cell the number of its set."""
+    rounded = np.round(normalize(codes), _DECIMALS) + 0.0
+    _, first, place = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    # In the order of the cells, so that without copies nothing moves.
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[place.ravel()]
+
+
+def _with_copies(graph: csr_matrix, place: np.ndarray) -> csr_matrix:
+    """Return a graph of all cells from one of distinct cells.
+
+    Copies of a cell would fill its neighborhood. So a copy has the links of its distinct cell, each to one copy of the
+    neighbor, and links to the copies before and after it that weigh as much as all these together.
+    """
+    counts = np.bincount(place)
+    starts, members = np.cumsum(counts) - counts, np.argsort(place, kind="stable")
+    number = np.empty_like(members)
+    number[members] = np.arange(len(members)) - np.repeat(starts, counts)
+    links = graph[place].tocoo()
+    others = members[starts[links.col] + number[links.row] % counts[links.col]]
+    chained = np.flatnonzero(number > 0)
+    before = members[starts[place[chained]] + number[chained] - 1]
+    shape = (len(place), len(place))
+    half = csr_matrix((links.data, (links.row, others)), shape=shape)
+    strength = np.asarray(graph.sum(axis=1)).ravel()[place[chained]]
+    chain = csr_matrix((strength, (chained, before)), shape=shape)
+    return half.maximum(half.T) + chain + chain.T

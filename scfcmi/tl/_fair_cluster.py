@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 from scfcmi import __version__, _validate
@@ -240,6 +241,12 @@ def _run(
             raise ValueError(msg)
         given["n_components"] = None
     given["random_state"] = seed_from(random_state, rng)
+    if len(batches.categories) > adata.n_obs // 2:
+        msg = (
+            f"adata.obs[{batch_key!r}] has {len(batches.categories)} batches for {adata.n_obs} cells. A batch of one cell "
+            "tells nothing of what batches do: clusters will hardly be corrected."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=3)
     model = new_model(mode, images=matrix.X.ndim > 2, **given)
     logger.info(
         "fair_cluster: %d cells, %s, %d batches of obs[%r]; mode %r",

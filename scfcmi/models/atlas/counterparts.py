@@ -23,6 +23,8 @@ _MAX_CELLS = 10_000
 _MAX_PARTNERS = 8
 # A neighbourhood must stay small beside its group, or everything is a neighbour of everything.
 _SHARE = 6
+# Fewest pairs of two groups from which a shift between them is estimated.
+_MIN_PAIRS = 3
 # The neighbour within the own group whose distance is the yardstick.
 _OWN = 10
 
@@ -78,7 +80,9 @@ def find_counterparts(
     for a, b in _partners(len(members), rng):
         i, j = _mutual(codes, members[a], members[b], indices[a], indices[b], n_neighbors)
         difference = codes[i] - codes[j]
-        residual = np.linalg.norm(difference - np.median(difference, axis=0), axis=1) if len(i) else np.zeros(0)
+        # Two pairs show no shift: of one, any difference would pass for it.
+        shift = np.median(difference, axis=0) if len(i) >= _MIN_PAIRS else 0
+        residual = np.linalg.norm(difference - shift, axis=1)
         near = residual <= np.maximum(own[i], own[j])
         near &= np.linalg.norm(origin[i] - origin[j], axis=1) <= (apart[a] + apart[b]) / 2
         first += [i[near], j[near]]
