@@ -124,7 +124,11 @@ def join(graph: csr_matrix, labels: np.ndarray, n_clusters: int) -> np.ndarray:
         links = np.delete(np.delete(links, second, axis=0), second, axis=1)
         names = np.where(names == second, first, names)
         names = np.where(names > second, names - 1, names)
-    labels = names[labels]
+    return by_size(names[labels])
+
+
+def by_size(labels: np.ndarray) -> np.ndarray:
+    """Number communities anew, the largest first."""
     return np.argsort(np.argsort(-np.bincount(labels), kind="stable"))[labels]
 
 

@@ -124,40 +124,55 @@ def joint_graph(views: Sequence[np.ndarray], n_neighbors: int = N_NEIGHBORS) -> 
     -------
     Symmetric, float32, shape (n_cells, n_cells).
     """
-    n_cells, (first, place) = len(views[0]), _distinct(views[0])
-    distinct = [view[first] for view in views]
-    parts = [view[:, :n_dims] for view in distinct for n_dims in sorted({view.shape[1], min(_LEADING, view.shape[1])})]
-    graph = sum(fuzzy_graph(*nearest(part, n_neighbors)) for part in parts).tocsr()
-    return graph if len(first) == n_cells else _with_copies(graph, place)
+    parts = [view[:, :n_dims] for view in views for n_dims in sorted({view.shape[1], min(_LEADING, view.shape[1])})]
+    return sum(fuzzy_graph(*nearest(part, n_neighbors)) for part in parts).tocsr()
 
 
-def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of one cell of each set of copies, and for every cell the number of its set."""
+def distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find cells that are copies of each other: they would fill each other's neighborhoods.
+
+    Parameters
+    ----------
+    codes
+        Shape (n_cells, n_dims).
+
+    Returns
+    -------
+    The first cell of every set of copies, rising, shape (n_distinct,); and for every cell the number of its set, shape
+    (n_cells,).
+    """
     rounded = np.round(normalize(codes), _DECIMALS) + 0.0
     _, first, place = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
-    # In the order of the cells, so that without copies nothing moves.
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return first[order], rank[place.ravel()]
 
 
-def _with_copies(graph: csr_matrix, place: np.ndarray) -> csr_matrix:
+def with_copies(graph: csr_matrix, place: np.ndarray) -> csr_matrix:
     """Return a graph of all cells from one of distinct cells.
 
-    Copies of a cell would fill its neighborhood. So a copy has the links of its distinct cell, each to one copy of the
-    neighbor, and links to the copies before and after it that weigh as much as all these together.
+    A copy has the links of its distinct cell, each to one copy of the neighbor, and a link of weight one to the copy before
+    it.
+
+    Parameters
+    ----------
+    graph
+        Symmetric, shape (n_distinct, n_distinct).
+    place
+        From :func:`distinct`.
     """
+    if graph.shape[0] == len(place):
+        return graph
     counts = np.bincount(place)
     starts, members = np.cumsum(counts) - counts, np.argsort(place, kind="stable")
     number = np.empty_like(members)
     number[members] = np.arange(len(members)) - np.repeat(starts, counts)
     links = graph[place].tocoo()
     others = members[starts[links.col] + number[links.row] % counts[links.col]]
-    chained = np.flatnonzero(number > 0)
-    before = members[starts[place[chained]] + number[chained] - 1]
+    later = np.flatnonzero(number > 0)
+    before = members[starts[place[later]] + number[later] - 1]
     shape = (len(place), len(place))
     half = csr_matrix((links.data, (links.row, others)), shape=shape)
-    strength = np.asarray(graph.sum(axis=1)).ravel()[place[chained]]
-    chain = csr_matrix((strength, (chained, before)), shape=shape)
+    chain = csr_matrix((np.ones(len(later), np.float32), (later, before)), shape=shape)
     return half.maximum(half.T) + chain + chain.T

@@ -9,8 +9,8 @@ import torch
 
 from scfcmi import _validate
 from scfcmi._random import Stream, seed_from, stream
-from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
-from scfcmi.graph.neighbors import joint_graph
+from scfcmi.graph.communities import RESOLUTION, by_size, leiden, leiden_at
+from scfcmi.graph.neighbors import distinct, joint_graph, with_copies
 from scfcmi.models.assignment import classify, fit_classifier
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork
@@ -168,8 +168,7 @@ class AtlasFCMI(GroupedClusterer):
         )
         self._network, self.groups_ = network.eval(), names
         self.embedding_ = encode(network, rows).cpu().numpy()
-        self.graph_ = joint_graph(list(codes_of(network, components).cpu().numpy()))
-        self.labels_ = self._communities(settings.seed).astype(np.int32)
+        self._find_communities(codes_of(network, components).cpu().numpy(), settings.seed)
         rng = stream(settings.seed, Stream.CLASSIFIER)
         self._weights, self._offsets = fit_classifier(self.embedding_, self.labels_, rng)
         used = {
@@ -245,8 +244,14 @@ class AtlasFCMI(GroupedClusterer):
         network.unit = torch.from_numpy(np.maximum(unit, 1e-12).astype(np.float32))
         return network, components / network.unit.numpy()[:, None, None]
 
-    def _communities(self, seed: int) -> np.ndarray:
+    def _find_communities(self, views: np.ndarray, seed: int) -> None:
+        """Set the graph of all cells, and its communities."""
+        first, place = distinct(views[0])
+        graph = joint_graph(list(views[:, first]))
         seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
         if self.n_clusters is not None:
-            return leiden_at(self.graph_, self.n_clusters, seed)
-        return leiden(self.graph_, RESOLUTION if self.resolution is None else self.resolution, seed)
+            labels = leiden_at(graph, self.n_clusters, seed)
+        else:
+            labels = leiden(graph, RESOLUTION if self.resolution is None else self.resolution, seed)
+        self.graph_ = with_copies(graph, place)
+        self.labels_ = by_size(labels[place]).astype(np.int32)
