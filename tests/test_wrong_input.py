@@ -67,6 +67,13 @@ TOOL = {
     ),
     "unknown mode": (None, {"mode": "papers"}, ValueError, r"mode must be one of .*Did you mean 'paper'"),
     "weight of the other mode": (None, {"beta": 0.2}, TypeError, "mode='atlas' has no use for beta. Use mode='paper'"),
+    "number and resolution": (None, {"resolution": 1.0}, ValueError, "n_clusters or resolution, not both"),
+    "zero resolution": (
+        None,
+        {"resolution": 0, "n_clusters": None},
+        ValueError,
+        "resolution must be finite and above 0",
+    ),
     "negative n_clusters": (None, {"n_clusters": -3}, ValueError, "n_clusters must be at least 2, got -3"),
     "one cluster": (None, {"n_clusters": 1}, ValueError, "n_clusters must be at least 2, got 1"),
     "n_clusters of no integer": (None, {"n_clusters": 2.5}, TypeError, "n_clusters must be an integer, got 2.5"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+import threading
 import warnings
 
 import numpy as np
@@ -11,10 +14,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sknetwork.clustering import Leiden
 
+_C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
+_ONE_AT_A_TIME = threading.Lock()
 # Default resolution, in the sense of scanpy: chosen leave-one-set-out, see benchmarks/README.md.
 RESOLUTION = 0.4
-# Runs of Leiden, of which the best is taken.
-_BEST_OF = 5
+# Runs of Leiden, of which the best is taken, and the number of cells up to which there are several.
+_BEST_OF, _MANY = 5, 50_000
 # Highest resolution searched for a number of clusters, and steps of the search.
 _HIGHEST, _STEPS = 100.0, 20
 # Consensus: resolutions, draws at each, share of the links left out of a draw, and power of the share of runs.
@@ -23,7 +28,7 @@ _RESOLUTIONS, _DRAWS, _LEFT_OUT, _POWER = (0.1, 0.3, 1.0, 3.0), 3, 0.2, 2
 _CURVE, _RUNS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0), 4
 
 
-def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int = _BEST_OF) -> np.ndarray:
+def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int | None = None) -> np.ndarray:
     """Return the communities of highest modularity among several runs of Leiden (Traag et al., 2019).
 
     Parameters
@@ -33,21 +38,27 @@ def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int = _BEST_
     resolution
         Larger values give more communities.
     seed
-        Of the orders of the nodes.
+        Of all runs. The same seed gives the same communities.
     n_runs
-        Number of runs.
+        Number of runs. ``None`` takes five, or one of more than 50,000 cells, where runs hardly differ.
 
     Returns
     -------
     Labels from zero, the largest community first, shape (n_cells,).
     """
-    runs = [
-        Leiden(resolution=resolution, modularity="newman", shuffle_nodes=True, random_state=seed + run).fit_predict(
-            graph
-        )
-        for run in range(n_runs)
-    ]
-    return max(runs, key=lambda labels: modularity(graph, labels, resolution))
+    if n_runs is None:
+        n_runs = _BEST_OF if graph.shape[0] <= _MANY else 1
+    runs = [_one_run(graph, resolution, seed + run) for run in range(n_runs)]
+    return runs[0] if n_runs == 1 else max(runs, key=lambda labels: modularity(graph, labels, resolution))
+
+
+def _one_run(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
+    finder = Leiden(resolution=resolution, modularity="newman", shuffle_nodes=True, random_state=seed)
+    # scikit-network refines communities with rand() of the C library, whatever random_state is. Seeded under a lock, one
+    # run after the other, it gives the same communities in any thread.
+    with _ONE_AT_A_TIME:
+        _C_LIBRARY.srand(seed % 2**31)
+        return finder.fit_predict(graph)
 
 
 def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:

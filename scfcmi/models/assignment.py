@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils import gen_batches
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _PENALTY = 1000.0
 # The classifier is fitted to at most about this many cells, and to at least so many of each cluster.
 _MAX_CELLS, _MIN_OF_CLUSTER, _MAX_ITER = 20_000, 100, 300
+# Cells classified at a time.
+_BLOCK = 8192
 
 
 def soft_assignment(codes: Tensor, centers: Tensor, temperature: float) -> Tensor:
@@ -74,7 +77,12 @@ def fit_classifier(codes: np.ndarray, labels: np.ndarray, rng: np.random.Generat
 
 def classify(codes: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return the probabilities of clusters: float32, shape (n_cells, n_clusters), rows summing to one."""
-    return softmax(codes @ weights + offsets, axis=1)
+    # In double precision: what a cell gets must not depend on which cells it came with.
+    parts = [
+        softmax(codes[rows].astype(np.float64) @ weights + offsets, axis=1).astype(np.float32)
+        for rows in gen_batches(len(codes), _BLOCK)
+    ]
+    return np.concatenate(parts)
 
 
 def _some_of_each(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

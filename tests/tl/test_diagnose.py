@@ -110,33 +110,3 @@ def test_k_means_of_blood_follows_the_chemistry(pbmc):
     assert len(wrong) >= 2
     top = pd.crosstab(pbmc.obs["km"], pbmc.obs["label"]).idxmax(axis=1)
     assert (top[wrong["counterparts"]].to_numpy() == top[wrong.index].to_numpy()).all()
-
-
-def test_choose_n_clusters(small, tmp_path):
-    assert scfcmi.tl.choose_n_clusters(small, "tech", max_clusters=6, max_epochs=30) == 3
-    assert set(small.uns) == {"fcmi_n_clusters"}
-    assert set(small.obs) == {"tech", "tech_string", "tech_integer", "tech_boolean", "label"}
-    stored = small.uns["fcmi_n_clusters"]
-    assert stored["n_clusters"] == 3
-    assert set(stored) == {"curve", "n_clusters"}
-    assert stored["curve"]["n_clusters"].tolist() == [2, 3, 4, 5, 6]
-    assert stored["curve"][["separation", "modularity"]].stack().between(0, 1).all()
-    small.write_h5ad(tmp_path / "a.h5ad")
-    again = ad.read_h5ad(tmp_path / "a.h5ad")
-    pd.testing.assert_frame_equal(again.uns["fcmi_n_clusters"]["curve"], stored["curve"], check_names=False)
-    assert scfcmi.pl.n_clusters(again, show=False).get_xlabel() == "number of clusters"
-
-
-def test_estimated_by_fair_cluster(small):
-    scfcmi.tl.fair_cluster(small, "tech", max_epochs=30)
-    assert small.obs["fcmi"].nunique() == small.uns["fcmi_n_clusters"]["n_clusters"] == 3
-    assert small.uns["fcmi"]["params"]["n_clusters_rule"] == "estimated"
-    with pytest.raises(ValueError, match="max_clusters must be at least 2"):
-        scfcmi.tl.choose_n_clusters(small, "tech", max_clusters=1)
-    with pytest.raises(KeyError, match="Did you mean 'tech'"):
-        scfcmi.tl.choose_n_clusters(small, "tehc")
-
-
-@pytest.mark.needs_data
-def test_number_of_real_types(pbmc):
-    assert 7 <= scfcmi.tl.choose_n_clusters(pbmc, "batch") <= 10

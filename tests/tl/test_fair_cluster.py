@@ -7,6 +7,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
 
 import scfcmi
@@ -40,14 +41,15 @@ def test_writes_what_is_documented_and_nothing_else(small):
     clusters = small.obs["fcmi"]
     assert clusters.dtype == "category"
     assert clusters.cat.categories.tolist() == ["0", "1", "2"]
-    # As many components as there are genes, no more.
-    assert small.obsm["X_fcmi"].shape == (240, 20)
+    # Two views, of as many components as there are genes, no more.
+    assert small.obsm["X_fcmi"].shape == (240, 40)
+    assert set(small.obsp) == {"fcmi_connectivities"}
     assert small.obsm["fcmi_proba"].shape == (240, 3)
     assert small.obsm["X_fcmi"].dtype == small.obsm["fcmi_proba"].dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(small.obsm["X_fcmi"], axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(small.obsm["fcmi_proba"].sum(axis=1), 1, atol=1e-6)
     result = small.uns["fcmi"]
-    assert set(result) == {"params", "history", "groups", "information"}
+    assert set(result) == {"params", "history", "groups", "information", "connectivities_key", "distances_key"}
     assert len(result["history"]) == result["params"]["n_epochs"] <= 15
     assert result["groups"].tolist() == ["10x", "seqwell"]
     assert result["params"]["version"] == scfcmi.__version__
@@ -215,6 +217,73 @@ def test_fresh_process_gives_the_same_labels(small, tmp_path):
         "sys.exit(not (a.obsm['X_fcmi'] == a.obsm['X_b']).all())"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "a.h5ad")], check=True)
+
+
+def test_scanpy_works_on_the_graph(small):
+    scfcmi.tl.fair_cluster(small, "tech", n_clusters=6, max_epochs=15)
+    sc.tl.leiden(small, neighbors_key="fcmi", flavor="igraph", n_iterations=2, directed=False, resolution=0.1)
+    assert metrics.ari(small.obs["label"], small.obs["leiden"]) > 0.9
+    sc.tl.paga(small, groups="fcmi", neighbors_key="fcmi")
+    assert small.uns["paga"]["connectivities"].shape == (6, 6)
+    sc.tl.umap(small, neighbors_key="fcmi")
+    assert small.obsm["X_umap"].shape == (240, 2)
+
+
+def test_a_new_result_removes_what_no_longer_holds(small):
+    scfcmi.tl.fair_cluster(small, "tech", max_epochs=15)
+    scfcmi.tl.choose_n_clusters(small)
+    scfcmi.tl.diagnose(small)
+    small.obsm["X_fcmi_umap"], small.uns["fcmi_umap"] = np.zeros((240, 2)), {"random_state": 0}
+    scfcmi.tl.fair_cluster(small, "tech", n_clusters=2, mode="paper", max_epochs=3)
+    assert set(small.uns) == {"fcmi"}
+    assert set(small.obsm) == {"X_fcmi", "fcmi_proba"}
+    assert not small.obsp
+    assert "connectivities_key" not in small.uns["fcmi"]
+
+
+def test_empty_clusters_are_categories_here_as_in_assign(small):
+    """Paper mode may end with a cluster that holds no cell; its column of the assignment stays."""
+    model = scfcmi.tl.fit_model(small, "tech", n_clusters=12, mode="paper", max_epochs=2)
+    categories = small.obs["fcmi"].cat.categories
+    assert len(categories) == small.obsm["fcmi_proba"].shape[1] == model.n_clusters_ == 12
+    again = scfcmi.tl.assign(small, model, key_added="again", copy=True)
+    assert again.obs["again"].cat.categories.tolist() == categories.tolist()
+
+
+def test_settings_of_the_default_can_be_reached(small):
+    scfcmi.tl.fair_cluster(small, "tech", agreement=2.0, n_neighbors=10, n_components=5, resolution=0.5, max_epochs=3)
+    params = small.uns["fcmi"]["params"]
+    assert (params["agreement"], params["n_neighbors"], params["resolution"]) == (2.0, 10, 0.5)
+    assert small.obsm["X_fcmi"].shape == (240, 10)
+    epochs = []
+    scfcmi.tl.fit_model(small, "tech", max_epochs=3, callbacks=[epochs.append])
+    assert len(epochs) == 3
+
+
+@pytest.mark.parametrize("argument", [{"precision": "float32"}, {"checkpoint": "state"}, {"beta": 0.2}, {"alpha": 0.1}])
+def test_no_argument_changes_the_algorithm(small, argument):
+    (name,) = argument
+    with pytest.raises(TypeError, match=f"mode='atlas' has no use for {name}. Use mode='paper'"):
+        scfcmi.tl.fair_cluster(small, "tech", **argument)
+    with pytest.raises(TypeError, match=r"mode='paper' has no use for resolution. Use mode='atlas'"):
+        scfcmi.tl.fair_cluster(small, "tech", mode="paper", n_clusters=3, resolution=0.5)
+
+
+def test_rng_is_random_state(small):
+    scfcmi.tl.fair_cluster(small, "tech", random_state=7, **QUICK)
+    embedding = small.obsm["X_fcmi"]
+    scfcmi.tl.fair_cluster(small, "tech", rng=7, **QUICK)
+    np.testing.assert_array_equal(small.obsm["X_fcmi"], embedding)
+    scfcmi.tl.fair_cluster(small, "tech", rng=np.random.default_rng(0), **QUICK)
+    with pytest.raises(TypeError, match="two names of one argument"):
+        scfcmi.tl.fair_cluster(small, "tech", rng=1, random_state=2, **QUICK)
+
+
+def test_a_batch_for_every_cell_is_warned_of(small):
+    small.obs["cell"] = small.obs_names
+    with pytest.warns(UserWarning, match="240 batches for 240 cells"):
+        scfcmi.tl.fair_cluster(small, "cell", **QUICK)
+    assert metrics.ari(small.obs["label"], small.obs["fcmi"]) > 0.9
 
 
 def test_interrupt_leaves_adata_untouched(small, monkeypatch):

@@ -78,6 +78,9 @@ def find_counterparts(
 
     first, second = [], []
     for a, b in _partners(len(members), rng):
+        if len(members[a]) == len(members[b]) == 1:
+            # Neither has a neighbor of its own to measure the other by.
+            continue
         i, j = _mutual(codes, members[a], members[b], indices[a], indices[b], n_neighbors)
         difference = codes[i] - codes[j]
         # Two pairs show no shift: of one, any difference would pass for it.

@@ -52,9 +52,18 @@ def test_groups_with_many_counterparts_do_not_hide_those_with_few():
     mixed = np.random.default_rng(1).permutation(32)
     pairs = Counterparts(first[mixed], second[mixed], np.arange(42), groups)
     assert pairs.share == pytest.approx(2 / 42)
-    cells, others = (part.ravel() for part in pairs.draw(2000, 21, np.random.default_rng(0)))
+    cells, others = (part for part in pairs.draw(42000, np.random.default_rng(0)))
     assert set(cells) == {0, 41}
     assert (others[cells == 41] == 0).all()
     of_cell = others[cells == 0]
     assert np.mean(groups[of_cell] == 2) == pytest.approx(0.5, abs=0.05)
     assert set(of_cell) == {*range(1, 31), 41}
+
+
+def test_batches_of_one_cell_have_no_counterparts():
+    X = np.random.default_rng(0).normal(size=(60, 10))
+    first, _, looked_at = find_counterparts(X, np.arange(60), 40, np.random.default_rng(0))
+    assert len(first) == 0
+    pairs = Counterparts(first, first, looked_at, np.arange(60))
+    assert pairs.share == 0
+    assert (pairs.draw(5, np.random.default_rng(0))[0] == 0).all()

@@ -10,8 +10,9 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import scfcmi
-from scfcmi import AtlasFCMI, metrics
-from scfcmi.models.atlas.projection import fit_projection
+from scfcmi import FCMI, AtlasFCMI, metrics
+from scfcmi.errors import ModelFormatError
+from scfcmi.models.atlas.projection import fit_projections
 from scfcmi.rows import rows_of
 
 
@@ -30,19 +31,23 @@ def test_scikit_learn_contract(estimator, check):
 @pytest.fixture
 def fitted(blobs):
     X, _, groups = blobs
-    return AtlasFCMI(3, max_epochs=30).fit(X, groups=groups)
+    return AtlasFCMI(3).fit(X, groups=groups)
 
 
 def test_finds_types_and_not_groups(blobs, fitted):
     X, labels, groups = blobs
     assert adjusted_rand_score(labels, fitted.labels_) > 0.95
     assert metrics.batch_leakage(labels, fitted.labels_, groups) < 0.02
-    np.testing.assert_array_equal(fitted.predict(X), fitted.labels_)
+    assert (fitted.predict(X) == fitted.labels_).mean() > 0.99
     np.testing.assert_array_equal(fitted.transform(X), fitted.embedding_)
     np.testing.assert_allclose(np.linalg.norm(fitted.embedding_, axis=1), 1, atol=1e-6)
     proba = fitted.predict_proba(X)
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_array_equal(proba.argmax(axis=1), fitted.labels_)
+    assert fitted.graph_.shape == (240, 240)
+    assert abs(fitted.graph_ - fitted.graph_.T).max() < 1e-6
+    assert set(fitted.information_) == {"H_C", "H_C_given_X", "I_G_C", "I_X_C_given_G"}
+    assert fitted.information_["I_G_C"] < 0.01
+    assert (fitted.settings_["alpha"], fitted.settings_["beta"], fitted.settings_["agreement"]) == (0, 0, 4)
     assert (np.diff(np.bincount(fitted.labels_)) <= 0).all()
     history = fitted.history_
     np.testing.assert_allclose(history["loss"], history["L_rec"] + 4 * history["L_agr"], rtol=1e-5)
@@ -56,7 +61,8 @@ def test_saved_and_loaded(blobs, fitted, tmp_path):
     assert type(again) is AtlasFCMI
     assert again.get_params()["agreement"] == 4
     np.testing.assert_array_equal(again.transform(X), fitted.embedding_)
-    np.testing.assert_array_equal(again.predict(X), fitted.labels_)
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert again.settings_ == fitted.settings_
     np.testing.assert_array_equal(again.reconstruct(X, groups), fitted.reconstruct(X, groups))
 
 
@@ -88,7 +94,7 @@ def test_sparse_equals_dense(blobs):
 def test_components_given_or_made(blobs, n_components):
     X, labels, groups = blobs
     model = AtlasFCMI(3, n_components=n_components, max_epochs=10).fit(X, groups=groups)
-    assert model.embedding_.shape == (240, 20 if n_components is None else 5)
+    assert model.embedding_.shape == (240, 20 if n_components is None else 10)
     assert adjusted_rand_score(labels, model.labels_) > 0.9
 
 
@@ -101,12 +107,66 @@ def test_one_group_and_groups_of_one_cell(blobs):
     assert np.isfinite(AtlasFCMI(3, max_epochs=5).fit(X, groups=groups).embedding_).all()
 
 
-def test_estimated_number(blobs):
+def test_resolution_and_number(blobs):
     X, labels, groups = blobs
-    model = AtlasFCMI(None, max_clusters=8, max_epochs=20).fit(X, groups=groups)
+    model = AtlasFCMI(max_epochs=20).fit(X, groups=groups)
     assert model.n_clusters_ == 3
-    assert model.n_clusters_curve_["n_clusters"].tolist() == list(range(2, 9))
+    assert model.settings_["resolution"] == 0.4
     assert adjusted_rand_score(labels, model.labels_) > 0.95
+    finer = AtlasFCMI(resolution=5.0, max_epochs=20).fit(X, groups=groups)
+    assert finer.n_clusters_ > 3
+    for n_clusters in (1, 2, 3, 7):
+        found = AtlasFCMI(n_clusters, max_epochs=5).fit(X, groups=groups)
+        assert found.n_clusters_ == n_clusters
+        assert (np.diff(np.bincount(found.labels_)) <= 0).all()
+
+
+def test_copies_of_the_same_cells_are_no_clusters(blobs):
+    """Four batches of the same cells: copies would fill the neighborhood of a cell."""
+    X, labels, _ = blobs
+    model = AtlasFCMI(max_epochs=20).fit(np.tile(X, (4, 1)), groups=np.repeat(np.arange(4), len(X)))
+    assert adjusted_rand_score(np.tile(labels, 4), model.labels_) > 0.95
+
+
+def test_every_cell_its_own_batch(blobs):
+    """A batch of one cell pairs with nothing on no evidence."""
+    X, labels, _ = blobs
+    model = AtlasFCMI(max_epochs=20).fit(X, groups=np.arange(len(X)))
+    assert adjusted_rand_score(labels, model.labels_) > 0.95
+    assert (model.history_["frac_with_counterpart"] == 0).all()
+
+
+def test_a_sparse_panel_of_twelve_genes():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 100)
+    rates = np.repeat(np.eye(3), 4, axis=1) * 1.5 + 0.05
+    X = np.log1p(rng.poisson(rates[labels])).astype(np.float32)
+    model = AtlasFCMI(3, max_epochs=20).fit(sp.csr_matrix(X), groups=rng.integers(0, 2, 300))
+    assert adjusted_rand_score(labels, model.labels_) > 0.9
+
+
+def test_callbacks_are_told_of_every_epoch(blobs):
+    X, _, groups = blobs
+    seen = []
+    model = AtlasFCMI(3, max_epochs=4, callbacks=[seen.append]).fit(X, groups=groups)
+    assert [epoch.number for epoch in seen] == [1, 2, 3, 4]
+    assert seen[-1].history["L_rec"] == model.history_["L_rec"].iloc[-1]
+    np.testing.assert_allclose(seen[-1].codes(), model.embedding_, atol=1e-5)
+    assert seen[-1].labels is None
+
+
+def test_each_estimator_loads_its_own_kind(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    with pytest.raises(ModelFormatError, match=r"holds a model of AtlasFCMI, not of FCMI. Use scfcmi.load_model"):
+        FCMI.load(tmp_path / "model")
+    assert type(AtlasFCMI.load(tmp_path / "model")) is AtlasFCMI
+
+
+def test_images_are_refused_before_anything_is_set():
+    model = AtlasFCMI(2)
+    with pytest.raises(ValueError, match="Use FCMI"):
+        model.fit(np.zeros((30, 1, 28, 28), np.float32))
+    assert not hasattr(model, "n_features_in_")
 
 
 def test_wrong_input(blobs):
@@ -115,28 +175,35 @@ def test_wrong_input(blobs):
         ("agreement", -1): "agreement must be finite",
         ("n_neighbors", 0): "n_neighbors must be at least 1",
         ("n_components", 0): "n_components must be at least 1",
-        ("max_clusters", 1): "max_clusters must be at least 2",
+        ("resolution", 0): "resolution must be finite and above 0",
         ("n_clusters", 241): "n_clusters=241 is more than the number of cells",
     }.items():
         with pytest.raises(ValueError, match=words):
             AtlasFCMI().set_params(**dict([settings])).fit(X, groups=groups)
-    with pytest.raises(ValueError, match="Use FCMI"):
-        AtlasFCMI(2).fit(np.zeros((30, 1, 28, 28), np.float32))
+    with pytest.raises(ValueError, match="Give n_clusters or resolution, not both"):
+        AtlasFCMI(3, resolution=0.5).fit(X, groups=groups)
+    with pytest.raises(ValueError, match="n_features=1"):
+        AtlasFCMI(3, n_components=None).fit(X[:, :1], groups=groups)
+    with pytest.raises(ValueError, match="same value in all 30 cells"):
+        AtlasFCMI(3).fit(np.ones((30, 4)))
 
 
 @pytest.mark.needs_data
 def test_components_are_scanpy_s(pbmc):
-    projection = fit_projection(rows_of(pbmc.X), 10, np.random.default_rng(0))
-    ours = projection(rows_of(pbmc.X))
-    assert ours.dtype == np.float32
+    projections = fit_projections(rows_of(pbmc.X), 10, np.random.default_rng(0))
+    scaled, unscaled = (projection(rows_of(pbmc.X)) for projection in projections)
+    assert scaled.dtype == unscaled.dtype == np.float32
     pbmc.X = pbmc.X.toarray()
+    sc.pp.pca(pbmc, n_comps=10)
+    unscaled_pca = pbmc.obsm["X_pca"].copy()
     sc.pp.scale(pbmc, max_value=10)
     pbmc.X = np.clip(pbmc.X, -10, None)
     sc.pp.pca(pbmc, n_comps=10)
-    theirs = pbmc.obsm["X_pca"]
-    signs = np.sign((ours * theirs).sum(axis=0))
-    np.testing.assert_allclose(ours * signs, theirs, atol=2e-3 * np.abs(theirs).max())
-    assert (projection.loadings[np.abs(projection.loadings).argmax(axis=0), np.arange(10)] > 0).all()
+    for ours, theirs in ((scaled, pbmc.obsm["X_pca"]), (unscaled, unscaled_pca)):
+        signs = np.sign((ours * theirs).sum(axis=0))
+        np.testing.assert_allclose(ours * signs, theirs, atol=2e-3 * np.abs(theirs).max())
+    for projection in projections:
+        assert (projection.loadings[np.abs(projection.loadings).argmax(axis=0), np.arange(10)] > 0).all()
 
 
 @pytest.mark.needs_data

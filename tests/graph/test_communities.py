@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import normalize
+
+from scfcmi.graph.communities import (
+    by_size,
+    consensus_graph,
+    join,
+    leiden,
+    leiden_at,
+    modularity,
+    own_links,
+    resolution_curve,
+)
+from scfcmi.graph.neighbors import joint_graph
+
+
+@pytest.fixture(scope="module")
+def types():
+    """A graph of five types, of 1 % to 40 % of the cells, and the types."""
+    rng = np.random.default_rng(0)
+    sizes = [800, 600, 400, 180, 20]
+    centers = rng.normal(size=(5, 10)) * 3
+    X = np.concatenate([c + rng.normal(size=(n, 10)) for c, n in zip(centers, sizes, strict=True)])
+    return joint_graph([normalize(X).astype(np.float32)]), np.repeat(np.arange(5), sizes)
+
+
+def test_small_and_large_communities_are_found(types):
+    graph, labels = types
+    found = leiden(graph, 0.4, 0)
+    assert adjusted_rand_score(labels, found) > 0.95
+    assert (np.diff(np.bincount(found)) <= 0).all()
+    np.testing.assert_array_equal(found, leiden(graph, 0.4, 0))
+
+
+@pytest.mark.parametrize("n_clusters", [1, 2, 5, 12])
+def test_any_number_can_be_had(types, n_clusters):
+    graph, labels = types
+    found = leiden_at(graph, n_clusters, 0)
+    assert found.max() + 1 == n_clusters
+    if n_clusters == 5:
+        assert adjusted_rand_score(labels, found) > 0.95
+
+
+def test_more_than_the_graph_holds_is_said():
+    graph = sp.csr_matrix(np.ones((2, 2)) - np.eye(2))
+    with pytest.warns(ConvergenceWarning, match="at most 2 communities, fewer than n_clusters=5"):
+        assert leiden_at(graph, 5, 0).max() + 1 == 2
+
+
+def test_join_unites_the_halves_of_a_type(types):
+    graph, labels = types
+    halves = np.where(labels == 0, np.arange(len(labels)) % 2 * 5, labels)
+    assert adjusted_rand_score(labels, join(graph, halves, 5)) == 1
+
+
+def test_consensus_keeps_links_within_types():
+    rng = np.random.default_rng(0)
+    labels = np.arange(600) % 6
+    X = rng.normal(size=(6, 20))[labels] + rng.normal(size=(600, 20)) * 0.9
+    graph = joint_graph([normalize(X).astype(np.float32)])
+    kept = consensus_graph(graph, 0).tocoo()
+    within = labels[kept.row] == labels[kept.col]
+    before = graph.tocoo()
+    share = before.data[labels[before.row] == labels[before.col]].sum() / before.data.sum()
+    assert 0.5 < share < kept.data[within].sum() / kept.data.sum()
+
+
+def test_same_seed_same_communities_in_any_thread(types):
+    """scikit-network draws from the C library, which all threads share."""
+    graph, _ = types
+    serial = [leiden(graph, 1.0, seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for expected, found in zip(serial, pool.map(lambda seed: leiden(graph, 1.0, seed), range(4)), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_numbers_of_two_parts_without_a_link():
+    graph = sp.csr_matrix(np.kron(np.eye(2), np.ones((4, 4))))
+    halves, mixed = np.repeat([0, 1], 4), np.tile([0, 1], 4)
+    assert modularity(graph, halves) == pytest.approx(0.5)
+    assert modularity(graph, mixed) == pytest.approx(0)
+    assert modularity(graph, halves, resolution=2) == pytest.approx(0)
+    np.testing.assert_allclose(own_links(graph, halves), 1)
+    np.testing.assert_allclose(own_links(graph, mixed), 0.5)
+    assert by_size(np.array([0, 1, 1, 2, 2, 2])).tolist() == [2, 1, 1, 0, 0, 0]
+
+
+def test_curve(types):
+    graph, _ = types
+    curve = resolution_curve(graph, 0).set_index("resolution")
+    assert curve.index.is_monotonic_increasing
+    assert curve.loc[0.4, "n_clusters"] == 5
+    assert curve[["modularity", "stability", "separation"]].stack().between(0, 1).all()
+    assert curve.loc[0.4, "stability"] > 0.9
+    assert curve["n_clusters"].iloc[-1] > 5

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+from sklearn.preprocessing import normalize
+
+from scfcmi.graph import neighbors
+from scfcmi.graph.neighbors import distinct, fuzzy_graph, joint_graph, nearest, with_copies
+
+
+def codes(n_cells: int, n_types: int = 4, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(n_types, 30)) * 2
+    return normalize(centers[np.arange(n_cells) % n_types] + rng.normal(size=(n_cells, 30))).astype(np.float32)
+
+
+def test_weights_are_umap_s():
+    from umap.umap_ import fuzzy_simplicial_set
+
+    X = codes(300)
+    distances, indices = nearest(X, 15)
+    ours = fuzzy_graph(distances, indices)
+    theirs, *_ = fuzzy_simplicial_set(X, 15, 0, "cosine", knn_indices=indices, knn_dists=distances)
+    assert abs(ours - theirs).max() < 1e-5
+    assert abs(ours - ours.T).max() < 1e-6
+
+
+def test_index_finds_what_exact_search_finds(monkeypatch):
+    X = codes(3000, 10)
+    exact = nearest(X, 15)
+    monkeypatch.setattr(neighbors, "_EXACT", 1000)
+    distances, indices = nearest(X, 15)
+    found = [len(set(a) & set(b)) / 15 for a, b in zip(indices, exact[1], strict=True)]
+    assert np.mean(found) > 0.95
+    assert (np.diff(distances, axis=1) >= 0).all()
+    np.testing.assert_array_equal(nearest(X, 15)[1], indices)
+
+
+def test_views_are_added_up():
+    first, second = codes(200), codes(200, seed=1)
+    both = joint_graph([first, second])
+    assert abs(both - joint_graph([first]) - joint_graph([second])).max() < 1e-6
+    # A view of few dimensions is not counted twice.
+    assert joint_graph([first[:, :10]]).max() <= 1
+
+
+def test_fewer_cells_than_neighbors():
+    assert joint_graph([codes(3)]).shape == (3, 3)
+
+
+def test_copies_share_one_place():
+    X = codes(50)
+    again = np.tile(X, (3, 1)) + np.random.default_rng(0).normal(scale=1e-8, size=(150, 30)).astype(np.float32)
+    first, place = distinct(again)
+    np.testing.assert_array_equal(first, np.arange(50))
+    np.testing.assert_array_equal(place, np.tile(np.arange(50), 3))
+    graph = joint_graph([X])
+    every = with_copies(graph, place)
+    assert every.shape == (150, 150)
+    assert abs(every - every.T).max() < 1e-6
+    assert connected_components(every)[0] == connected_components(graph)[0]
+    assert with_copies(graph, np.arange(50)) is graph
