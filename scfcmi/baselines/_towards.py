@@ -29,12 +29,12 @@ def towards(
 ) -> np.ndarray:
     """Deep fair clustering toward centers equally far from all groups (Towards).
 
-    DEC with two more terms. The fairoid pi_t is the mean code of group t, computed from all cells each epoch. Its nearness
-    to the center mu_j is phi_jt, as ``1 / (1 + |mu_j - pi_t|^2)``, adding up to one over groups. The loss is
+    DEC with two more terms. The fairoid pi_t is the mean code of group t, computed from all cells each epoch. Its
+    nearness to the center mu_j is phi_jt, as ``1 / (1 + |mu_j - pi_t|^2)``, adding up to one over groups. The loss is
     KL(P || Q) + ``fairness`` sum_j KL(phi_j || 1 / T) + the mean squared error of the decoder.
 
-    The authors published no code, and the paper's equations were not at hand: this follows descriptions in later papers.
-    The decoder is kept, as in IDEC; without it the means of all groups could fall together. Centers that are equally
+    The authors published no code, and the paper's equations were not at hand: this follows descriptions in later
+    papers. The decoder is kept, as in IDEC; without it the means of all groups could fall together. Centers that are equally
     far from all fairoids do not make assignments fair: expect little. Many groups in a code of ten
     dimensions leave the centers little room.
 
