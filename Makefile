@@ -26,7 +26,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
 
-# Anew and in place, with the data in SCFCMI_DATA_DIR.
+# Execute the notebooks in place, with the data in SCFCMI_DATA_DIR.
 tutorials: $(VENV)/.test
 	$(BIN)/python docs/execute_tutorials.py tutorials/*.ipynb
 

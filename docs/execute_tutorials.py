@@ -38,7 +38,7 @@ def execute(path: Path) -> NotebookNode:
 
 
 def squeeze(notebook: NotebookNode) -> NotebookNode:
-    """Bring pictures down to 128 colours, a third of their size, in place."""
+    """Bring pictures down to 128 colors, a third of their size, in place."""
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         if "image/png" in output.get("data", {}):
             picture = Image.open(BytesIO(b64decode(output["data"]["image/png"]))).convert("RGB")

@@ -1,7 +1,7 @@
 """Draw every plot on real data into one page, for people to look at: ``make gallery``.
 
-Reads the data in SCFCMI_DATA_DIR and trains on little of them, for some minutes. Runs of the benchmark are kept, and not
-made again. What is drawn is the call that stands above it; pictures have the size at which they are printed.
+Reads the data in SCFCMI_DATA_DIR and trains on a few of them, for some minutes. Runs of the benchmark are kept and not
+repeated. Each picture stands below the call that drew it, at the size at which it is printed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scfcmi.benchmark import _figures
 
 FOLDER = Path(__file__).parent / "_build" / "gallery"
 
-# Calls, and what is to be looked at.
+# Calls, and what to look at.
 CALLS = {
     "umap": [
         ("pl.umap(pbmc, ['fcmi', 'batch', 'label'])", "three chemistries, 1,200 cells"),
@@ -48,7 +48,7 @@ CALLS = {
         ("pl.history(pbmc)", "one training"),
         ("pl.history(variants, ['I_X_C_given_G', 'I_G_C'])", "Fig. 6 of the paper, on a thousand samples of HAR"),
     ],
-    "n_clusters": [("pl.n_clusters(pbmc)", "the number of clusters of three chemistries")],
+    "n_clusters": [("pl.n_clusters(pbmc)", "what each resolution gives, three chemistries")],
     "plot_sensitivity": [("benchmark.plot_sensitivity(grid)", "Fig. 5 of the paper, on a thousand samples of HAR")],
     "plot_reconstructions": [
         ("benchmark.plot_reconstructions(images)", "Fig. 4 of the paper, on two thousand images and their inverse")
@@ -71,7 +71,7 @@ def cells() -> dict[str, sc.AnnData]:
         n_clusters = adata.obs["label"].nunique()
         scfcmi.tl.fair_cluster(adata, column, n_clusters=n_clusters, progress=False)
         scfcmi.tl.umap(adata)
-    scfcmi.tl.choose_n_clusters(pbmc, "batch")
+    scfcmi.tl.choose_n_clusters(pbmc)
     return {"pbmc": pbmc, "dc": dc, "kang": kang, "many": many}
 
 

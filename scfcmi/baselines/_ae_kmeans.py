@@ -44,7 +44,7 @@ def ae_kmeans(
     max_epochs
         Number of passes of the auto-encoder over all cells; not used where one is given.
     n_init
-        Number of k-means++ seedings, of which the tightest result is taken.
+        Number of k-means++ seedings. The tightest result is taken.
     autoencoder
         One of :func:`pretrain_autoencoder`, to share among methods. ``None`` trains one.
 

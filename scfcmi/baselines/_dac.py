@@ -35,13 +35,13 @@ def dac(
     called alike, r_ij = 1, where the cosine of y_i and y_j is above a threshold. Then the mean of
     (cos(y_i, y_j) - r_ij)^2 over all pairs among 128 cells is lowered by RMSprop at 0.001, in five passes over the
     block, whose cells are perturbed: a tenth of the features set to their mean, and Gaussian noise of 0.05. The
-    threshold falls from 0.9 towards 0.5, a step every five passes. The label is the largest y.
+    threshold falls from 0.9 toward 0.5, a step every five passes. The label is the largest y.
 
     The network is d-512-512-K-K, with batch norm and ReLU after each layer, and a softmax. Its last layer begins as the
-    identity, so that fewer cells look alike at first. Features are centred, and scaled to a mean square of one.
+    identity, so that fewer cells look alike at first. Features are centered, and scaled to a mean square of one.
 
     This is the form that the authors released; that of their paper learns only from the pairs it is surest of. It
-    depends much on the seed and favours clusters of one size, so rare types are lost. Published numbers cannot be had
+    depends much on the seed and favors clusters of one size, so rare types are lost. Published numbers cannot be had
     here: those on images are of convolutions, rotations and shifts; those on HAR and the mouse atlas are the FCMI
     authors' own, without a protocol.
 

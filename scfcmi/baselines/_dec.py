@@ -27,9 +27,9 @@ def dec(
 ) -> np.ndarray:
     """Deep embedded clustering (DEC), without any thought of groups.
 
-    From the code z of a pre-trained auto-encoder and the centres mu of k-means (20 seedings), cells are assigned by
+    From the code z of a pre-trained auto-encoder and the centers mu of k-means (20 seedings), cells are assigned by
     Student's t, q_ij as ``1 / (1 + |z_i - mu_j|^2)``, to be sharpened: p_ij as q_ij^2 / sum_i q_ij, from all cells,
-    every 140 steps. Encoder and centres lower KL(P || Q) by gradient descent (rate 0.01, momentum 0.9, 256 cells a
+    every 140 steps. Encoder and centers lower KL(P || Q) by gradient descent (rate 0.01, momentum 0.9, 256 cells a
     step), the decoder being dropped, until fewer than 0.1 % of cells change cluster between two targets. The label is
     the largest q.
 

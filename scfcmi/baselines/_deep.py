@@ -1,4 +1,4 @@
-"""What the deep baselines share: auto-encoder, Student-t assignment, refinement of centres, mini-batches.
+"""What the deep baselines share: auto-encoder, Student-t assignment, refinement of centers, mini-batches.
 
 The other modules import this one inside functions, because it imports torch.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    # Added to the KL divergence of DEC: rows of the mini-batch, their codes, the centres.
+    # Added to the KL divergence of DEC: rows of the mini-batch, their codes, the centers.
     AddedLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 _BATCH = 256
@@ -87,7 +87,7 @@ def to_tensor(X: np.ndarray) -> Tensor:
 
 
 def batches(n_cells: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield rows in random order; the last batch takes a single left-over, of which batch norm cannot say anything."""
+    """Yield rows in random order; a single left-over joins the last batch, because batch norm needs two rows."""
     order = torch.randperm(n_cells, generator=generator)
     ends = list(range(size, n_cells - 1, size))
     yield from torch.tensor_split(order, ends)
@@ -120,7 +120,7 @@ def pretrain(X: np.ndarray, seed: int, epochs: int, widths: tuple[int, ...]) -> 
 
 def student(codes: Tensor, centers: Tensor) -> Tensor:
     """Assign softly by Student's t of one degree of freedom: q_ij as 1 / (1 + |z_i - mu_j|^2), rows summing to one."""
-    # Not torch.cdist, whose gradient is not finite where a code is on its centre.
+    # Not torch.cdist, whose gradient is not finite where a code is on its center.
     squared = codes.square().sum(1, keepdim=True) - 2 * codes @ centers.T + centers.square().sum(1)
     kernel = 1 / (1 + squared.clamp_min(0))
     return kernel / kernel.sum(dim=1, keepdim=True)
@@ -147,14 +147,14 @@ def refine(
     added: AddedLoss | None = None,
     each_epoch: Callable[[nn.Module], object] | None = None,
 ) -> tuple[np.ndarray, Tensor]:
-    """Train a network, which returns codes, and centres towards their own sharpened assignment, the second stage of DEC.
+    """Train a network, which returns codes, and centers toward their own sharpened assignment, the second stage of DEC.
 
     The target is computed from all cells every 140 steps; training ends when fewer than 0.1 % of cells have changed
     cluster since the last time. ``added`` is a loss to add; what it trains besides must be in ``network``.
 
     Returns
     -------
-    Cluster of each cell, and the centres; the network is changed.
+    Cluster of each cell, and the centers; the network is changed.
     """
     codes = evaluate(network, inputs)
     start = KMeans(n_clusters, n_init=20, random_state=seed).fit(codes.numpy())

@@ -33,7 +33,7 @@ def dfc(
 ) -> np.ndarray:
     """Deep fair clustering of two groups (DFC).
 
-    A variational auto-encoder of all cells and k-means of its code begin; Student's t to the centres gives P. Of each
+    A variational auto-encoder of all cells and k-means of its code begin; Student's t to the centers gives P. Of each
     group alone a second auto-encoder is trained and clustered by DEC, which gives P' and is then left as it is. A step
     takes up to 512 cells of either group and lowers, by Adam,
 

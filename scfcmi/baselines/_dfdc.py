@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BATCH = 250
 _WIDTHS = (1200, 1200)
 # IMSAT's: weight of the information, of H(Y) within it, length of the probe, reach of a perturbation as a share of
-# the distance to the tenth neighbour.
+# the distance to the tenth neighbor.
 _INFORMATION, _EVENNESS = 0.1, 4.0
 _PROBE = 10.0
 _REACH, _NEIGHBOR = 0.25, 10
@@ -38,7 +38,7 @@ def dfdc(
 
     A network d-1200-1200-K (batch norm, ReLU, softmax) gives y. The first half of the passes lowers the loss of IMSAT,
     0.1 (H(Y|X) - 4 H(Y)) + the mean of KL(y(x) || y(x + t)), where t is the worst perturbation of a cell, found by one
-    power iteration, as long as a quarter of the distance to its tenth neighbour. Before each further pass the fair
+    power iteration, as long as a quarter of the distance to its tenth neighbor. Before each further pass the fair
     labels nearest to y are found: :func:`fair_repair` at no tolerance, an exact transport within each group that keeps
     the sizes of clusters; ``fairness`` times the cross-entropy with them joins the loss. Adam at 0.002, 250 cells a
     step. The label is the largest y, not the transport's.

@@ -9,14 +9,14 @@ _DEPTH = 15
 
 
 def fairlets(points: np.ndarray, red: np.ndarray, p: int, q: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Cut points into sets of at most p + q, in each of which one group has at least p / q times the other.
+    """Cut points into sets of at most p + q. In each set, one group has at least p / q times the cells of the other.
 
     Parameters
     ----------
     points
         Shape (n_cells, n_dims). Their order decides who is lifted and paired with whom.
     red
-        Which points are of the first group, bool, shape (n_cells,).
+        Whether each point belongs to the first group, bool, shape (n_cells,).
     p, q
         Coprime, 1 <= p <= q; all points together must be as even as p / q.
     rng

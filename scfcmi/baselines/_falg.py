@@ -27,12 +27,12 @@ def falg(
     delta: float = 0.2,
     n_init: int = 10,
 ) -> np.ndarray:
-    """Fair assignment to the centres of k-means (FAlg).
+    """Fair assignment to the centers of k-means (FAlg).
 
-    A linear program assigns cells to centres, at the least squared distance, so that group t makes up between
+    A linear program assigns cells to centers, at the least squared distance, so that group t makes up between
     (1 - delta) rho_t and rho_t / (1 - delta) of every cluster, rho_t being its share of all cells. The fractions that
     are left are rounded such that no count of a group in a cluster, and no cluster size, changes by one cell or more.
-    The centres stay those of k-means, which caps the quality; one whose cells are nearly all of one group may be left
+    The centers stay those of k-means, which caps the quality; one whose cells are nearly all of one group may be left
     without any. The program takes seconds for some 10,000 cells and minutes for 60,000.
 
     With two groups the least Bal is (1 - delta) rho / (1 - (1 - delta) rho), with rho the smaller group's share: the
@@ -51,7 +51,7 @@ def falg(
     delta
         Tolerance of the shares, at least 0 and below 1.
     n_init
-        Number of k-means++ seedings, of which the tightest result is taken.
+        Number of k-means++ seedings. The tightest result is taken.
 
     Returns
     -------

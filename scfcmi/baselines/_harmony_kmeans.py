@@ -40,7 +40,7 @@ def harmony_kmeans(
     n_components
         Number of principal components, at most. Fewer features than these are taken as they are.
     n_init
-        Number of k-means++ seedings, of which the tightest result is taken.
+        Number of k-means++ seedings. The tightest result is taken.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def kmeans(
     random_state
         Seed. An integer gives the same labels again.
     n_init
-        Number of k-means++ seedings, of which the tightest result is taken.
+        Number of k-means++ seedings. The tightest result is taken.
 
     Returns
     -------

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-# Up to here neighbours are exact; beyond, comparing all pairs takes minutes.
+# Up to here neighbors are exact; beyond, comparing all pairs takes minutes.
 _EXACT = 50_000
 
 
@@ -16,7 +16,7 @@ def nearest(X: np.ndarray, n_neighbors: int, seed: int) -> tuple[np.ndarray, np.
     from pynndescent import NNDescent
 
     indices, distances = NNDescent(X, n_neighbors=n_neighbors + 1, random_state=seed).neighbor_graph
-    # A cell comes first among its own neighbours, unless others coincide with it.
+    # A cell comes first among its own neighbors, unless others coincide with it.
     own = indices == np.arange(len(X))[:, None]
     own[~own.any(axis=1), -1] = True
     return tuple(found[~own].reshape(len(X), n_neighbors) for found in (indices, distances))

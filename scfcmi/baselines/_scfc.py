@@ -55,7 +55,7 @@ def scfc(
     shuffle
         Whether to bring cells into random order first.
     n_init
-        Number of k-means++ seedings, of which the tightest result is taken.
+        Number of k-means++ seedings. The tightest result is taken.
 
     Returns
     -------

@@ -28,7 +28,7 @@ def spfc(
     n_components: int = 50,
     n_init: int = 10,
 ) -> np.ndarray:
-    """Fair spectral clustering, normalised (SpFC), in the form that needs sparse products only.
+    """Fair spectral clustering, normalized (SpFC), in the form that needs sparse products only.
 
     Spectral embedding of the graph of nearest cells under the constraint that, over all cells, it does not correlate
     with any group; then k-means. The constraint binds the embedding, not the clusters: where groups lie so far apart
@@ -51,7 +51,7 @@ def spfc(
     n_components
         Number of principal components that distances are of, at most.
     n_init
-        Number of k-means++ seedings, of which the tightest result is taken.
+        Number of k-means++ seedings. The tightest result is taken.
 
     Returns
     -------

@@ -27,16 +27,16 @@ def towards(
     pretrain_epochs: int = 100,
     autoencoder: AutoEncoder | None = None,
 ) -> np.ndarray:
-    """Deep fair clustering towards centres equally far from all groups (Towards).
+    """Deep fair clustering toward centers equally far from all groups (Towards).
 
-    DEC with two terms more. The fairoid pi_t is the mean code of group t, from all cells, anew each epoch; its nearness
-    to the centre mu_j is phi_jt, as ``1 / (1 + |mu_j - pi_t|^2)``, adding up to one over groups. The loss is
+    DEC with two more terms. The fairoid pi_t is the mean code of group t, computed from all cells each epoch. Its
+    nearness to the center mu_j is phi_jt, as ``1 / (1 + |mu_j - pi_t|^2)``, adding up to one over groups. The loss is
     KL(P || Q) + ``fairness`` sum_j KL(phi_j || 1 / T) + the mean squared error of the decoder.
 
-    Written without sight of the authors' code, of which there is none, and of the paper's equations: from descriptions
-    in later papers. The decoder is kept, as in IDEC, or else all groups' means could fall together. Centres as far
-    from one fairoid as from the next do not make assignments fair: expect little of it. Many groups in a code of ten
-    dimensions leave the centres little room.
+    The authors published no code, and the paper's equations were not at hand: this follows descriptions in later
+    papers. The decoder is kept, as in IDEC; without it the means of all groups could fall together. Centers that are equally
+    far from all fairoids do not make assignments fair: expect little. Many groups in a code of ten
+    dimensions leave the centers little room.
 
     Parameters
     ----------

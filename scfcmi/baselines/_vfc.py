@@ -37,7 +37,7 @@ def vfc(
 ) -> np.ndarray:
     """Variational fair clustering, the k-means form (VFC).
 
-    Minimises the k-means objective of soft assignments S plus ``fairness`` times the sum over clusters of
+    Minimizes the k-means objective of soft assignments S plus ``fairness`` times the sum over clusters of
     KL(rho || group shares of the cluster), by bounds that are independent from cell to cell. Features are z-scored and
     rows then set to unit length, without which the method does not converge; sparse features become dense by that.
 
@@ -112,7 +112,7 @@ def _assign(
     fairness: float,
     lipschitz: float,
 ) -> np.ndarray:
-    """Lower the energy of S with centres as they are; a step's bound leaves every cell to itself."""
+    """Lower the energy of S with centers as they are; a step's bound leaves every cell to itself."""
     soft = softmax(-distances, axis=1)
     energy = _energy(soft, distances, membership, shares, fairness)
     for _ in range(_INNER):

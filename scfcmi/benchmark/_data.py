@@ -70,7 +70,7 @@ class Data:
 
         genes = self.adata[:, self.adata.var["highly_variable"]] if "highly_variable" in self.adata.var else self.adata
         scaled = genes.copy()
-        # Centred numbers are not sparse: said here, so that scanpy need not warn of it.
+        # Centered numbers are not sparse: said here, so that scanpy need not warn of it.
         scaled.X = scaled.X.toarray() if sp.issparse(scaled.X) else scaled.X
         sc.pp.scale(scaled, max_value=10)
         sc.pp.pca(scaled, n_comps=min(_N_COMPONENTS, min(scaled.shape) - 1), random_state=0, mask_var=None)

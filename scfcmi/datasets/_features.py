@@ -64,7 +64,7 @@ def resnet50(folder: Path, *, download: bool) -> Backbone:
 
 
 def image_features(images: list[Path], folder: Path, *, download: bool, progress: bool | None) -> np.ndarray:
-    """Return features of images, float32, shape (n, 2048), standardised and squashed by tanh into [-1, 1].
+    """Return features of images, float32, shape (n, 2048), standardized and squashed by tanh into [-1, 1].
 
     The raw features are kept in ``folder`` as ``features-<weights>-<images>.npy`` and taken from there next time.
     """

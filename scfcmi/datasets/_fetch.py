@@ -178,7 +178,7 @@ def _download(url: str, partial: Path, file: File, *, progress: bool | None) -> 
 
 
 def _transfer(url: str, partial: Path, file: File, *, progress: bool | None) -> None:
-    """Append to ``partial`` what it lacks, or all of it anew where the server does not resume."""
+    """Append to ``partial`` what it lacks. Where the server does not resume, fetch all of it again."""
     with partial.open("ab") as stream, ExitStack() as answers:
         start = stream.tell()
 

@@ -52,7 +52,7 @@ def office31(
 
     Returns
     -------
-    3,612 samples of 2,048 features, standardised, then tanh: float32 in [-1, 1]; with ``.obs["label"]``,
+    3,612 samples of 2,048 features, standardized, then tanh: float32 in [-1, 1]; with ``.obs["label"]``,
     ``.obs["group"]`` and ``.obs["domain"]`` (amazon 2,817, webcam 795) and ``.uns["dataset"]`` (name, citation, terms,
     version of the manifest).
 
@@ -110,7 +110,7 @@ def mtfl(
 
     Returns
     -------
-    2,000 samples of 2,048 features, standardised, then tanh: float32 in [-1, 1]; with ``.obs["label"]`` and
+    2,000 samples of 2,048 features, standardized, then tanh: float32 in [-1, 1]; with ``.obs["label"]`` and
     ``.obs["gender"]``, ``.obs["group"]`` and ``.obs["glasses"]``, and ``.uns["dataset"]`` (name, citation, terms,
     version of the manifest).
 

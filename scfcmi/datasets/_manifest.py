@@ -41,9 +41,9 @@ class File:
         Bytes of the published file; ``None`` where unknown.
     checksum, payload
         ``"md5:..."``, ``"sha256:..."`` or ``"git_blob:..."`` of the file, and of what a ``.gz`` decompresses to.
-        The file is good if either fits: gzipped anew it is still the same data.
+        The file is good if either fits: compressed again, it still holds the same data.
     members
-        Ends of member names of a ``.zip``, and the checksums of which one must fit.
+        Ends of member names of a ``.zip``, and their checksums. One of them must fit.
     count
         Lines of a text, or images in a folder.
     variant
