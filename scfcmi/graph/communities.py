@@ -53,6 +53,8 @@ def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int | None =
 
 
 def _one_run(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
+    if not graph.nnz:
+        return np.arange(graph.shape[0])
     finder = Leiden(resolution=resolution, modularity="newman", shuffle_nodes=True, random_state=seed)
     # scikit-network refines communities with rand() of the C library, whatever random_state is. Seeded under a lock, one
     # run after the other, it gives the same communities in any thread.
