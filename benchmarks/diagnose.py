@@ -1,0 +1,156 @@
+"""Is scfcmi.tl.diagnose right? Precision and recall of its verdicts, on real and on simulated cells.
+
+    python benchmarks/diagnose.py --fits fits -o benchmarks/results/diagnose.jsonl
+
+Scenarios (``scenarios.py``) and simulated pairs of batches with types left out are clustered at four resolutions, with
+correction and without (``agreement=0``), where clusters follow the batch. Of a cluster that lacks batches the truth is
+"biology" if the rate of its majority type (share of cells) in these batches is below a tenth of that in the others, else
+"batch". A cluster can be split in truth if a second type makes up a tenth of it, 20 cells or more. Labels enter the truth
+and the choice of thresholds, which the table also shows leave-one-set-out. Fits are kept in ``--fits``; one JSON line a
+cluster is appended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import zlib
+from pathlib import Path
+from unittest import mock
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from scenarios import SCENARIOS, kind, load
+from sklearn.metrics.cluster import contingency_matrix
+
+from scfcmi import datasets, tl
+from scfcmi.graph.communities import leiden, n_parts, own_links
+from scfcmi.models.atlas import presence
+
+KINDS = ("full", "types_left_out", "own_type", "no_shared_type", "small_batch")
+SIMULATED = tuple(f"simulated_{n_types}_types/full" for n_types in (6, 10, 16))
+RESOLUTIONS, MOST_CELLS = (0.1, 0.3, 0.4, 1.0), 3000
+THRESHOLDS = {
+    "NEAR": (1.2, 1.25, 1.3),
+    "FAR": (1.35, 1.4, 1.45),
+    "NEAR_AS_SHARED": (1.0, 1.05, 1.1),
+    "ENOUGH": (20, 30),
+}
+
+
+def simulated(name: str, seed: int) -> ad.AnnData:
+    """Make two batches, of types as uneven as 1 to 10; a third of the types is in one of them only."""
+    n_types, rng = int(name.split("_")[1]), np.random.default_rng([seed, zlib.crc32(name.encode())])
+    weights = np.tile(rng.uniform(1, 10, (n_types, 1)), (1, 2))
+    weights[rng.permutation(n_types)[: n_types // 3], rng.integers(2, size=n_types // 3)] = 0
+    adata = datasets.simulate_atlas(1500, n_types, 2, composition=weights, random_state=seed, progress=False)
+    adata.obs = adata.obs.rename(columns={"group": "batch"})
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    return adata
+
+
+def fitted(scenario: str, seed: int, corrected: bool, folder: Path) -> ad.AnnData:
+    """Return cells with the embedding and the graph of a fit, without expression."""
+    path = folder / f"{scenario.replace('/', '-')}{'' if corrected else ' uncorrected'}-{seed}.h5ad"
+    if not path.exists():
+        adata = simulated(scenario, seed) if scenario in SIMULATED else load(scenario)
+        if adata.n_obs > MOST_CELLS:
+            adata = sc.pp.sample(adata, n=MOST_CELLS, rng=0, copy=True)
+        settings = {} if corrected else {"agreement": 0.0}
+        tl.fair_cluster(adata, "batch", random_state=seed, progress=False, **settings)
+        folder.mkdir(parents=True, exist_ok=True)
+        ad.AnnData(obs=adata.obs[["batch", "label"]], obsm=adata.obsm, obsp=adata.obsp).write_h5ad(path)
+    return ad.read_h5ad(path)
+
+
+def clusters_of(adata: ad.AnnData, seed: int) -> list[dict]:
+    """Return what is found and what is true of each cluster at each resolution."""
+    graph, rows = adata.obsp["fcmi_connectivities"].tocsr(), []
+    labels, batches = (adata.obs[name].astype("category").cat.codes.to_numpy(int) for name in ("label", "batch"))
+    for resolution in RESOLUTIONS:
+        clusters, rng = leiden(graph, resolution, seed), np.random.default_rng(seed)
+        lacked = presence.lacked_batches(contingency_matrix(clusters, batches))
+        found = presence.presence_elsewhere(adata.obsm["X_fcmi"], clusters, batches, lacked, rng)
+        parts = n_parts(graph, clusters, seed)
+        for cluster, types in enumerate(contingency_matrix(clusters, labels)):
+            absent, is_type = lacked[cluster][batches], labels == types.argmax()
+            row = {"resolution": resolution, "cluster": cluster, "n_cells": types.sum(), "n_parts": parts[cluster]}
+            row |= {"splits": bool(np.sort(types)[-2] >= max(20, types.sum() / 10)), "truth": "shared"}
+            if cluster in found:
+                there = is_type[absent].mean() >= 0.1 * is_type[~absent].mean()
+                row |= {"truth": "batch" if there else "biology"} | dataclasses.asdict(found[cluster])
+            rows.append(row)
+    return rows
+
+
+def causes(runs: pd.DataFrame, **thresholds: float) -> np.ndarray:
+    """Decide, with thresholds given in place of those of the package."""
+    fields = [field.name for field in dataclasses.fields(presence.Presence)]
+    with mock.patch.multiple(presence, **thresholds):
+        return np.array([presence.Presence(**row).cause for row in runs[fields].to_dict("records")])
+
+
+def scores(truth: np.ndarray, said: np.ndarray) -> list[float]:
+    """Return precision, recall where something is said, and recall of all, for biology and batch; the share told."""
+    told, out = said != "unknown", []
+    for cause in ("biology", "batch"):
+        right = ((truth == cause) & (said == cause)).sum()
+        totals = ((said == cause).sum(), (told & (truth == cause)).sum(), (truth == cause).sum())
+        out += [100 * right / total if total else np.nan for total in totals]
+    return [*out, 100 * told.mean()]
+
+
+def report(runs: pd.DataFrame) -> None:
+    lacking = runs[runs["truth"] != "shared"].reset_index(drop=True)
+    truth, made = lacking["truth"].to_numpy(), lacking["scenario"].str.startswith("simulated").to_numpy()
+    corrected = lacking["corrected"].to_numpy(bool) & ~made
+    # Both hold the same cells.
+    sets = lacking["scenario"].str.split("/").str[0].replace({"pbmc_2laboratories": "pbmc_3tech"}).to_numpy()
+    tried = [dict(zip(THRESHOLDS, values, strict=True)) for values in itertools.product(*THRESHOLDS.values())]
+    decided, apart, chosen = [causes(lacking, **thresholds) for thresholds in tried], truth.copy(), {}
+    for name in np.unique(sets):
+        # The least of precision and recall of the other sets, and a little for what is told.
+        found = np.array([scores(truth[sets != name], verdicts[sets != name]) for verdicts in decided])
+        best = int((found[:, [0, 1, 3, 4]].min(axis=1) + 0.3 * found[:, -1]).argmax())
+        apart[sets == name], chosen[name] = decided[best][sets == name], [*tried[best].values()]
+    print(
+        "| clusters that lack batches | n | biology: precision | recall | of all | batch: precision | recall | of all | told |"
+    )
+    print("| --- |" + " --- |" * 8)
+    for words, verdicts in (("", causes(lacking)), (", thresholds of the other sets", apart)):
+        groups = {"all": truth != "", "corrected": corrected, "not corrected": ~corrected & ~made, "simulated": made}
+        for group, rows in groups.items():
+            cells = " | ".join(f"{value:.0f}" for value in scores(truth[rows], verdicts[rows]))
+            print(
+                f"| {group}{words} | {(truth[rows] == 'biology').sum()} + {(truth[rows] == 'batch').sum()} | {cells} |"
+            )
+    print("\nChosen by the other sets:", ", ".join(THRESHOLDS), chosen)
+    split, parted = runs["splits"].to_numpy(bool), runs["n_parts"].to_numpy() > 1
+    print(f"Could be split: precision {100 * split[parted].mean():.0f}, recall {100 * parted[split].mean():.0f}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [*(name for name in SCENARIOS if kind(name) in KINDS), *SIMULATED]
+    parser.add_argument("--scenarios", nargs="+", choices=names, default=names)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--fits", type=Path, default=Path("fits"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/diagnose.jsonl"))
+    options = parser.parse_args()
+    for about in itertools.product(options.scenarios, range(options.seeds), (True, False)):
+        found = clusters_of(fitted(*about, options.fits), about[1])
+        with options.output.open("a") as file:
+            for row in found:
+                record = dict(zip(("scenario", "seed", "corrected"), about, strict=True)) | row
+                file.write(json.dumps(record, default=float) + "\n")
+    runs = pd.read_json(options.output, lines=True)
+    report(runs.drop_duplicates(["scenario", "seed", "corrected", "resolution", "cluster"], keep="last"))
+
+
+if __name__ == "__main__":
+    main()
