@@ -140,7 +140,7 @@ def diagnose(
     for column, name in _ELSEWHERE.items():
         table[column] = [np.nan if found is None else getattr(found, name) for found in of_clusters]
     table["counterparts"] = [
-        str(names[found.cluster]) if found and found.cause == "batch" and found.cluster >= 0 else ""
+        str(names[found.counterpart]) if found and found.cause == "batch" and found.counterpart >= 0 else ""
         for found in of_clusters
     ]
     table["own_links"], table["n_parts"] = np.nan, np.nan
@@ -184,8 +184,10 @@ def _cause(row: tuple, found: Presence, present: np.ndarray, absent: np.ndarray)
     if not found.enough:
         return f"{where}; too few cells to judge {there}: cannot tell"
     if found.cause == "unknown":
-        if np.isinf(found.far):
+        if np.isinf(found.far) and found.distance >= found.near:
             return f"{where}; no cluster shows how far batches lie apart: cannot tell"
+        if found.distance < found.near:
+            return f"{where}; near cells {there}, but other clusters are as near: cannot tell"
         return f"{where}; the nearest cells {there} are neither near nor far: cannot tell"
     if found.cause == "biology":
         evidence = f"the few such cells {there} are in it" if found.distance < found.near else f"no such cells {there}"

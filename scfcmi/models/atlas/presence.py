@@ -3,7 +3,8 @@
 A cluster that lacks batches may be a type that these batches do not hold, or the part of a shared type that stayed apart.
 Three facts tell which. Such cells exist in the lacked batches if another cluster and this one are each other's counterparts;
 or if cells of the lacked batches are about as near as the cluster's own cells are to each other, or no farther than batches
-are in clusters that they share. Such cells do not exist if the nearest are clearly farther. In between, nothing is said.
+are in clusters that they share. Such cells do not exist if the nearest are clearly farther. In between, or where codes hardly
+tell clusters apart, nothing is said.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ class Presence:
     """Median distance from its cells to cells of the lacked batches, in units of the distance to its own cells."""
     shared: float = np.nan
     """The median such distance in clusters that both kinds of batches share; NaN if there are none."""
+    others: float = np.nan
+    """Median distance from its cells to cells of other clusters in the batches that are there, in the same units."""
     frac_matched: float = np.nan
     """Share of the cluster's cells that have counterparts in the lacked batches."""
-    cluster: int = -1
+    counterpart: int = -1
     """The other cluster that holds most of the nearest cells of the lacked batches; -1 if none does."""
     returned: float = 0.0
     """Share of that cluster's cells in lacked batches that are nearest to this cluster; 0 if most are in this one."""
@@ -75,9 +78,14 @@ class Presence:
             return "unknown"
         if self.frac_matched >= _PAIRED and self.returned >= _MOST:
             return "batch"
-        if self.near <= self.distance <= self.far:
+        if self.distance > self.far:
+            return "biology"
+        if self.distance >= self.near:
             return "unknown"
-        return "biology" if self.distance > self.far or self.few else "batch"
+        if self.few:
+            return "biology"
+        # Where other clusters are as near, codes do not tell types apart, and being near means nothing.
+        return "batch" if self.others >= NEAR else "unknown"
 
 
 def lacked_batches(counts: np.ndarray) -> np.ndarray:
@@ -166,17 +174,25 @@ class _Across:
             for cells in (self._there, self._absent)
         )
 
-    def _ratios(self, cluster: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return, for cells of a cluster, distances to cells that are lacked in units of own distances; and the cells."""
-        own = self._there[self._clusters[self._there] == cluster]
+    def _ratios(self, cluster: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return distances to cells that are lacked in units of own distances, these cells, and distances to other clusters.
+
+        Of cells of a cluster; all empty if there are too few.
+        """
+        is_own = self._clusters[self._there] == cluster
+        own, rest = self._there[is_own], self._there[~is_own]
         if len(own) <= _NEIGHBOR or self._index_absent is None:
-            return np.zeros(0), np.zeros(0, int)
-        asked = own[:: -(-len(own) // _MAX_QUERIES)]
-        inside = NearestNeighbors(n_neighbors=_NEIGHBOR + 1, algorithm="brute").fit(self._units[own])
-        yardstick = inside.kneighbors(self._units[asked])[0][:, -1]
+            return np.zeros(0), np.zeros(0, int), np.zeros(0)
+        asked = self._units[own[:: -(-len(own) // _MAX_QUERIES)]]
+        yardstick = np.maximum(self._distances(own, asked, _NEIGHBOR + 1), 1e-6)
         n_neighbors = min(_NEIGHBOR, len(self._absent))
-        distances, nearest = self._index_absent.kneighbors(self._units[asked], n_neighbors)
-        return distances[:, -1] / np.maximum(yardstick, 1e-6), self._absent[nearest]
+        distances, nearest = self._index_absent.kneighbors(asked, n_neighbors)
+        others = self._distances(rest, asked, _NEIGHBOR) if len(rest) else np.full(len(asked), np.inf)
+        return distances[:, -1] / yardstick, self._absent[nearest], others / yardstick
+
+    def _distances(self, cells: np.ndarray, asked: np.ndarray, n_neighbors: int) -> np.ndarray:
+        index = NearestNeighbors(n_neighbors=min(n_neighbors, len(cells)), algorithm="brute").fit(self._units[cells])
+        return index.kneighbors(asked)[0][:, -1]
 
     def shared(self, left_out: np.ndarray) -> float:
         """Return the median over clusters that both kinds of batches share; NaN if there are none."""
@@ -194,7 +210,7 @@ class _Across:
 
     def presence(self, cluster: int, n_expected: float, frac_matched: float, shared: float) -> Presence:
         """Return what there is of a cluster in the lacked batches."""
-        ratios, nearest = self._ratios(cluster)
+        ratios, nearest, others = self._ratios(cluster)
         if not len(ratios):
             return Presence(n_expected, frac_matched=frac_matched)
         votes = np.bincount(self._clusters[nearest.ravel()], minlength=cluster + 1)
@@ -208,8 +224,9 @@ class _Across:
             n_expected=n_expected,
             distance=float(np.median(ratios)),
             shared=shared,
+            others=float(np.median(others)),
             frac_matched=frac_matched,
-            cluster=int(votes.argmax()) if votes.any() else -1,
+            counterpart=int(votes.argmax()) if votes.any() else -1,
             returned=returned if most != cluster else 0.0,
             few=bool(most == cluster and returned >= _MOST),
         )

@@ -18,9 +18,10 @@ def test_lacked_batches_by_rate_and_not_by_number():
         ({"n_expected": 50}, "unknown"),
         ({"n_expected": 50, "distance": 3, "shared": 1}, "biology"),
         ({"n_expected": 50, "distance": 3}, "unknown"),
-        ({"n_expected": 50, "distance": 3, "shared": 3}, "batch"),
+        ({"n_expected": 50, "distance": 3, "shared": 3, "others": 5}, "batch"),
         ({"n_expected": 50, "distance": 1.3, "shared": 1}, "unknown"),
-        ({"n_expected": 50, "distance": 1.1, "shared": 1}, "batch"),
+        ({"n_expected": 50, "distance": 1.1, "shared": 1, "others": 2}, "batch"),
+        ({"n_expected": 50, "distance": 1.1, "shared": 1, "others": 1.1}, "unknown"),
         ({"n_expected": 50, "distance": 1.1, "shared": 1, "few": True}, "biology"),
         ({"n_expected": 50, "distance": 3, "shared": 1, "frac_matched": 0.6, "returned": 0.8}, "batch"),
     ],
@@ -45,5 +46,5 @@ def test_presence_of_many_cells_is_that_of_a_draw(monkeypatch):
             2: "biology",
             3: "batch",
         }
-        assert [found[1].cluster, found[3].cluster] == [3, 1]
+        assert [found[1].counterpart, found[3].counterpart] == [3, 1]
         assert found[2].n_expected == pytest.approx(400 * 400 / 800)
