@@ -2,10 +2,9 @@
 
     python benchmarks/diagnose.py --fits fits -o benchmarks/results/diagnose.jsonl
 
-Scenarios (``scenarios.py``) and simulated pairs of batches are clustered at four resolutions, corrected or not (components). Truth is
-"biology" if the majority type's rate in the lacked batches is below a tenth of that in the others, else "batch"; "splits" if a
-second type has a tenth of the cells, 20 or more. Precision and recall are of biology, then of batch; recall where something
-is said, and of all. Labels enter the truth and the thresholds, which the table also shows leave-one-set-out.
+Scenarios (``scenarios.py``) and simulated pairs of batches are clustered at four resolutions, corrected or not. Truth is
+"biology" if the majority type's rate in the lacked batches is below a tenth of that in the others, else "batch". The table
+has biology, then batch; recall where something is said, and of all. Labels choose thresholds, also leave-one-set-out.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ TRIED = {"NEAR": (1.2, 1.25, 1.3), "FAR": (1.35, 1.4, 1.45), "NEAR_AS_SHARED": (
 
 
 def simulated(name: str, seed: int) -> ad.AnnData:
-    """Make two batches, of types as uneven as 1 to 10; a third of the types is in one of them only."""
+    """A third of the types is in one batch only."""
     n_types, rng = int(name.split("_")[1]), np.random.default_rng([seed, zlib.crc32(name.encode())])
     weights = np.tile(rng.uniform(1, 10, (n_types, 1)), (1, 2))
     weights[rng.permutation(n_types)[: n_types // 3], rng.integers(2, size=n_types // 3)] = 0
@@ -58,8 +57,7 @@ def fitted(scenario: str, seed: int, corrected: bool, folder: Path) -> ad.AnnDat
     path = folder / f"{scenario.replace('/', '-')}{'' if corrected else ' uncorrected'}-{seed}.h5ad"
     if not path.exists():
         adata = simulated(scenario, seed) if scenario in SIMULATED else load(scenario)
-        if adata.n_obs > MOST_CELLS:
-            adata = sc.pp.sample(adata, n=MOST_CELLS, rng=0, copy=True)
+        adata = sc.pp.sample(adata, n=min(MOST_CELLS, adata.n_obs), rng=0, copy=True)
         if corrected:
             tl.fair_cluster(adata, "batch", random_state=seed, progress=False)
         else:
@@ -92,7 +90,6 @@ def clusters_of(adata: ad.AnnData, seed: int) -> list[dict]:
 
 
 def causes(runs: pd.DataFrame, **thresholds: float) -> np.ndarray:
-    """Decide, with thresholds given in place of those of the package."""
     fields = [field.name for field in dataclasses.fields(presence.Presence)]
     with mock.patch.multiple(presence, **thresholds):
         return np.array([presence.Presence(**row).cause for row in runs[fields].to_dict("records")])
@@ -104,7 +101,7 @@ def scores(truth: np.ndarray, said: np.ndarray) -> list[float]:
     for cause in ("biology", "batch"):
         right = ((truth == cause) & (said == cause)).sum()
         totals = ((said == cause).sum(), (told & (truth == cause)).sum(), (truth == cause).sum())
-        out += [100 * right / total if total else np.nan for total in totals]
+        out += [100 * right / max(total, 1) for total in totals]
     return [*out, 100 * told.mean()]
 
 
@@ -112,7 +109,6 @@ def report(runs: pd.DataFrame) -> None:
     lacking = runs[runs["truth"] != "shared"].reset_index(drop=True)
     truth, made = lacking["truth"].to_numpy(), lacking["scenario"].str.startswith("simulated").to_numpy()
     corrected = lacking["corrected"].to_numpy(bool) & ~made
-    # Both hold the same cells.
     sets = lacking["scenario"].str.split("/").str[0].replace({"pbmc_2laboratories": "pbmc_3tech"}).to_numpy()
     tried = [dict(zip(TRIED, values, strict=True)) for values in itertools.product(*TRIED.values())]
     decided, apart, chosen = [causes(lacking, **thresholds) for thresholds in tried], truth.copy(), {}
@@ -120,17 +116,13 @@ def report(runs: pd.DataFrame) -> None:
         found = np.array([scores(truth[sets != name], verdicts[sets != name]) for verdicts in decided])
         best = int((found[:, [0, 1, 3, 4]].min(axis=1) + 0.3 * found[:, -1]).argmax())
         apart[sets == name], chosen[name] = decided[best][sets == name], [*tried[best].values()]
-    print(
-        "| clusters that lack batches | biology + batch | precision | recall | of all | precision | recall | of all | told |"
-    )
+    print("| clusters | biology + batch | precision | recall | of all | precision | recall | of all | told |")
     print("| --- |" + " --- |" * 8)
-    for words, verdicts in (("", causes(lacking, NEAR=presence.NEAR)), (", thresholds of the other sets", apart)):
-        groups = {"all": truth != "", "corrected": corrected, "not corrected": ~corrected & ~made, "simulated": made}
-        for group, rows in groups.items():
-            cells = " | ".join(f"{value:.0f}" for value in scores(truth[rows], verdicts[rows]))
-            print(
-                f"| {group}{words} | {(truth[rows] == 'biology').sum()} + {(truth[rows] == 'batch').sum()} | {cells} |"
-            )
+    groups = {"all": truth != "", "corrected": corrected, "not corrected": ~corrected & ~made, "simulated": made}
+    said = {"": causes(lacking, NEAR=presence.NEAR), ", thresholds of the other sets": apart}
+    for (words, verdicts), (group, rows) in itertools.product(said.items(), groups.items()):
+        sizes = f"{(truth[rows] == 'biology').sum()} + {(truth[rows] == 'batch').sum()}"
+        print("|", " | ".join([group + words, sizes, *(f"{x:.0f}" for x in scores(truth[rows], verdicts[rows]))]), "|")
     print("\nChosen by the other sets:", ", ".join(TRIED), chosen)
     split, parted = runs["splits"].to_numpy(bool), runs["n_parts"].to_numpy() > 1
     print(f"Could be split: precision {100 * split[parted].mean():.0f}, recall {100 * parted[split].mean():.0f}.")
@@ -146,12 +138,11 @@ def main() -> None:
     options = parser.parse_args()
     for about in itertools.product(options.scenarios, range(options.seeds), (True, False)):
         found = clusters_of(fitted(*about, options.fits), about[1])
+        key = dict(zip(("scenario", "seed", "corrected"), about, strict=True))
         with options.output.open("a") as file:
-            for row in found:
-                record = dict(zip(("scenario", "seed", "corrected"), about, strict=True)) | row
-                file.write(json.dumps(record, default=float) + "\n")
+            file.writelines(json.dumps(key | row, default=float) + "\n" for row in found)
     runs = pd.read_json(options.output, lines=True)
-    report(runs.drop_duplicates(["scenario", "seed", "corrected", "resolution", "cluster"], keep="last"))
+    report(runs.drop_duplicates([*key, "resolution", "cluster"], keep="last"))
 
 
 if __name__ == "__main__":

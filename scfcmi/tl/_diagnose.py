@@ -43,7 +43,8 @@ def diagnose(
       the batch: this cluster and another are each other's counterparts (mutual nearest neighbors,
       :func:`scfcmi.models.atlas.counterparts.find_counterparts`), or cells of the lacked batches are about as near as the
       cluster's own cells are to each other, or no farther than in clusters that both share. Likely biology: they are
-      clearly farther. In between, or if fewer than 30 cells are expected there: cannot tell.
+      clearly farther. Else it cannot tell: fewer than 30 cells are expected there, they are neither near nor far, or other
+      clusters are as near.
     * *Whether the graph holds it together*: whether it keeps at least half of its links.
     * *Whether it could be split*: whether communities of its own keep at least 70 % of its links.
     * *Whether it is sure of its cells.*
