@@ -24,6 +24,8 @@ _BEST_OF, _MANY = 5, 50_000
 _HIGHEST, _STEPS = 100.0, 20
 # Consensus: resolutions, draws at each, share of the links left out of a draw, and power of the share of runs.
 _RESOLUTIONS, _DRAWS, _LEFT_OUT, _POWER = (0.1, 0.3, 1.0, 3.0), 3, 0.2, 2
+# A community has parts if at resolution 1 its own communities keep this share of its links. Fewer cells have no parts.
+_PARTS_KEEP, _MIN_PARTED = 0.7, 40
 # The curve: resolutions, and runs at each.
 _CURVE, _RUNS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0), 4
 
@@ -156,6 +158,23 @@ def own_links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
     """Return the share of its links, by weight, that each community keeps to itself: shape (n_clusters,)."""
     links = links_between(graph, labels)
     return np.diag(links) / np.maximum(links.sum(axis=1), 1e-12)
+
+
+def n_parts(graph: csr_matrix, labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return how many communities of its own each community holds, 1 if it is of one piece: shape (n_clusters,).
+
+    It has parts if, at resolution 1, its own communities keep at least 70 % of its links. In one cloud of cells there are
+    such communities, too, but they keep less. The parts are counted at the default resolution.
+    """
+    counts = np.ones(labels.max() + 1, int)
+    for label, size in enumerate(np.bincount(labels)):
+        if size >= _MIN_PARTED:
+            inside = labels == label
+            part = graph[inside][:, inside]
+            parts = leiden(part, 1.0, seed, n_runs=1)
+            if np.trace(links_between(part, parts)) >= _PARTS_KEEP:
+                counts[label] = max(2, leiden(part, RESOLUTION, seed, n_runs=1).max() + 1)
+    return counts
 
 
 def modularity(graph: csr_matrix, labels: np.ndarray, resolution: float = 1.0) -> float:

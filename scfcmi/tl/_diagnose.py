@@ -4,25 +4,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
 from sklearn.metrics.cluster import contingency_matrix
 
 from scfcmi import _validate
 from scfcmi._random import stream
-from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
+from scfcmi.graph.communities import n_parts, own_links
+from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
 from scfcmi.tl._batches import batches_of
 from scfcmi.tl._results import actual
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-# A cluster lacks batches if the others make up this share of it, every batch counted as if of one size, and would also if
-# there were as many of the one kind as of the other. Where fewer cells are expected than this, nothing is said.
-_DOMINATED, _MIN_EXPECTED = 0.9, 5
 # More batches than this are not named.
 _MOST_NAMED = 3
-# Cells have counterparts elsewhere if at least this share of them has; else the cluster is rather a type of its own.
-_PAIRED = 0.3
+# A cluster is held together by the graph if it keeps at least half of its links.
+_HELD = 0.5
 _TINY = 20
+# Columns of the table, and what they are called where they are computed.
+_ELSEWHERE = {
+    "n_expected_elsewhere": "n_expected",
+    "frac_matched_elsewhere": "frac_matched",
+    "distance_elsewhere": "distance",
+}
 _UNSURE = 0.75
 
 
@@ -31,11 +36,21 @@ def diagnose(
 ) -> pd.DataFrame:
     """Say what can be said of clusters without labels.
 
-    A cluster lacks batches if 90 % of it is of the others, batches counted as if they were of one size, and on the mean
-    it takes nine times as large a share of these: it may be of one batch, or of all samples of one laboratory.
-    Counterparts (mutual nearest neighbours, :func:`scfcmi.models.atlas.counterparts.find_counterparts`) of its cells in the
-    batches that it lacks then tell why. Where they have none, these batches hardly have such cells: likely biology.
-    Where they have some, these are in other clusters: likely the batch.
+    It looks at each cluster for four things.
+
+    * *Batches that it lacks.* After correcting for batch size, the others supply at least 90 % of its cells and contribute
+      nine times more per batch: one batch, or all samples of one laboratory. Cells of the lacked batches tell why. Likely
+      the batch: this cluster and another are each other's counterparts (mutual nearest neighbors,
+      :func:`scfcmi.models.atlas.counterparts.find_counterparts`), or cells of the lacked batches are about as near as the
+      cluster's own cells are to each other, or no farther than in clusters that both share. Likely biology: they are
+      clearly farther. Else it cannot tell: fewer than 30 cells are expected there, they are neither near nor far, or other
+      clusters are as near.
+    * *Whether the graph holds it together*: whether it keeps at least half of its links.
+    * *Whether it could be split*: whether communities of its own keep at least 70 % of its links.
+    * *Whether it is sure of its cells.*
+
+    It judges the clusters that there are. A type that no cluster holds for itself is beyond it, and so are two types, each
+    of one batch, that the codes no longer tell apart. ``benchmarks/diagnose.py`` measures how often verdicts are right.
 
     Parameters
     ----------
@@ -50,10 +65,30 @@ def diagnose(
 
     Returns
     -------
-    A row a cluster: ``n_cells``; ``batch``, the one with the largest share; ``batch_share``, its share with batches
-    counted as of one size; ``frac_matched_elsewhere``, the share of its cells that have counterparts in the batches it
-    lacks, NaN where it lacks none; ``counterparts``, the cluster that holds most of these; ``confidence``, the mean over
-    cells of the largest soft assignment, NaN for foreign clusters; ``verdict``. Sets ``adata.uns[key + "_diagnosis"]``:
+    A row a cluster:
+
+    ``n_cells``
+        Number of cells.
+    ``batch``, ``batch_share``
+        The batch with the largest share, and this share with batches counted as of one size.
+    ``n_expected_elsewhere``
+        Cells that the batches it lacks would have at the rate of the others. NaN, as the next two, where it lacks none.
+    ``frac_matched_elsewhere``
+        Share of its cells that have counterparts in the batches it lacks.
+    ``distance_elsewhere``
+        Median distance to cells of these batches, in units of the distance between its own cells.
+    ``counterparts``
+        The cluster that holds most such cells, if it is likely the batch.
+    ``own_links``
+        Share of its links in the stored graph that it keeps to itself; NaN without such a graph.
+    ``n_parts``
+        Communities of its own, 1 if it is of one piece; NaN without a stored graph.
+    ``confidence``
+        Mean over cells of the largest soft assignment; NaN for foreign clusters.
+    ``verdict``
+        All of it in words.
+
+    Sets ``adata.uns[key + "_diagnosis"]``:
 
     ``clusters``
         The same table.
@@ -90,23 +125,36 @@ def diagnose(
     batches, batch_names = categorical.codes.astype(np.int64), categorical.categories.to_numpy()
     clusters, names = _validate.group_codes(adata.obs[key], adata.n_obs, f"adata.obs[{key!r}]")
 
-    table, lacks = _shares(clusters, names, batches, batch_names)
-    codes = np.asarray(adata.obsm[use_rep], dtype=np.float32)
-    table["frac_matched_elsewhere"], table["counterparts"] = np.nan, ""
-    for absent in np.unique(lacks[lacks.any(axis=1)], axis=0):
-        # Between the batches that are there and those that are not.
-        pairs = find_counterparts(codes, absent[batches].astype(int), N_NEIGHBORS, stream(0))
-        for cluster in np.flatnonzero((lacks == absent).all(axis=1)):
-            paired, elsewhere = _of_cluster(clusters, cluster, len(names), *pairs)
-            table.iloc[cluster, table.columns.get_loc("frac_matched_elsewhere")] = paired
-            if paired >= _PAIRED:
-                table.iloc[cluster, table.columns.get_loc("counterparts")] = str(names[elsewhere])
+    counts = contingency_matrix(clusters, batches)
+    rates = counts / counts.sum(axis=0)
+    lacked = lacked_batches(counts)
+    elsewhere = presence_elsewhere(adata.obsm[use_rep], clusters, batches, lacked, stream(0))
+    table = pd.DataFrame(
+        {
+            "n_cells": counts.sum(axis=1).astype(int),
+            "batch": batch_names[rates.argmax(axis=1)].astype(str),
+            "batch_share": rates.max(axis=1) / rates.sum(axis=1),
+        },
+        index=pd.Index(names.astype(str), name="cluster"),
+    )
+    of_clusters = [elsewhere.get(cluster) for cluster in range(len(names))]
+    for column, name in _ELSEWHERE.items():
+        table[column] = [np.nan if found is None else getattr(found, name) for found in of_clusters]
+    table["counterparts"] = [
+        str(names[found.counterpart]) if found and found.cause == "batch" and found.counterpart >= 0 else ""
+        for found in of_clusters
+    ]
+    table["own_links"], table["n_parts"] = np.nan, np.nan
+    graph = adata.obsp.get(own.get("connectivities_key", f"{key}_connectivities"))
+    if graph is not None:
+        graph = csr_matrix(graph)
+        table["own_links"], table["n_parts"] = own_links(graph, clusters), n_parts(graph, clusters, 0).astype(float)
     proba = adata.obsm.get(f"{key}_proba")
     largest = np.full(adata.n_obs, np.nan) if proba is None else np.asarray(proba).max(axis=1)
     table["confidence"] = [largest[clusters == cluster].mean() for cluster in range(len(names))]
     table["verdict"] = [
-        _verdict(row, batch_names[~absent], batch_names[absent])
-        for row, absent in zip(table.itertuples(), lacks, strict=True)
+        _verdict(row, found, batch_names[~absent], batch_names[absent])
+        for row, found, absent in zip(table.itertuples(), of_clusters, lacked, strict=True)
     ]
 
     found: dict[str, object] = {"clusters": table}
@@ -117,70 +165,37 @@ def diagnose(
     return table.copy()
 
 
-def _shares(
-    clusters: np.ndarray, names: np.ndarray, batches: np.ndarray, batch_names: np.ndarray
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return sizes and largest batches of clusters, and which batches each lacks, shape (n_clusters, n_batches)."""
-    counts = contingency_matrix(clusters, batches)
-    of_batch, n_cells = counts.sum(axis=0), counts.sum(axis=1)
-    rates = counts / of_batch
-    table = pd.DataFrame(
-        {
-            "n_cells": n_cells.astype(int),
-            "batch": batch_names[rates.argmax(axis=1)].astype(str),
-            "batch_share": rates.max(axis=1) / rates.sum(axis=1),
-        },
-        index=pd.Index(names.astype(str), name="cluster"),
-    )
-    return table, np.stack([_lacking(rates[k], n_cells[k], of_batch) for k in range(len(names))])
-
-
-def _lacking(rates: np.ndarray, n_cells: int, of_batch: np.ndarray) -> np.ndarray:
-    """Return which batches a cluster lacks, by its share of the cells of each: the largest such set."""
-    order = np.argsort(-rates, kind="stable")
-    expected = n_cells * of_batch / of_batch.sum()
-    for n_present in range(1, len(rates)):
-        present, absent = order[:n_present], order[n_present:]
-        if n_present > 1:
-            # Of many small batches some lack any cluster by chance.
-            absent = absent[expected[absent] >= _MIN_EXPECTED]
-        if expected[absent].sum() < _MIN_EXPECTED:
-            continue
-        inside, outside = rates[present], rates[absent]
-        of_all = inside.sum() >= _DOMINATED * (inside.sum() + outside.sum())
-        on_the_mean = inside.mean() >= _DOMINATED * (inside.mean() + outside.mean())
-        if of_all and on_the_mean:
-            return np.isin(np.arange(len(rates)), absent)
-    return np.zeros(len(rates), bool)
-
-
-def _of_cluster(
-    clusters: np.ndarray, cluster: int, n_clusters: int, first: np.ndarray, second: np.ndarray, looked_at: np.ndarray
-) -> tuple[float, int]:
-    """Return the share of a cluster's cells that have counterparts, and the cluster that has most of these."""
-    mine = clusters[first] == cluster
-    cells = looked_at[clusters[looked_at] == cluster]
-    paired = len(np.unique(first[mine])) / max(len(cells), 1)
-    return paired, int(np.bincount(clusters[second[mine]], minlength=n_clusters).argmax())
-
-
-def _verdict(row: tuple, present: np.ndarray, absent: np.ndarray) -> str:
-    words = []
-    if not np.isnan(row.frac_matched_elsewhere):
-        only = len(present) <= len(absent)
-        where = f"only in {_listed(present)}" if only else f"hardly in {_listed(absent)}"
-        there = "elsewhere" if only else "there"
-        if row.frac_matched_elsewhere < _PAIRED:
-            words.append(f"{where}; no such cells {there}: likely biology")
-        elif row.counterparts == row.Index:
-            words.append(f"{where}; the few such cells {there} are in it: likely biology")
-        else:
-            words.append(f"{where}; such cells {there} are in cluster {row.counterparts}: likely the batch")
+def _verdict(row: tuple, found: Presence | None, present: np.ndarray, absent: np.ndarray) -> str:
+    words = [] if found is None else [_cause(row, found, present, absent)]
+    if row.own_links < _HELD:
+        words.append("most of its links lead to other clusters")
+    if row.n_parts > 1:
+        words.append(f"could be split into {row.n_parts:.0f}")
     if row.n_cells < _TINY:
         words.append("tiny")
     if row.confidence < _UNSURE:
         words.append("unsure of its cells")
     return "; ".join(words) or "ok"
+
+
+def _cause(row: tuple, found: Presence, present: np.ndarray, absent: np.ndarray) -> str:
+    only = len(present) <= len(absent)
+    where = f"only in {_listed(present)}" if only else f"hardly in {_listed(absent)}"
+    there = "elsewhere" if only else "there"
+    if not found.enough:
+        return f"{where}; too few cells to judge {there}: cannot tell"
+    if found.cause == "unknown":
+        if np.isinf(found.far) and found.distance >= found.near:
+            return f"{where}; no cluster shows how far batches lie apart: cannot tell"
+        if found.distance < found.near:
+            return f"{where}; near cells {there}, but other clusters are as near: cannot tell"
+        return f"{where}; the nearest cells {there} are neither near nor far: cannot tell"
+    if found.cause == "biology":
+        evidence = f"the few such cells {there} are in it" if found.distance < found.near else f"no such cells {there}"
+        return f"{where}; {evidence}: likely biology"
+    if row.counterparts:
+        return f"{where}; such cells {there} are in cluster {row.counterparts}: likely the batch"
+    return f"{where}; such cells {there} are near: likely the batch"
 
 
 def _listed(batches: np.ndarray) -> str:

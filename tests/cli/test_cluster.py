@@ -4,7 +4,7 @@ import anndata as ad
 import pytest
 
 import scfcmi
-from scfcmi import FCMI, cli
+from scfcmi import cli, load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
 
@@ -28,7 +28,7 @@ def test_cluster(path, tmp_path, capsys):
     assert "fair_cluster: 240 cells" in capsys.readouterr().err
     assert path.read_bytes() == before
     assert ad.read_h5ad(out).obs["fcmi"].nunique() == 3
-    assert FCMI.load(tmp_path / "model").n_iter_ <= 15
+    assert load_model(tmp_path / "model").n_iter_ <= 15
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.h5ad", "model", "out.h5ad"]
 
 
@@ -100,11 +100,11 @@ def test_interrupt(path, tmp_path, capsys, monkeypatch):
 def test_only_what_is_given_is_passed_on(path, tmp_path, monkeypatch):
     """What fair_cluster takes by default is said in one place; a mode refuses what it has no use for."""
     given = []
-    monkeypatch.setattr(scfcmi.tl, "fair_cluster", lambda _adata, *args, **kwargs: given.append((args, kwargs)))
+    monkeypatch.setattr(scfcmi.tl, "fit_model", lambda _adata, *args, **kwargs: given.append((args, kwargs)))
     words = ["cluster", str(path), "--batch-key", "tech", "-o", str(tmp_path / "out.h5ad")]
     assert cli.main(words) == cli.OK
     assert cli.main([*words, "--mode", "paper", "--alpha", "0", "--seed", "3"]) == cli.OK
     assert given == [
-        (("tech",), {"return_model": True}),
-        (("tech",), {"mode": "paper", "alpha": 0.0, "random_state": 3, "return_model": True}),
+        (("tech",), {}),
+        (("tech",), {"mode": "paper", "alpha": 0.0, "random_state": 3}),
     ]

@@ -16,9 +16,9 @@ from scfcmi import cli
 @pytest.fixture
 def path(clustered, put_map, tmp_path):
     curve = pd.DataFrame(
-        {"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": [0.1, 0.1], "modularity": [0.4, 0.6]}
+        {"resolution": [0.2, 0.4], "n_clusters": [2, 3], "modularity": 0.5, "stability": 0.9, "separation": [0.6, 0.9]}
     )
-    clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "separation"}
+    clustered.uns["fcmi_n_clusters"] = {"curve": curve}
     put_map(clustered)
     clustered.write_h5ad(tmp_path / "cells.h5ad")
     return tmp_path / "cells.h5ad"

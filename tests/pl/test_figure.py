@@ -8,7 +8,9 @@ import pytest
 
 import scfcmi
 
-CURVE = pd.DataFrame({"n_clusters": [2, 3], "separation": [0.6, 0.9], "separation_sd": 0.1, "modularity": 0.5})
+CURVE = pd.DataFrame(
+    {"resolution": [0.2, 0.4], "n_clusters": [2, 3], "modularity": 0.5, "stability": 0.9, "separation": [0.6, 0.9]}
+)
 # What each plot is given beside the cells.
 PLOTS = {
     "umap": (),
@@ -29,5 +31,5 @@ def test_every_plot_is_here_and_in_the_gallery():
 @pytest.mark.parametrize("name", PLOTS)
 def test_as_all_plots(name, clustered, put_map, check_plot):
     put_map(clustered)
-    clustered.uns["fcmi_n_clusters"] = {"curve": CURVE, "n_clusters": 3}
+    clustered.uns["fcmi_n_clusters"] = {"curve": CURVE}
     check_plot(getattr(scfcmi.pl, name), clustered, *PLOTS[name])

@@ -52,18 +52,36 @@ def test_wrong_arguments(clustered):
 
 
 def test_n_clusters(clustered):
-    curve = pd.DataFrame({"n_clusters": [4, 2, 3], "separation": [0.5, 0.6, 0.9], "separation_sd": [0.1, 0.1, 0.2]})
-    curve["modularity"] = [0.7, 0.3, 0.6]
-    clustered.uns["fcmi_n_clusters"] = {"curve": curve, "n_clusters": 3, "criterion": "separation"}
+    curve = pd.DataFrame(
+        {
+            "resolution": [1.0, 0.2, 0.4],
+            "n_clusters": [6, 2, 3],
+            "modularity": [0.6, 0.3, 0.7],
+            "stability": [0.8, 0.9, 1.0],
+            "separation": [0.5, 0.8, 0.9],
+        }
+    )
+    clustered.uns["fcmi_n_clusters"] = {"curve": curve}
+    clustered.uns["fcmi"]["params"]["resolution"] = 0.4
     ax = scfcmi.pl.n_clusters(clustered, show=False)
-    line, other, mark, point = ax.lines
-    np.testing.assert_allclose(line.get_xydata(), [(2, 0.6), (3, 0.9), (4, 0.5)])
-    np.testing.assert_allclose(other.get_xydata(), [(2, 0.3), (3, 0.6), (4, 0.7)])
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["separation", "modularity"]
-    assert list(mark.get_xdata()) == [3, 3]
-    np.testing.assert_allclose(point.get_xydata(), [(3, 0.9)])
-    assert [text.get_text() for text in ax.texts] == ["3 clusters"]
-    low, high = ax.collections[0].get_datalim(ax.transData).intervaly
-    np.testing.assert_allclose((low, high), (0.4, 1.1))
-    with pytest.raises(KeyError, match=r"choose_n_clusters\(adata, batch_key\)"):
+    stability, separation, modularity, used = ax.lines
+    np.testing.assert_allclose(stability.get_xydata(), [(0.2, 0.9), (0.4, 1.0), (1.0, 0.8)])
+    np.testing.assert_allclose(separation.get_xydata(), [(0.2, 0.8), (0.4, 0.9), (1.0, 0.5)])
+    np.testing.assert_allclose(modularity.get_xydata(), [(0.2, 0.3), (0.4, 0.7), (1.0, 0.6)])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["stability", "separation", "modularity"]
+    assert list(used.get_xdata()) == [0.4, 0.4]
+    assert [text.get_text() for text in ax.texts] == ["2", "3", "6"]
+    with pytest.raises(KeyError, match=r"Run scfcmi\.tl\.choose_n_clusters\(adata, key='other'\) first"):
         scfcmi.pl.n_clusters(clustered, key="other")
+
+
+def test_information_is_a_panel_where_the_history_lacks_it(clustered):
+    """Atlas mode knows these four terms at the end of training only."""
+    clustered.uns["fcmi"]["information"] = {"H_C": 1.1, "H_C_given_X": 0.1, "I_G_C": 0.02, "I_X_C_given_G": 0.98}
+    history = clustered.uns["fcmi"]["history"]
+    assert "information at the end" not in [ax.get_title() for ax in scfcmi.pl.history(clustered, show=False)]
+    clustered.uns["fcmi"]["history"] = history[["loss", "L_rec"]]
+    panels = scfcmi.pl.history(clustered, show=False)
+    assert panels[-1].get_title() == "information at the end"
+    widths = [bar.get_width() for bar in panels[-1].patches]
+    np.testing.assert_allclose(widths, [0.98, 0.02, 0.1, 1.1])

@@ -36,7 +36,10 @@ def test_biology_is_told_from_batch(shifted, capsys):
     assert table["verdict"]["3"] == "only in a; no such cells elsewhere: likely biology"
     assert table["n_cells"].tolist() == [200, 200, 100, 100, 100]
     assert table["confidence"].isna().all()
-    assert table["frac_matched_elsewhere"].notna().tolist() == [False, False, True, True, True]
+    for column in ("n_expected_elsewhere", "frac_matched_elsewhere", "distance_elsewhere"):
+        assert table[column].notna().tolist() == [False, False, True, True, True]
+    assert table["counterparts"].tolist() == ["", "", "4", "", "2"]
+    assert table[["own_links", "n_parts"]].isna().all(axis=None)
     pd.testing.assert_frame_equal(returned, table)
     assert capsys.readouterr() == ("", "")
 
@@ -52,6 +55,37 @@ def test_all_samples_of_one_laboratory(shifted):
     assert verdicts["2"] == "hardly in b0, b1, b2; such cells there are in cluster 4: likely the batch"
     assert verdicts["4"] == "only in b0, b1, b2; such cells elsewhere are in cluster 2: likely the batch"
     assert verdicts["3"] == "hardly in b0, b1, b2; no such cells there: likely biology"
+
+
+def test_thin_evidence_says_nothing(shifted):
+    """Twenty cells of a type that b lacks: few would be expected there, so that their absence may be chance."""
+    few = shifted[np.r_[:600, 600:620]].copy()
+    verdicts = scfcmi.tl.diagnose(few, "mine", batch_key="batch", use_rep="rep")["verdict"]
+    assert verdicts["3"] == "only in a; too few cells to judge elsewhere: cannot tell"
+    # Without a cluster of both batches, nothing says whether 2 is a type of its own or shifted.
+    alone = shifted[
+        shifted.obs["mine"].isin(["2", "3"]) | ((shifted.obs["mine"] == "0") & (shifted.obs["batch"] == "b"))
+    ]
+    verdicts = scfcmi.tl.diagnose(alone.copy(), "mine", batch_key="batch", use_rep="rep")["verdict"]
+    assert verdicts["3"] == "only in a; no cluster shows how far batches lie apart: cannot tell"
+
+
+def test_types_in_one_cluster_and_cells_at_random(small):
+    """What the graph holds apart is not "ok" in one cluster, nor are clusters that it does not know."""
+    scfcmi.tl.fair_cluster(small, "tech", n_clusters=3)
+    found = small.obs["fcmi"].astype(str)
+    table = scfcmi.tl.diagnose(small)
+    assert table["verdict"].tolist() == ["ok"] * 3
+    assert (table["own_links"] > 0.9).all()
+    assert (table["n_parts"] == 1).all()
+    small.obs["fcmi"] = found.replace("1", "0").astype("category")
+    table = scfcmi.tl.diagnose(small)
+    assert table["n_parts"].to_dict() == {"0": 2, "2": 1}
+    assert table["verdict"]["0"].startswith("could be split into 2")
+    small.obs["fcmi"] = pd.Categorical(np.random.default_rng(0).integers(3, size=small.n_obs).astype(str))
+    table = scfcmi.tl.diagnose(small)
+    assert (table["own_links"] < 0.5).all()
+    assert table["verdict"].str.contains("most of its links lead to other clusters").all()
 
 
 def test_small_batches_lack_clusters_by_chance(shifted):

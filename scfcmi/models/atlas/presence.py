@@ -1,0 +1,232 @@
+"""Which batches a cluster lacks, and whether such cells exist there: from codes, without labels.
+
+A cluster that lacks batches may be a type that these batches do not hold, or the part of a shared type that stayed apart.
+Three facts tell which. Such cells exist in the lacked batches if another cluster and this one are each other's counterparts;
+or if cells of the lacked batches are about as near as the cluster's own cells are to each other, or no farther than batches
+are in clusters that they share. Such cells do not exist if the nearest are clearly farther. In between, or where codes hardly
+tell clusters apart, nothing is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
+
+from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
+
+# A cluster lacks batches if the others supply this share of it, batches counted as if of one size. Of fewer expected cells
+# nothing is said.
+_DOMINATED, _MIN_EXPECTED = 0.9, 5
+# Chosen leave-one-set-out with benchmarks/diagnose.py. Distances below are in units of the distance between a cluster's
+# own cells. Nearer than the first number, such cells exist; farther than the second, they do not.
+NEAR, FAR = 1.25, 1.4
+# The same in units of the distance across batches in clusters that both kinds of batches share.
+NEAR_AS_SHARED, FAR_AS_SHARED = 1.05, 1.25
+# Fewest cells expected in the lacked batches for a verdict.
+ENOUGH = 30
+# Two clusters are each other's counterparts if this share of the one's cells has counterparts, and most of the other's cells
+# are nearest to it.
+_PAIRED, _MOST = 0.3, 0.5
+# Neighbor whose distance is measured; cells looked at, in all and of a cluster; fewest cells of a shared cluster, of the
+# batches that are there and of the others.
+_NEIGHBOR, _MAX_CELLS, _MAX_QUERIES, _SHARED = 5, 20_000, 300, (10, 5)
+
+
+@dataclass(frozen=True)
+class Presence:
+    """What codes say of a cluster's cells in the batches that it lacks."""
+
+    n_expected: float
+    """Cells the lacked batches would have in the cluster at the rate of the others."""
+    distance: float = np.nan
+    """Median distance from its cells to cells of the lacked batches, in units of the distance to its own cells."""
+    shared: float = np.nan
+    """The median such distance in clusters that both kinds of batches share; NaN if there are none."""
+    others: float = np.nan
+    """Median distance from its cells to cells of other clusters in the batches that are there, in the same units."""
+    frac_matched: float = np.nan
+    """Share of the cluster's cells that have counterparts in the lacked batches."""
+    counterpart: int = -1
+    """The other cluster that holds most of the nearest cells of the lacked batches; -1 if none does."""
+    returned: float = 0.0
+    """Share of that cluster's cells in lacked batches that are nearest to this cluster; 0 if most are in this one."""
+    few: bool = False
+    """Whether these nearest cells are mostly in the cluster itself, and nearest to it: all such cells there are."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether enough cells are expected and at hand for a verdict."""
+        return self.n_expected >= ENOUGH and not np.isnan(self.distance)
+
+    @property
+    def near(self) -> float:
+        """Below this distance, such cells exist in the lacked batches."""
+        return float(np.nanmax([NEAR, NEAR_AS_SHARED * self.shared]))
+
+    @property
+    def far(self) -> float:
+        """Above this distance, they do not. Infinite if no cluster is shared: nothing says how far a batch moves cells."""
+        return np.inf if np.isnan(self.shared) else max(FAR, FAR_AS_SHARED * self.shared)
+
+    @property
+    def cause(self) -> str:
+        """``"biology"``, ``"batch"`` or ``"unknown"``."""
+        if not self.enough:
+            return "unknown"
+        if self.frac_matched >= _PAIRED and self.returned >= _MOST:
+            return "batch"
+        if self.distance > self.far:
+            return "biology"
+        if self.distance >= self.near:
+            return "unknown"
+        if self.few:
+            return "biology"
+        # Where other clusters are as near, codes do not tell types apart, and being near means nothing.
+        return "batch" if self.others >= NEAR else "unknown"
+
+
+def lacked_batches(counts: np.ndarray) -> np.ndarray:
+    """Say which batches each cluster lacks.
+
+    After correcting for batch size, a cluster lacks batches if the others supply at least 90 % of its cells and contribute
+    nine times more per batch. Of the sets of batches that pass, the largest is taken.
+
+    Parameters
+    ----------
+    counts
+        Number of cells, shape (n_clusters, n_batches).
+
+    Returns
+    -------
+    Boolean, of the same shape.
+    """
+    of_batch = counts.sum(axis=0)
+    return np.stack([_lacked(row / of_batch, row.sum() * of_batch / of_batch.sum()) for row in counts])
+
+
+def _lacked(rates: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    order = np.argsort(-rates, kind="stable")
+    for n_present in range(1, len(rates)):
+        present, absent = order[:n_present], order[n_present:]
+        if n_present > 1:
+            # Of many small batches some lack any cluster by chance.
+            absent = absent[expected[absent] >= _MIN_EXPECTED]
+        if expected[absent].sum() < _MIN_EXPECTED:
+            continue
+        inside, outside = rates[present], rates[absent]
+        of_all = inside.sum() >= _DOMINATED * (inside.sum() + outside.sum())
+        on_the_mean = inside.mean() >= _DOMINATED * (inside.mean() + outside.mean())
+        if of_all and on_the_mean:
+            return np.isin(np.arange(len(rates)), absent)
+    return np.zeros(len(rates), bool)
+
+
+def presence_elsewhere(
+    codes: np.ndarray, clusters: np.ndarray, batches: np.ndarray, lacked: np.ndarray, rng: np.random.Generator
+) -> dict[int, Presence]:
+    """Look for cells like those of each cluster in the batches that it lacks.
+
+    Parameters
+    ----------
+    codes
+        Shape (n_cells, n_dims); taken by direction.
+    clusters, batches
+        Numbers from zero, shape (n_cells,).
+    lacked
+        From :func:`lacked_batches`.
+    rng
+        Source of the draw of cells: 20,000 are looked at.
+
+    Returns
+    -------
+    An entry for each cluster that lacks batches.
+    """
+    drawn = np.arange(len(codes))
+    if len(codes) > _MAX_CELLS:
+        drawn = np.sort(rng.choice(len(codes), _MAX_CELLS, replace=False))
+    units, found = normalize(np.asarray(codes)[drawn]), {}
+    for absent in np.unique(lacked[lacked.any(axis=1)], axis=0):
+        is_absent = absent[batches]
+        others = np.flatnonzero((lacked & absent).any(axis=1))
+        first, _, looked_at = find_counterparts(units, is_absent[drawn].astype(int), N_NEIGHBORS, rng)
+        matched = np.isin(looked_at, first)
+        across = _Across(units, clusters[drawn], is_absent[drawn])
+        shared = across.shared(others)
+        for cluster in np.flatnonzero((lacked == absent).all(axis=1)):
+            rate = (clusters[~is_absent] == cluster).mean()
+            mine = matched[clusters[drawn][looked_at] == cluster]
+            frac_matched = float(mine.mean()) if len(mine) else np.nan
+            found[int(cluster)] = across.presence(cluster, rate * is_absent.sum(), frac_matched, shared)
+    return found
+
+
+class _Across:
+    """Distances between cells of batches that are there and cells of batches that are lacked."""
+
+    def __init__(self, units: np.ndarray, clusters: np.ndarray, is_absent: np.ndarray) -> None:
+        self._units, self._clusters = units, clusters
+        self._there, self._absent = np.flatnonzero(~is_absent), np.flatnonzero(is_absent)
+        self._index_there, self._index_absent = (
+            NearestNeighbors(algorithm="brute").fit(units[cells]) if len(cells) else None
+            for cells in (self._there, self._absent)
+        )
+
+    def _ratios(self, cluster: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return distances to cells that are lacked in units of own distances, these cells, and distances to other clusters.
+
+        Of cells of a cluster; all empty if there are too few.
+        """
+        is_own = self._clusters[self._there] == cluster
+        own, rest = self._there[is_own], self._there[~is_own]
+        if len(own) <= _NEIGHBOR or self._index_absent is None:
+            return np.zeros(0), np.zeros(0, int), np.zeros(0)
+        asked = self._units[own[:: -(-len(own) // _MAX_QUERIES)]]
+        yardstick = np.maximum(self._distances(own, asked, _NEIGHBOR + 1), 1e-6)
+        n_neighbors = min(_NEIGHBOR, len(self._absent))
+        distances, nearest = self._index_absent.kneighbors(asked, n_neighbors)
+        others = self._distances(rest, asked, _NEIGHBOR) if len(rest) else np.full(len(asked), np.inf)
+        return distances[:, -1] / yardstick, self._absent[nearest], others / yardstick
+
+    def _distances(self, cells: np.ndarray, asked: np.ndarray, n_neighbors: int) -> np.ndarray:
+        index = NearestNeighbors(n_neighbors=min(n_neighbors, len(cells)), algorithm="brute").fit(self._units[cells])
+        return index.kneighbors(asked)[0][:, -1]
+
+    def shared(self, left_out: np.ndarray) -> float:
+        """Return the median over clusters that both kinds of batches share; NaN if there are none."""
+        n_there, n_absent = (
+            np.bincount(self._clusters[cells], minlength=self._clusters.max() + 1)
+            for cells in (self._there, self._absent)
+        )
+        both = np.setdiff1d(np.flatnonzero((n_there >= _SHARED[0]) & (n_absent >= _SHARED[1])), left_out)
+        return float(np.median([np.median(self._ratios(cluster)[0]) for cluster in both])) if len(both) else np.nan
+
+    def _returned(self, absent: np.ndarray, cluster: int) -> float:
+        """Return the share of cells of lacked batches whose nearest cell of the others is in a cluster."""
+        back = self._index_there.kneighbors(self._units[absent], 1, return_distance=False)[:, 0]
+        return float((self._clusters[self._there[back]] == cluster).mean())
+
+    def presence(self, cluster: int, n_expected: float, frac_matched: float, shared: float) -> Presence:
+        """Return what there is of a cluster in the lacked batches."""
+        ratios, nearest, others = self._ratios(cluster)
+        if not len(ratios):
+            return Presence(n_expected, frac_matched=frac_matched)
+        votes = np.bincount(self._clusters[nearest.ravel()], minlength=cluster + 1)
+        most = votes.argmax()
+        votes[cluster] = 0
+        there = np.unique(nearest)
+        if most != cluster:
+            there = self._absent[self._clusters[self._absent] == most]
+        returned = self._returned(there[:: -(-len(there) // _MAX_QUERIES)], cluster)
+        return Presence(
+            n_expected=n_expected,
+            distance=float(np.median(ratios)),
+            shared=shared,
+            others=float(np.median(others)),
+            frac_matched=frac_matched,
+            counterpart=int(votes.argmax()) if votes.any() else -1,
+            returned=returned if most != cluster else 0.0,
+            few=bool(most == cluster and returned >= _MOST),
+        )
