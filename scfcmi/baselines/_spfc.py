@@ -111,7 +111,7 @@ def _embedding(graph: sp.csr_matrix, membership: sp.csr_matrix, n_dims: int, see
     """
     n_cells = graph.shape[0]
     root = np.sqrt(np.asarray(graph.sum(axis=1)).ravel())
-    normalised = sp.diags_array(1 / root) @ graph @ sp.diags_array(1 / root)
+    normalized = sp.diags_array(1 / root) @ graph @ sp.diags_array(1 / root)
     indicator = membership[:, :-1].toarray()
     basis = np.linalg.qr((indicator - indicator.mean(axis=0)) / root[:, None])[0]
 
@@ -120,7 +120,7 @@ def _embedding(graph: sp.csr_matrix, membership: sp.csr_matrix, n_dims: int, see
 
     def product(vector: np.ndarray) -> np.ndarray:
         inside = project(vector.ravel())
-        return project(inside + normalised @ inside)
+        return project(inside + normalized @ inside)
 
     operator = LinearOperator((n_cells, n_cells), matvec=product, dtype=np.float64)
     # Given, for eigsh would draw it from a state of its own.

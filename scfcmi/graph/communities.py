@@ -18,7 +18,7 @@ _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
 # Default resolution, in the sense of scanpy: chosen leave-one-set-out, see benchmarks/README.md.
 RESOLUTION = 0.4
-# Runs of Leiden, of which the best is taken, and the number of cells up to which there are several.
+# The best of so many runs of Leiden is taken, up to so many cells.
 _BEST_OF, _MANY = 5, 50_000
 # Highest resolution searched for a number of clusters, and steps of the search.
 _HIGHEST, _STEPS = 100.0, 20
@@ -143,7 +143,7 @@ def join(graph: csr_matrix, labels: np.ndarray, n_clusters: int) -> np.ndarray:
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:
-    """Number communities anew, the largest first."""
+    """Renumber communities, the largest first."""
     return np.argsort(np.argsort(-np.bincount(labels), kind="stable"))[labels]
 
 

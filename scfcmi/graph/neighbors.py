@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Number of neighbors, the cell itself among them: the default of UMAP and scanpy.
 N_NEIGHBORS = 15
-# Leading dimensions of which a graph of their own is made: these hold the coarse differences.
+# The leading dimensions, which hold the coarse differences, have a graph of their own.
 _LEADING = 20
 # Of more cells, neighbors are searched in an inverted-file index: in so many of its lists.
 _EXACT, _LISTS = 50_000, 16

@@ -18,9 +18,10 @@ _MAX_ITER = 100
 def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
     """Return the mean of several soft assignments of the same cells, their clusters matched.
 
-    It lowers the sum of squared distances to the assignments over their numberings, in turn: every assignment is
-    renumbered to overlap most with the mean, and the mean is taken anew. It starts from the one that overlaps most with
-    all. Runs from other seeds err on other cells, so the mean of a few is often better than most of them, and varies less.
+    It minimizes the sum of squared distances to the assignments over their numberings. Two steps alternate: every
+    assignment is renumbered to overlap most with the mean, and the mean is computed again. The start is the assignment
+    that overlaps most with all others. Runs from other seeds err on other cells, so the mean of a few is often better than
+    most of them, and varies less.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""Counterparts: cells of different groups that are each other's neighbours.
+"""Counterparts: cells of different groups that are each other's neighbors.
 
-Mutual nearest neighbours (Haghverdi et al., 2018) of length-normalised codes, with two filters, for a type that is in one
-group only has mutual neighbours, too, cells of the nearest other type: a counterpart is as near as the neighbours a cell
-has in its own group, once the shift between the groups is taken off; and it was, to begin with, no farther than two
-cells of one group are. The second keeps a difference of types from being taken for a shift, and from feeding itself as
-codes are pulled together.
+Counterparts are mutual nearest neighbors (Haghverdi et al., 2018) of length-normalized codes. A cell type found in only one
+group still has mutual nearest neighbors: cells of the most similar type elsewhere. Two filters remove these false pairs.
+A counterpart is as near as the neighbors that a cell has in its own group, once the shift between the groups is taken off.
+And before training it was no farther than two cells of one group usually are, so that a difference of types is not
+taken for a shift, and does not feed itself as codes are pulled together.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
-# In each other group, unless told otherwise.
+# Neighbors searched in each other group, unless the user gives a number.
 N_NEIGHBORS = 40
 # Cells matched at a time: time and memory do not grow with the number of cells beyond it.
 _MAX_CELLS = 10_000
-# Groups each group is matched with at a time: all, or this many drawn anew each time.
+# Each group is matched with all others, or with this many that are drawn in each round.
 _MAX_PARTNERS = 8
-# A neighbourhood must stay small beside its group, or everything is a neighbour of everything.
+# A neighborhood must stay small beside its group, or everything is a neighbor of everything.
 _SHARE = 6
 # Fewest pairs of two groups from which a shift between them is estimated.
 _MIN_PAIRS = 3
-# The neighbour within the own group whose distance is the yardstick.
+# The neighbor in its own group whose distance a cell is measured by.
 _OWN = 10
 
 
@@ -34,10 +34,11 @@ def find_counterparts(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pair cells across groups.
 
-    Two cells are paired if each is among the other's ``n_neighbors`` nearest (at most a sixth of the group) in the
-    other's group, by cosine, and if their difference, less the median difference of all mutual neighbours of these two
-    groups, is no longer than the distance to the tenth neighbour in the own group, of the wider of the two; and if the
-    distance between their origins is no longer than the median distance of two cells of one group, the mean of the two.
+    Two cells are paired if three things hold. Each is among the other's ``n_neighbors`` nearest in the other's group, by
+    cosine; at most a sixth of the group counts. Their difference, less the median difference of all mutual neighbors of
+    these two groups, is no longer than the distance from a cell to its tenth neighbor in its own group, of the wider of
+    the two. The distance between their origins is no longer than the median distance of two cells of one group, as the
+    mean of the two groups.
 
     Parameters
     ----------
@@ -46,9 +47,9 @@ def find_counterparts(
     groups
         Group codes, shape (n_cells,).
     n_neighbors
-        Number of neighbours in each other group.
+        Number of neighbors in each other group.
     origin
-        What the codes were before anything was learnt, of the same shape. ``None`` takes the codes.
+        The codes before training, of the same shape. ``None`` takes the codes.
     rng
         Source of the draw of cells (at most 10,000 are matched) and of groups (at most 8 to each, in a round).
 
@@ -97,7 +98,7 @@ def find_counterparts(
 def _partners(n_groups: int, rng: np.random.Generator) -> list[tuple[int, int]]:
     if n_groups <= _MAX_PARTNERS + 1:
         return list(combinations(range(n_groups), 2))
-    # Neighbours on a random ring: every group has exactly so many partners.
+    # Neighbors on a random ring: every group has exactly so many partners.
     ring = rng.permutation(n_groups)
     return [
         tuple(sorted((ring[k], ring[(k + step) % n_groups])))

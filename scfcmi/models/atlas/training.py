@@ -120,7 +120,7 @@ def train_agreement(
                 callback(
                     Epoch(epoch + 1, row, lambda: network.embed(codes_of(network, components)).cpu().numpy(), None)
                 )
-    # Over a tenth of the training, as those before, or what there was of it.
+    # The shift since the last search for counterparts.
     history[-1]["code_shift"] = agreement_loss(codes_of(network, components), codes).mean().item()
     _finish_decoder(network, components, groups, settings)
     return history

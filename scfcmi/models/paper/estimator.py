@@ -86,8 +86,7 @@ class FCMI(GroupedClusterer):
         Number of epochs in a row, after warm-up, with at most a thousandth of the cells changing cluster, after which
         training ends early. ``None`` trains to the end, as the paper.
     n_init
-        Number of training runs, from different draws, of which the one with the lowest Eq. 12 over all cells is kept.
-        The first is the one that ``n_init=1`` gives.
+        Number of training runs. The run with the lowest Eq. 12 over all cells is kept; the first is that of ``n_init=1``.
     random_state
         Seed of all that is drawn. An integer gives the same labels again on the same machine.
     device
@@ -124,20 +123,16 @@ class FCMI(GroupedClusterer):
         Settings as used, those decided from the data included, as a dictionary of plain scalars.
     objectives_
         Eq. 12 over all cells at the end of each of the ``n_init`` runs.
-    decoder_
-        The form of decoder taken.
-    precision_
-        The precision taken.
+    decoder_, precision_
+        The form of decoder, and the precision, that were used.
     n_clusters_, n_components_
         Number of clusters, and dimension of the code.
     n_iter_
         Number of epochs trained.
     n_features_in_
         Number of features (pixels, of images).
-    feature_names_in_
-        Names of the features, if ``fit`` was given a data frame.
-    var_names_
-        Names of the features, if :func:`scfcmi.tl.fair_cluster` fitted the model on named genes.
+    feature_names_in_, var_names_
+        Names of the features, if ``fit`` was given a data frame, or :func:`scfcmi.tl.fit_model` named genes.
 
     Examples
     --------

@@ -126,7 +126,7 @@ class FullyConnectedBranches(nn.Module):
 
 
 class GroupedLinear(nn.Module):
-    """A linear layer a group, initialised as :class:`torch.nn.Linear`."""
+    """A linear layer a group, initialized as :class:`torch.nn.Linear`."""
 
     def __init__(self, n_groups: int, n_in: int, n_out: int) -> None:
         super().__init__()
