@@ -5,7 +5,7 @@ import numpy as np
 from scfcmi.baselines._inputs import Inputs, import_extra, principal_components
 
 
-def harmonised(inputs: Inputs, n_components: int, method: str) -> np.ndarray:
+def harmonized(inputs: Inputs, n_components: int, method: str) -> np.ndarray:
     """Return principal components corrected for the group by Harmony (Korsunsky et al., 2019), (n_cells, n_components).
 
     With a single group there is nothing to correct.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sklearn.cluster import KMeans
 
 from scfcmi import _validate
-from scfcmi.baselines._harmony import harmonised
+from scfcmi.baselines._harmony import harmonized
 from scfcmi.baselines._inputs import check_inputs
 
 if TYPE_CHECKING:
@@ -59,5 +59,5 @@ def harmony_kmeans(
     """
     inputs = check_inputs(X, groups, n_clusters, random_state)
     n_init = _validate.integer("n_init", n_init, minimum=1)
-    components = harmonised(inputs, n_components, "harmony_kmeans")
+    components = harmonized(inputs, n_components, "harmony_kmeans")
     return KMeans(inputs.n_clusters, n_init=n_init, random_state=inputs.seed).fit_predict(components)

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from scfcmi import _validate
-from scfcmi.baselines._harmony import harmonised
+from scfcmi.baselines._harmony import harmonized
 from scfcmi.baselines._inputs import check_inputs, import_extra, one_hot
 from scfcmi.baselines._neighbors import nearest
 
@@ -71,7 +71,7 @@ def harmony_leiden(
     inputs = check_inputs(X, groups, n_clusters, random_state)
     n_neighbors = _validate.integer("n_neighbors", n_neighbors, minimum=2)
     igraph = import_extra("igraph", "harmony_leiden")
-    components = harmonised(inputs, n_components, "harmony_leiden")
+    components = harmonized(inputs, n_components, "harmony_leiden")
     edges = sp.triu(_connectivities(components, min(n_neighbors, len(components)), inputs.seed), k=1).tocoo()
     graph = igraph.Graph(n=len(components), edges=np.column_stack([edges.row, edges.col]))
 

@@ -169,3 +169,33 @@ def test_assignments_agree_at_least_as_codes_do():
             divergence = (torch.xlogy(c, c) - torch.xlogy(c, c_other)).sum(dim=1).mean().item()
             bound = 2 / temperature * np.sqrt(2 * objective.agreement_loss(codes, others).clamp(min=0).item())
             assert divergence <= bound + 1e-9
+
+
+def test_atlas_mode_is_the_same_objective_with_alpha_and_beta_zero():
+    """Eq. 12 without its last two terms, plus the agreement term: no assignment is needed."""
+    weights = objective.Weights(agreement=4.0)
+    assert (weights.compactness, weights.balance, weights.fairness) == (0, 0, 0)
+    found = objective.total_loss(torch.tensor(2.0), weights, agreement=torch.tensor(0.25))
+    assert float(found) == 3.0
+    soft = torch.softmax(torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    table = objective.soft_contingency(soft, torch.arange(40) % 2, 2)
+    with_terms = objective.total_loss(
+        torch.tensor(2.0), weights, assignment=soft, joint=table, agreement=torch.tensor(0.25)
+    )
+    torch.testing.assert_close(with_terms, found)
+
+
+def test_information_of_clusters_that_are_the_groups():
+    """Hard clusters equal to two even groups: H(C) = I(G;C) = log 2, and nothing is left given the group."""
+    found = objective.information(torch.eye(2).repeat(5, 1), torch.arange(10) % 2, 2)
+    assert found["H_C"] == pytest.approx(np.log(2), abs=1e-6)
+    assert found["I_G_C"] == pytest.approx(np.log(2), abs=1e-6)
+    assert found["H_C_given_X"] == pytest.approx(0, abs=1e-6)
+    assert found["I_X_C_given_G"] == pytest.approx(0, abs=1e-6)
+
+
+def test_squared_distance_is_the_reconstruction_loss_times_the_features():
+    inputs, outputs = torch.randn(2, 12, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        objective.squared_distance(inputs, outputs), 7 * objective.reconstruction_loss(inputs, outputs)
+    )

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from scfcmi.rows import CSRRows, DenseRows, rows_of
+from scfcmi.rows import CSRRows, DenseRows, rows_of, total, value_range
 
 CPU = torch.device("cpu")
 
@@ -48,3 +48,32 @@ def test_sparse_is_never_densified_whole():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6  # 160 MB as a dense array; numpy's part of a mini-batch is a few
+
+
+@pytest.mark.parametrize("n_rows", [None, 1, 7, 50, 64])
+def test_blocks_are_all_rows_in_order(matrix, n_rows):
+    for rows in (rows_of(matrix), rows_of(matrix.toarray())):
+        blocks = list(rows.blocks(n_rows))
+        np.testing.assert_array_equal(torch.cat(blocks), matrix.toarray())
+        assert n_rows is None or all(len(block) <= n_rows for block in blocks)
+        assert rows.shape == (50, 30)
+
+
+def test_totals_over_blocks_and_over_a_sample(matrix):
+    function = lambda block: (block.numpy().sum(axis=0, dtype=np.float64), np.array(len(block)))
+    sample = np.array([3, 8, 40])
+    for rows in (rows_of(matrix), rows_of(matrix.toarray())):
+        sums, n_rows = total(rows, function)
+        np.testing.assert_allclose(sums, matrix.toarray().sum(axis=0), rtol=1e-6)
+        assert n_rows == 50
+        sums, n_rows = total(rows, function, sample)
+        np.testing.assert_allclose(sums, matrix.toarray()[sample].sum(axis=0), rtol=1e-6)
+        assert n_rows == 3
+        assert value_range(rows) == (matrix.toarray().min(), matrix.toarray().max())
+
+
+def test_a_fingerprint_follows_the_values(matrix):
+    for convert in (lambda X: X, lambda X: X.toarray()):
+        before = rows_of(convert(matrix)).fingerprint()
+        assert rows_of(convert(matrix.copy())).fingerprint() == before
+        assert rows_of(convert(matrix * 2)).fingerprint() != before

@@ -144,3 +144,14 @@ def test_k_means_of_blood_follows_the_chemistry(pbmc):
     assert len(wrong) >= 2
     top = pd.crosstab(pbmc.obs["km"], pbmc.obs["label"]).idxmax(axis=1)
     assert (top[wrong["counterparts"]].to_numpy() == top[wrong.index].to_numpy()).all()
+
+
+def test_after_assign_training_is_judged_as_after_the_fit(small):
+    """Fewer cells than the fit had mini-batches for: what is told is the model's training."""
+    model = scfcmi.tl.fit_model(small, "tech")
+    scfcmi.tl.diagnose(small)
+    few = small[::4].copy()
+    scfcmi.tl.assign(few, model, batch_key="tech")
+    scfcmi.tl.diagnose(few)
+    assert few.uns["fcmi_diagnosis"]["training"] == small.uns["fcmi_diagnosis"]["training"] == "Training had settled."
+    assert few.uns["fcmi_diagnosis"]["information"] == model.information_

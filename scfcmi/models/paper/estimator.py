@@ -114,7 +114,7 @@ class FCMI(GroupedClusterer):
     groups_
         Names of the groups in code order.
     history_
-        One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair`` as minimised; over all cells,
+        One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair`` as minimized; over all cells,
         in nats, ``H_C``, ``H_C_given_X``, ``I_G_C``, ``I_X_C_given_G``; ``changed``, the share of cells that changed
         cluster; ``size_0`` and so on, cells a cluster.
     information_
