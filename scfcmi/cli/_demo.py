@@ -29,7 +29,7 @@ def _run(options: argparse.Namespace) -> None:
 
     options.output_dir.mkdir(parents=True, exist_ok=True)
     adata = sc.datasets.pbmc68k_reduced()
-    tl.fair_cluster(adata, "phase", n_clusters=adata.obs["bulk_labels"].nunique())
+    tl.fair_cluster(adata, "phase")
     tl.umap(adata)
     figure = pl.umap(adata, ["fcmi", "phase", "bulk_labels"], return_fig=True)
     with replacing(options.output_dir / "demo.png") as path:
