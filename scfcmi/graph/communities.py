@@ -18,8 +18,8 @@ _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
 # Default resolution, in the sense of scanpy: chosen leave-one-set-out, see benchmarks/README.md.
 RESOLUTION = 0.4
-# The best of so many runs of Leiden is taken, up to so many cells.
-_BEST_OF, _MANY = 5, 50_000
+# The best of so many runs of Leiden is taken.
+_BEST_OF = 5
 # Highest resolution searched for a number of clusters, and steps of the search.
 _HIGHEST, _STEPS = 100.0, 20
 # Consensus: resolutions, draws at each, share of the links left out of a draw, and power of the share of runs.
@@ -30,7 +30,7 @@ _PARTS_KEEP, _MIN_PARTED = 0.7, 40
 _CURVE, _RUNS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0), 4
 
 
-def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int | None = None) -> np.ndarray:
+def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int = _BEST_OF) -> np.ndarray:
     """Return the communities of highest modularity among several runs of Leiden (Traag et al., 2019).
 
     Parameters
@@ -42,14 +42,12 @@ def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int | None =
     seed
         Of all runs. The same seed gives the same communities.
     n_runs
-        Number of runs. ``None`` takes five, or one of more than 50,000 cells, where runs hardly differ.
+        Number of runs.
 
     Returns
     -------
     Labels from zero, the largest community first, shape (n_cells,).
     """
-    if n_runs is None:
-        n_runs = _BEST_OF if graph.shape[0] <= _MANY else 1
     runs = [_one_run(graph, resolution, seed + run) for run in range(n_runs)]
     return runs[0] if n_runs == 1 else max(runs, key=lambda labels: modularity(graph, labels, resolution))
 

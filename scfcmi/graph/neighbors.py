@@ -17,7 +17,7 @@ N_NEIGHBORS = 15
 # The leading dimensions, which hold the coarse differences, have a graph of their own.
 _LEADING = 20
 # Of more cells, neighbors are searched in an inverted-file index: in so many of its lists.
-_EXACT, _LISTS = 50_000, 16
+_EXACT, _LISTS = 20_000, 16
 # Cells whose codes agree to so many decimals are copies of each other.
 _DECIMALS = 3
 # Constants of UMAP's smooth_knn_dist.

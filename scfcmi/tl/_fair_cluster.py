@@ -122,8 +122,8 @@ def fair_cluster(
     ``adata.obsm[key_added + "_proba"]``
         Soft assignment: float32, shape (n_obs, n_clusters), a column a category, rows summing to one.
     ``adata.obsp[key_added + "_connectivities"]``
-        Atlas mode: neighbor graph, sparse, symmetric, float32, shape (n_obs, n_obs). ``sc.tl.leiden``, ``sc.tl.paga`` and
-        ``sc.tl.umap`` work on it with ``neighbors_key=key_added``.
+        Atlas mode, up to 50,000 cells: neighbor graph, sparse, symmetric, float32, shape (n_obs, n_obs). ``sc.tl.leiden``,
+        ``sc.tl.paga`` and ``sc.tl.umap`` work on it with ``neighbors_key=key_added``.
     ``adata.uns[key_added]``
         ``params`` (settings as used), ``history`` (data frame, a row an epoch, as ``history_`` of the model),
         ``groups`` (names of the batches in the model's code order), ``information`` (H(C), H(C|X), I(G;C) and

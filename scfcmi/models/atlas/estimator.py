@@ -11,6 +11,7 @@ from scfcmi import _validate
 from scfcmi._random import Stream, seed_from, stream
 from scfcmi.graph.communities import RESOLUTION, by_size, leiden, leiden_at
 from scfcmi.graph.neighbors import distinct, joint_graph, with_copies
+from scfcmi.graph.sample import rare_keeping_sample
 from scfcmi.models.assignment import classify, fit_classifier
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from scfcmi.rows import Rows
 
 _MAX_EPOCHS = 60
+# The graph holds at most this many cells.
+_MAX_CELLS = 50_000
 # Training had settled if codes moved by at most this (1 - cosine) in its last tenth, after at least so many mini-batches.
 _SETTLED, _MIN_STEPS = 0.005, 50
 
@@ -86,7 +89,8 @@ class AtlasFCMI(GroupedClusterer):
     embedding_
         Codes of these cells in both views, float32, rows of unit length, shape (n_cells, 2 * n_components).
     graph_
-        Their neighbor graph, sparse, symmetric, float32, shape (n_cells, n_cells). Not saved with the model.
+        Their neighbor graph, sparse, symmetric, float32, shape (n_cells, n_cells). Above 50,000 cells it is of a sample that
+        keeps rare cells; the classifier labels the others. Not saved with the model.
     history_
         One row an epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``frac_with_counterpart``, and
         ``code_shift``, one minus the mean cosine between codes and those a tenth of the training before.
@@ -169,8 +173,6 @@ class AtlasFCMI(GroupedClusterer):
         self._network, self.groups_ = network.eval(), names
         self.embedding_ = encode(network, rows).cpu().numpy()
         self._find_communities(codes_of(network, components).cpu().numpy(), settings.seed)
-        rng = stream(settings.seed, Stream.CLASSIFIER)
-        self._weights, self._offsets = fit_classifier(self.embedding_, self.labels_, rng)
         used = {
             "alpha": settings.weights.compactness,
             "beta": settings.weights.fairness,
@@ -245,13 +247,18 @@ class AtlasFCMI(GroupedClusterer):
         return network, components / network.unit.numpy()[:, None, None]
 
     def _find_communities(self, views: np.ndarray, seed: int) -> None:
-        """Set the graph of all cells, and its communities."""
-        first, place = distinct(views[0])
-        graph = joint_graph(list(views[:, first]))
+        """Set the graph, its communities, and the classifier that labels cells outside it."""
+        rng = stream(seed, Stream.SAMPLE)
+        cells = rare_keeping_sample(self.embedding_, _MAX_CELLS, rng)
+        first, place = distinct(views[0, cells])
+        graph = joint_graph(list(views[:, cells[first]]))
         seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
         if self.n_clusters is not None:
             labels = leiden_at(graph, self.n_clusters, seed)
         else:
             labels = leiden(graph, RESOLUTION if self.resolution is None else self.resolution, seed)
-        self.graph_ = with_copies(graph, place)
-        self.labels_ = by_size(labels[place]).astype(np.int32)
+        self.graph_, labels = with_copies(graph, place), by_size(labels[place]).astype(np.int32)
+        self._weights, self._offsets = fit_classifier(self.embedding_[cells], labels, rng)
+        if len(cells) < len(self.embedding_):
+            labels = self.assignment_of(self.embedding_).argmax(axis=1).astype(np.int32)
+        self.labels_ = labels

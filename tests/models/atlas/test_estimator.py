@@ -128,6 +128,17 @@ def test_copies_of_the_same_cells_are_no_clusters(blobs):
     assert adjusted_rand_score(np.tile(labels, 4), model.labels_) > 0.95
 
 
+def test_cells_outside_the_graph_are_labeled_by_the_classifier(blobs, monkeypatch):
+    X, labels, groups = blobs
+    monkeypatch.setattr("scfcmi.models.atlas.estimator._MAX_CELLS", 150)
+    monkeypatch.setattr("scfcmi.graph.sample._N_PARTS", 20)
+    model = AtlasFCMI(max_epochs=20).fit(X, groups=groups)
+    assert model.graph_.shape == (150, 150)
+    assert model.labels_.shape == (240,)
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+    assert adjusted_rand_score(labels, model.labels_) > 0.95
+
+
 def test_every_cell_its_own_batch(blobs):
     """A batch of one cell pairs with nothing on no evidence."""
     X, labels, _ = blobs
