@@ -169,6 +169,8 @@ def measured(row: Row, cells: Cells, adata: ad.AnnData) -> dict[str, float]:
 def tables(path: Path) -> dict[str, str]:
     """Return the tables of a file by name, in markdown."""
     runs = latest(path, KEYS)
+    # Old runs of paper mode do not say how many clusters they found.
+    runs = runs.reindex(columns=runs.columns.union(["n_clusters"], sort=False))
     means = runs.groupby(["method", "dataset"], sort=False)[[*MEASURES, "n_clusters", "seconds"]].mean()
     spread = runs.groupby(["method", "dataset"])[MEASURES].std()
     better = {
@@ -212,7 +214,7 @@ def _methods(means: pd.DataFrame, spread: pd.DataFrame, better: dict[str, pd.Dat
 def _sets(means: pd.DataFrame, spread: pd.DataFrame, better: dict[str, pd.DataFrame]) -> str:
     names = ["better Harmony, K", "scfcmi, K", "better Harmony", "scfcmi"]
     rows, columns = [], {name: {} for name in names}
-    for dataset in means.loc["scfcmi"].index:
+    for dataset in [name for name in SETS if ("scfcmi", name) in means.index]:
         row = [dataset]
         for name, setting in zip(names, (K, K, FREE, FREE), strict=True):
             if name.startswith("better"):
