@@ -233,6 +233,8 @@ def _sets(means: pd.DataFrame, spread: pd.DataFrame, better: dict[str, pd.DataFr
             ]
             row.append(" / ".join(parts) + f" ({mine['n_clusters']:.0f})")
         rows.append(row)
+    if not rows:
+        return ""
     last = ["mean"]
     for name in names:
         found = pd.DataFrame({key: value for key, value in columns[name].items() if value is not None}).T
@@ -273,7 +275,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="print the tables of the output file instead")
     options = parser.parse_args()
     if options.report:
-        print("\n\n".join(tables(options.output).values()))
+        print("\n\n".join(filter(None, tables(options.output).values())))
         return
     warnings.simplefilter("ignore")
     run(
