@@ -121,12 +121,10 @@ def tables(path: Path, n_worst: int = 8) -> dict[str, str]:
         runs = runs[runs["error"].isna()]
     columns = ["nmi", "ari", "leakage", "n_clusters", "seconds"]
     means = runs.groupby(["setting", "method", "scenario"], sort=False)[columns].mean()
-    best = {
-        setting: means.loc[[(setting, form) for form in HARMONY]].groupby("scenario")[["nmi", "ari"]].max()
-        for setting in SETTINGS
-    }
-    order = [text for text in ("scfcmi", *runs["method"].unique()) if text in set(runs["method"])]
-    pairs = [(setting, text) for setting in SETTINGS for text in dict.fromkeys(order) if (setting, text) in means.index]
+    best = {setting: means.loc[setting].loc[HARMONY].groupby("scenario")[["nmi", "ari"]].max() for setting in SETTINGS}
+    order = ["scfcmi", *runs["method"].unique()]
+    present = set(means.index.droplevel("scenario"))
+    pairs = [(setting, text) for setting in SETTINGS for text in dict.fromkeys(order) if (setting, text) in present]
     against = {pair: 100 * (means.loc[pair][["nmi", "ari"]] - best[pair[0]]).dropna() for pair in pairs}
     return {
         "scenarios": _methods(means, against),
@@ -188,7 +186,7 @@ def main() -> None:
     if options.methods is None:
         options.methods = [] if options.method else ["scfcmi"]
     if options.report:
-        print("\n\n".join(tables(options.output).values()))
+        print("\n\n".join(filter(None, tables(options.output).values())))
     else:
         run(options)
 
