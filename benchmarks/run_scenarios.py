@@ -120,7 +120,7 @@ def tables(path: Path, n_worst: int = 8) -> dict[str, str]:
     if "error" in runs:
         runs = runs[runs["error"].isna()]
     columns = ["nmi", "ari", "leakage", "n_clusters", "seconds"]
-    means = runs.groupby(["setting", "method", "scenario"], sort=False)[columns].mean()
+    means = runs.groupby(["setting", "method", "scenario"])[columns].mean()
     best = {setting: means.loc[setting].loc[HARMONY].groupby("scenario")[["nmi", "ari"]].max() for setting in SETTINGS}
     order = ["scfcmi", *runs["method"].unique()]
     present = set(means.index.droplevel("scenario"))
@@ -146,6 +146,8 @@ def _methods(means: pd.DataFrame, against: dict[tuple[str, str], pd.DataFrame]) 
 
 
 def _kinds(means: pd.DataFrame, best: dict[str, pd.DataFrame], pairs: list[tuple[str, str]]) -> str:
+    if not pairs:
+        return ""
     rows, names = [], dict.fromkeys(kind(name) for name in SCENARIOS if kind(name) != "full")
     for name in names:
         row = [name, None]
