@@ -101,6 +101,10 @@ ROWS = {
     "PCA, unscaled, K": from_harmony(K, scaled=False, corrected=False),
     "PCA, scaled": from_harmony(FREE, scaled=True, corrected=False),
     "PCA, unscaled": from_harmony(FREE, scaled=False, corrected=False),
+}
+# Methods; the rows below are the default with one thing changed.
+N_MAIN = len(ROWS)
+ROWS |= {
     "resolution 0.3": from_codes(FREE, lambda codes, c: codes.at(0.3)),
     "resolution 0.5": from_codes(FREE, lambda codes, c: codes.at(0.5)),
     "no consensus, K": from_codes(K, lambda codes, c: codes.at_k_plainly(c.n_clusters)),
@@ -181,7 +185,8 @@ def tables(path: Path) -> dict[str, str]:
         )
     }
     return {
-        "methods": _methods(means, spread, better, runs.groupby("method")["seed"].nunique()),
+        "methods": _methods(means, spread, better, runs, [*list(ROWS)[:N_MAIN], *OTHERS]),
+        "ablations": _methods(means, spread, better, runs, [*list(ROWS)[:2], *list(ROWS)[N_MAIN:]]),
         "sets": _sets(means, spread, better),
         "constants": "\n\n".join(
             f"{title}:\n\n{found}"
@@ -191,10 +196,18 @@ def tables(path: Path) -> dict[str, str]:
     }
 
 
-def _methods(means: pd.DataFrame, spread: pd.DataFrame, better: dict[str, pd.DataFrame], n_seeds: pd.Series) -> str:
+def _methods(
+    means: pd.DataFrame, spread: pd.DataFrame, better: dict[str, pd.DataFrame], runs: pd.DataFrame, methods: list[str]
+) -> str:
+    """Return a row a method, means over the sets that all of them ran on."""
+    methods = [name for name in methods if name in means.index]
+    if len(methods) < 3:
+        return ""
+    sets = [name for name in runs["dataset"].unique() if all((method, name) in means.index for method in methods)]
     rows = []
-    for method in [name for name in (*ROWS, *OTHERS) if name in means.index]:
-        mine, sd = means.loc[method], 100 * spread.loc[method].mean()
+    for method in methods:
+        mine, sd = means.loc[method].loc[sets], 100 * spread.loc[method].reindex(sets).mean()
+        seeds = runs[(runs["method"] == method) & runs["dataset"].isin(sets)].groupby("dataset")["seed"].nunique()
         differences = 100 * (mine[["nmi", "ari"]] - better[(ROWS | OTHERS)[method].setting]).dropna()
         scores = [
             f"{100 * mine[column].mean():.1f}" + ("" if pd.isna(sd[column]) else f" ± {sd[column]:.1f}")
@@ -204,7 +217,8 @@ def _methods(means: pd.DataFrame, spread: pd.DataFrame, better: dict[str, pd.Dat
         if len(differences):
             worst = differences["nmi"].idxmin()
             against = [*(f"{value:+.1f}" for value in differences.mean()), f"{worst} {differences['nmi'].min():+.1f}"]
-        rows.append([method, len(mine), n_seeds[method], *scores, f"{mine['seconds'].mean():.0f}", *against])
+        n_seeds = "" if seeds.empty else " to ".join(map(str, sorted({seeds.min(), seeds.max()})))
+        rows.append([method, len(mine), n_seeds, *scores, f"{mine['seconds'].mean():.0f}", *against])
     return table(
         ["method", "sets", "seeds", "NMI", "ARI", "leakage", "s", "+NMI", "+ARI", "worst set, NMI"],
         rows,
