@@ -1,12 +1,12 @@
 """Atlas mode on simulated atlases: many cells beside Harmony, neighbours and Leiden; many batches of uneven size; and
-types that run into each other, beside Harmony and Leiden at the same number of clusters.
+types that overlap, beside Harmony and Leiden at the same number of clusters.
 
     python benchmarks/atlas.py cells --cells 100000
     python benchmarks/atlas.py batches
     python benchmarks/atlas.py types
 
-One process a run, whose peak memory is its own; all read the same file. What is found on simulated cells says nothing of
-real ones: only time, memory, and whether many batches, or types that are hard to part, cost more or give less than few.
+Each run is a process of its own, whose peak memory is measured; all read the same file. Simulated cells say nothing about
+real ones. They show time, memory, and what many batches, or types that are hard to separate, cost.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import scanpy as sc
 
 from scfcmi import baselines, datasets, metrics, tl
 
-# Cells, types, batches and composition, where types run into each other.
+# Cells, types, batches and composition, where types overlap.
 HARD = (
     (3000, 8, 3, "even"),
     (4000, 15, 5, "even"),
@@ -62,7 +62,7 @@ def fcmi(adata: ad.AnnData) -> np.ndarray:
     return adata.obs["fcmi"].to_numpy()
 
 
-def fcmi_estimated(adata: ad.AnnData) -> np.ndarray:
+def fcmi_default(adata: ad.AnnData) -> np.ndarray:
     tl.fair_cluster(adata, "group", progress=False)
     return adata.obs["fcmi"].to_numpy()
 
@@ -86,7 +86,7 @@ def harmony_leiden_at_k(adata: ad.AnnData) -> np.ndarray:
 
 METHODS = {
     "scfcmi": fcmi,
-    "scfcmi_estimated": fcmi_estimated,
+    "scfcmi_default": fcmi_default,
     "harmony_leiden": harmony_leiden,
     "harmony_leiden_at_k": harmony_leiden_at_k,
 }
@@ -134,7 +134,7 @@ def main() -> None:
                 path = Path(folder) / f"{number}.h5ad"
                 datasets.simulate_atlas(n_cells, n_types, n_batches, composition=composition, path=path, progress=False)
                 log_normalise(path)
-                run(options.methods or ["scfcmi", "scfcmi_estimated", "harmony_leiden_at_k"], path)
+                run(options.methods or ["scfcmi", "scfcmi_default", "harmony_leiden_at_k"], path)
             return
         many = options.what == "batches"
         for n_batches in options.batches or ([3, 30, 300] if many else [4]):

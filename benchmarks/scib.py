@@ -3,7 +3,7 @@
     pip install scib-metrics scvi-tools harmonypy igraph
     python benchmarks/scib.py -o benchmarks/results/scib.jsonl
 
-Genes and components as in single_cell.py. scVI trains with its defaults, on counts, where there are any; its time is
+Genes and components as in single_cell.py and harmony.py. scVI trains with its defaults, on counts, where there are any; its time is
 beside it. One line a data set and method; the labels enter the metrics and nothing else.
 """
 
@@ -18,7 +18,8 @@ from pathlib import Path
 import anndata as ad
 import harmonypy
 import numpy as np
-from single_cell import COUNTS, DATASETS, components, load
+from harmony import components
+from sets import COUNTS, SETS, load
 
 from scfcmi import baselines, metrics, tl
 
@@ -81,7 +82,7 @@ def scores(adata: ad.AnnData, embedding: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=list(DATASETS))
+    parser.add_argument("--datasets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("-o", "--output", type=Path, required=True)

@@ -1,0 +1,81 @@
+"""Atlas mode in parts, so that its settings can be compared on the codes of one training."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scfcmi import AtlasFCMI
+from scfcmi.graph.communities import RESOLUTION, join, leiden, leiden_at
+from scfcmi.graph.neighbors import N_NEIGHBORS, distinct, fuzzy_graph, nearest
+
+if TYPE_CHECKING:
+    import anndata as ad
+    from scipy.sparse import csr_matrix
+
+# View and number of leading dimensions of the four graphs that atlas mode adds up.
+FOUR = (("scaled", 50), ("scaled", 20), ("unscaled", 50), ("unscaled", 20))
+
+
+class Codes:
+    """A fit of the default, its codes, and communities of any of the graphs of these.
+
+    Parameters
+    ----------
+    adata
+        Log-normalized expression, ``obs["batch"]``.
+    seed
+        Of the fit. Leiden draws other orders than in the fit.
+    settings
+        Parameters of :class:`scfcmi.AtlasFCMI`.
+    """
+
+    def __init__(self, adata: ad.AnnData, seed: int, **settings: Any) -> None:
+        start = time.perf_counter()
+        self.model = AtlasFCMI(max_epochs=None, random_state=seed, progress=False, **settings)
+        self.model.fit(adata.X, groups=adata.obs["batch"])
+        self.seconds, self.seed = time.perf_counter() - start, 100 * seed
+        scaled, unscaled = views_of(self.model.embedding_)
+        first, self.place = distinct(scaled)
+        self.views = {"scaled": scaled[first], "unscaled": unscaled[first]}
+        self.graph = functools.cache(self._graph)
+
+    def _graph(self, *parts: tuple[str, int]) -> csr_matrix:
+        if len(parts) > 1:
+            return sum(self.graph(part) for part in parts).tocsr()
+        [(view, n_dims)] = parts
+        return fuzzy_graph(*nearest(self.views[view][:, :n_dims], N_NEIGHBORS))
+
+    def at(self, resolution: float = RESOLUTION, parts: tuple[tuple[str, int], ...] = FOUR) -> np.ndarray:
+        """Return the communities at a resolution."""
+        return leiden(self.graph(*parts), resolution, self.seed)[self.place]
+
+    def at_k(self, n_clusters: int, parts: tuple[tuple[str, int], ...] = FOUR) -> np.ndarray:
+        """Return so many communities."""
+        return leiden_at(self.graph(*parts), n_clusters, self.seed)[self.place]
+
+    def at_k_plainly(self, n_clusters: int) -> np.ndarray:
+        """Return so many communities; a higher resolution is searched on the graph itself, not on its consensus."""
+        graph, low, high = self.graph(*FOUR), np.log(RESOLUTION), np.log(100)
+        labels = leiden(graph, RESOLUTION, self.seed)
+        if labels.max() + 1 >= n_clusters:
+            return join(graph, labels, n_clusters)[self.place]
+        labels = leiden(graph, np.exp(high), self.seed, n_runs=1)
+        for _ in range(20):
+            if labels.max() + 1 <= n_clusters:
+                break
+            found = leiden(graph, np.exp((low + high) / 2), self.seed, n_runs=1)
+            if found.max() + 1 < n_clusters:
+                low = (low + high) / 2
+            else:
+                high, labels = (low + high) / 2, min(labels, found, key=np.max)
+        return join(graph, labels, n_clusters)[self.place]
+
+
+def views_of(embedding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the codes of scaled and of unscaled genes, the halves of an embedding."""
+    half = embedding.shape[1] // 2
+    return embedding[:, :half], embedding[:, half:]
