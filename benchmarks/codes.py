@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scfcmi import AtlasFCMI
-from scfcmi.graph.communities import RESOLUTION, join, leiden, leiden_at
+from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
 from scfcmi.graph.neighbors import N_NEIGHBORS, distinct, fuzzy_graph, nearest
 
 if TYPE_CHECKING:
@@ -56,23 +56,6 @@ class Codes:
     def at_k(self, n_clusters: int, parts: tuple[tuple[str, int], ...] = FOUR) -> np.ndarray:
         """Return so many communities."""
         return leiden_at(self.graph(*parts), n_clusters, self.seed)[self.place]
-
-    def at_k_plainly(self, n_clusters: int) -> np.ndarray:
-        """Return so many communities; a higher resolution is searched on the graph itself, not on its consensus."""
-        graph, low, high = self.graph(*FOUR), np.log(RESOLUTION), np.log(100)
-        labels = leiden(graph, RESOLUTION, self.seed)
-        if labels.max() + 1 >= n_clusters:
-            return join(graph, labels, n_clusters)[self.place]
-        labels = leiden(graph, np.exp(high), self.seed, n_runs=1)
-        for _ in range(20):
-            if labels.max() + 1 <= n_clusters:
-                break
-            found = leiden(graph, np.exp((low + high) / 2), self.seed, n_runs=1)
-            if found.max() + 1 < n_clusters:
-                low = (low + high) / 2
-            else:
-                high, labels = (low + high) / 2, min(labels, found, key=np.max)
-        return join(graph, labels, n_clusters)[self.place]
 
 
 def views_of(embedding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

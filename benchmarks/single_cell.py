@@ -107,7 +107,6 @@ N_MAIN = len(ROWS)
 ROWS |= {
     "resolution 0.3": from_codes(FREE, lambda codes, c: codes.at(0.3)),
     "resolution 0.5": from_codes(FREE, lambda codes, c: codes.at(0.5)),
-    "no consensus, K": from_codes(K, lambda codes, c: codes.at_k_plainly(c.n_clusters)),
 }
 for name, parts in GRAPHS.items():
     ROWS[f"{name}, K"] = from_codes(K, lambda codes, c, parts=parts: codes.at_k(c.n_clusters, parts))
@@ -140,7 +139,6 @@ CONSTANTS = {
         "four": "scfcmi, K",
     },
     "Agreement, K not given": {"0": "agreement 0", "4": "scfcmi"},
-    "Consensus, at K": {"without": "no consensus, K", "with": "scfcmi, K"},
 }
 
 

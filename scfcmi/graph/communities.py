@@ -22,8 +22,8 @@ RESOLUTION = 0.4
 _BEST_OF = 5
 # Highest resolution searched for a number of clusters, and steps of the search.
 _HIGHEST, _STEPS = 100.0, 20
-# Consensus: resolutions, draws at each, share of the links left out of a draw, and power of the share of runs.
-_RESOLUTIONS, _DRAWS, _LEFT_OUT, _POWER = (0.1, 0.3, 1.0, 3.0), 3, 0.2, 2
+# Share of the links left out of a run of the curve.
+_LEFT_OUT = 0.2
 # A community has parts if at resolution 1 its own communities keep this share of its links. Fewer cells have no parts.
 _PARTS_KEEP, _MIN_PARTED = 0.7, 40
 # The curve: resolutions, and runs at each.
@@ -68,7 +68,7 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
 
     They come from the communities at the default resolution. If these are too many, the pair whose union costs least
     modularity is joined until the number is reached: a lower resolution would cut off outliers instead. If they are too
-    few, a higher resolution is searched, on the graph of links that Leiden keeps (:func:`consensus_graph`).
+    few, a higher resolution is searched.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
     """
     labels = leiden(graph, RESOLUTION, seed)
     if labels.max() + 1 < n_clusters:
-        labels = _finer(consensus_graph(graph, seed), n_clusters, seed)
+        labels = _finer(graph, n_clusters, seed)
     n_found = labels.max() + 1
     if n_found < n_clusters:
         msg = f"The neighbor graph holds at most {n_found} communities, fewer than n_clusters={n_clusters}."
@@ -106,21 +106,6 @@ def _finer(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
         else:
             high, found = middle, min(found, labels, key=np.max)
     return found
-
-
-def consensus_graph(graph: csr_matrix, seed: int) -> csr_matrix:
-    """Return the graph with every link weighted by the squared share of Leiden runs that keep its two cells together.
-
-    The runs differ in resolution, in seed, and in the fifth of the links that each leaves out.
-    """
-    upper = triu(graph, 1).tocoo()
-    rng, kept_together = np.random.default_rng(seed), np.zeros(upper.nnz)
-    for resolution in _RESOLUTIONS:
-        for _ in range(_DRAWS):
-            labels = leiden(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1)), n_runs=1)
-            kept_together += labels[upper.row] == labels[upper.col]
-    share = kept_together / (len(_RESOLUTIONS) * _DRAWS)
-    return _symmetric(upper.data * share**_POWER, upper.row, upper.col, graph.shape)
 
 
 def join(graph: csr_matrix, labels: np.ndarray, n_clusters: int) -> np.ndarray:

@@ -11,7 +11,6 @@ from sklearn.preprocessing import normalize
 
 from scfcmi.graph.communities import (
     by_size,
-    consensus_graph,
     join,
     leiden,
     leiden_at,
@@ -59,18 +58,6 @@ def test_join_unites_the_halves_of_a_type(types):
     graph, labels = types
     halves = np.where(labels == 0, np.arange(len(labels)) % 2 * 5, labels)
     assert adjusted_rand_score(labels, join(graph, halves, 5)) == 1
-
-
-def test_consensus_keeps_links_within_types():
-    rng = np.random.default_rng(0)
-    labels = np.arange(600) % 6
-    X = rng.normal(size=(6, 20))[labels] + rng.normal(size=(600, 20)) * 0.9
-    graph = joint_graph([normalize(X).astype(np.float32)])
-    kept = consensus_graph(graph, 0).tocoo()
-    within = labels[kept.row] == labels[kept.col]
-    before = graph.tocoo()
-    share = before.data[labels[before.row] == labels[before.col]].sum() / before.data.sum()
-    assert 0.5 < share < kept.data[within].sum() / kept.data.sum()
 
 
 def test_same_seed_same_communities_in_any_thread(types):
