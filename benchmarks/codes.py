@@ -6,14 +6,13 @@ import functools
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from scfcmi import AtlasFCMI
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
 from scfcmi.graph.neighbors import N_NEIGHBORS, distinct, fuzzy_graph, nearest
 
 if TYPE_CHECKING:
     import anndata as ad
+    import numpy as np
     from scipy.sparse import csr_matrix
 
 # View and number of leading dimensions of the four graphs that atlas mode adds up.
