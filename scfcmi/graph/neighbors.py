@@ -75,6 +75,8 @@ def fuzzy_graph(distances: np.ndarray, indices: np.ndarray) -> csr_matrix:
     """
     n_cells, n_neighbors = distances.shape
     own = indices == np.arange(n_cells)[:, None]
+    # Rounding leaves a cell at a distance of about 1e-8 from itself, which would make it its own nearest neighbor.
+    distances = np.where(own, 0, distances)
     # The nearest neighbor that is not at distance zero has weight one.
     nearest_other = np.where(distances > 0, distances, np.inf).min(axis=1)
     nearest_other[np.isinf(nearest_other)] = 0
