@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
+from sklearn.metrics.cluster import contingency_matrix
 
 from scfcmi import metrics
 
@@ -23,8 +24,7 @@ def oracle_repair(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     Cluster of each sample, shape (n_samples,).
     """
     truth, side = (np.unique(names, return_inverse=True)[1] for names in (labels, groups))
-    counts = np.zeros((truth.max() + 1, side.max() + 1))
-    np.add.at(counts, (truth, side), 1)
+    counts = contingency_matrix(truth, side, dtype=float)
     # Samples of one class and group are alike here: the program moves numbers, and which of them go is the same.
     cells = np.lexsort((side, truth))
     candidates = []
