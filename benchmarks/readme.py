@@ -1,4 +1,4 @@
-"""Write the tables of README.md from ``results``, between ``<!-- table: name -->`` and ``<!-- end -->``.
+"""Write tables from ``results`` between ``<!-- table: name -->`` and ``<!-- end -->``: here, in the README and in the docs.
 
 python benchmarks/readme.py
 """
@@ -13,7 +13,8 @@ import run_scenarios
 import single_cell
 from runs import RESULTS
 
-README = Path(__file__).parent / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "benchmarks" / "README.md", ROOT / "README.md", ROOT / "docs" / "results.md")
 
 
 def main() -> None:
@@ -23,8 +24,8 @@ def main() -> None:
         if path.exists():
             found |= module.tables(path)
     fill = lambda match: f"{match[1]}\n\n{found[match[2]]}\n\n<!-- end -->" if match[2] in found else match[0]
-    text = re.sub(r"(<!-- table: (\w+) -->).*?<!-- end -->", fill, README.read_text(), flags=re.DOTALL)
-    README.write_text(text)
+    for page in PAGES:
+        page.write_text(re.sub(r"(<!-- table: (\w+) -->).*?<!-- end -->", fill, page.read_text(), flags=re.DOTALL))
 
 
 if __name__ == "__main__":

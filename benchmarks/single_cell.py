@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 KEYS = ["dataset", "method", "seed"]
 MEASURES = ["nmi", "ari", "batch_leakage"]
 K, FREE = "K", "K not given"
+SUMMARY = {
+    "**scfcmi, default**": "scfcmi",
+    "Harmony + Leiden, genes not scaled": "Harmony, unscaled",
+    "Harmony + Leiden, scaled genes": "Harmony, scaled",
+}
 TWO = (("scaled", 50), ("unscaled", 50))
 GRAPHS = {
     "scaled, one graph": FOUR[:1],
@@ -186,6 +191,8 @@ def tables(path: Path) -> dict[str, str]:
         "methods": _methods(means, spread, better, runs, [*list(ROWS)[:N_MAIN], *OTHERS]),
         "ablations": _methods(means, spread, better, runs, [*list(ROWS)[:2], *list(ROWS)[N_MAIN:]]),
         "sets": _sets(means, spread, better),
+        "summary": _summary(means),
+        "default": _default(means),
         "constants": "\n\n".join(
             f"{title}:\n\n{found}"
             for title, settings in CONSTANTS.items()
@@ -221,6 +228,25 @@ def _methods(
         ["method", "sets", "seeds", "NMI", "ARI", "leakage", "s", "+NMI", "+ARI", "worst set, NMI"],
         rows,
     )
+
+
+def _summary(means: pd.DataFrame) -> str:
+    """Return means over the eight sets, without and with the number of types."""
+    rows = []
+    for name, method in SUMMARY.items():
+        found = [means.loc[row].reindex(list(SETS)) for row in (method, f"{method}, K") if row in means.index]
+        if len(found) == 2:
+            rows.append([name, *(percent(scores[MEASURES].mean(skipna=False), *MEASURES) for scores in found)])
+    return table(["method", "fixed resolution", "true number of types"], rows)
+
+
+def _default(means: pd.DataFrame) -> str:
+    """Return the default set by set."""
+    if "scfcmi" not in means.index:
+        return ""
+    scores = means.loc["scfcmi"].reindex(list(SETS)).dropna(how="all")
+    rows = [[f"`{name}`", percent(row, *MEASURES), f"{row['n_clusters']:.0f}"] for name, row in scores.iterrows()]
+    return table(["data set", "NMI / ARI / leakage", "clusters"], rows)
 
 
 def _sets(means: pd.DataFrame, spread: pd.DataFrame, better: dict[str, pd.DataFrame]) -> str:

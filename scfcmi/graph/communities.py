@@ -16,7 +16,7 @@ from sknetwork.clustering import Leiden
 
 _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
-# Default resolution, in the sense of scanpy: chosen leave-one-set-out, see benchmarks/README.md.
+# Default resolution, in the sense of scanpy. benchmarks/README.md has the leave-one-set-out table.
 RESOLUTION = 0.4
 # The best of so many runs of Leiden is taken.
 _BEST_OF = 5
