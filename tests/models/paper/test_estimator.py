@@ -344,3 +344,14 @@ def test_bfloat16_keeps_outputs_in_float32(blobs):
     assert model.precision_ == "bfloat16"
     assert model.embedding_.dtype == np.float32
     assert adjusted_rand_score(labels, model.labels_) > 0.9
+
+
+@unsettled
+def test_callbacks_are_told_of_every_epoch(blobs):
+    X, _, groups = blobs
+    seen = []
+    model = FCMI(3, callbacks=[seen.append], **QUICK).fit(X, groups=groups)
+    assert [epoch.number for epoch in seen] == list(range(1, 9))
+    np.testing.assert_array_equal(seen[-1].labels, model.labels_)
+    np.testing.assert_array_equal(seen[-1].codes(), model.embedding_)
+    assert seen[0].history["loss"] == model.history_["loss"].iloc[0]
