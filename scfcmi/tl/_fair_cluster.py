@@ -259,5 +259,6 @@ def _run(
     proba = model.assignment_of(model.embedding_)
     out = actual(adata, copy=copy)
     params = {"mode": mode, "batch_key": batch_key, "matrix": matrix.words, "version": __version__}
-    write_clusters(out, key_added, model, model.embedding_, proba, model.labels_, params)
+    graph = getattr(model, "graph_", None)
+    write_clusters(out, key_added, model, model.embedding_, proba, model.labels_, params, graph)
     return out, model

@@ -10,6 +10,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from scipy.sparse import csr_matrix
 
     from scfcmi.models.base import GroupedClusterer
 
@@ -46,6 +47,7 @@ def write_clusters(
     proba: np.ndarray,
     labels: np.ndarray,
     params: dict[str, Any],
+    graph: csr_matrix | None = None,
 ) -> None:
     """Store clusters of cells, and remove what other tools stored of earlier ones under this key.
 
@@ -65,6 +67,8 @@ def write_clusters(
         Numbers of clusters, shape (n_obs,).
     params
         Of this call; settings of the model are added.
+    graph
+        Neighbor graph of the cells. It is stored if it holds all of them.
     """
     for place, names in _COMPANIONS.items():
         for name in names:
@@ -80,8 +84,7 @@ def write_clusters(
         "groups": np.asarray(model.groups_).astype(str).astype(object),
         "information": dict(model.information_),
     }
-    graph = getattr(model, "graph_", None)
-    if graph is not None and graph.shape[0] == adata.n_obs and embedding is model.embedding_:
+    if graph is not None and graph.shape[0] == adata.n_obs:
         adata.obsp[f"{key}_connectivities"] = graph
         adata.uns[key]["connectivities_key"] = f"{key}_connectivities"
         # scanpy reads these with neighbors_key=key. Of distances, PAGA takes only which cells they join: the same links.
