@@ -6,7 +6,6 @@ The other modules import this one inside functions, because it imports torch.
 from __future__ import annotations
 
 import copy
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +15,8 @@ from sklearn.cluster import KMeans
 from torch import nn
 from torch.nn import functional as F
 
-from scfcmi._random import Stream, stream, torch_stream
+from scfcmi._initialization import initialized
+from scfcmi._random import Stream, torch_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,16 +65,21 @@ def mlp(widths: tuple[int, ...], *, batch_norm: bool = False, leak: float = 0.0)
 
 def build(make: Callable[[], M], seed: int, purpose: int = Stream.AUTOENCODER_WEIGHTS) -> M:
     """Return a network with the first weights of a seed."""
-    with seeded(seed, purpose):
-        return make()
+    return initialized(make, torch_stream(seed, purpose))
 
 
-@contextmanager
-def seeded(seed: int, purpose: int) -> Iterator[None]:
-    """Let torch's global generator draw by a seed, for what can use no other, and give it back as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(stream(seed, purpose).integers(2**63)))
-        yield
+class Dropout(nn.Module):
+    """Drop-out that draws from a generator of its own: torch's draws from the global one."""
+
+    def __init__(self, share: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self._kept, self._generator = 1 - share, generator
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the inputs, in training a random share of them zero and the rest raised to the same mean."""
+        if not self.training:
+            return inputs
+        return inputs * torch.empty_like(inputs).bernoulli_(self._kept, generator=self._generator) / self._kept
 
 
 def unit_scale(X: np.ndarray) -> float:

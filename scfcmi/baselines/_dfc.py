@@ -13,7 +13,7 @@ from scfcmi.baselines._inputs import Inputs, check_inputs
 if TYPE_CHECKING:
     import scipy.sparse as sp
     from numpy.typing import ArrayLike
-    from torch import nn
+    from torch import Generator, nn
 
 _BATCH = 512
 _STEPS = 20_000
@@ -122,44 +122,44 @@ def _train(
     network = _variational.pretrain(x, seed, pretrain_epochs)
     start = KMeans(n_clusters, n_init=20, random_state=seed).fit(_deep.evaluate(network, x).numpy())
     centers = nn.Parameter(_deep.to_tensor(start.cluster_centers_))
-    critic = _deep.build(lambda: _critic(n_clusters), seed, Stream.DFC_CRITIC)
+    critic = _deep.build(lambda: _critic(n_clusters, torch_stream(seed, Stream.DFC_TRAINING)), seed, Stream.DFC_CRITIC)
     optimizer = torch.optim.Adam(
         [{"params": [*network.parameters(), centers], "factor": 1}, {"params": critic.parameters(), "factor": 10}],
         weight_decay=5e-4,
         fused=True,
     )
     generator = torch_stream(seed, Stream.DFC_TRAINING)
-    # Drop-out draws from torch's global generator.
-    with _deep.seeded(seed, Stream.DFC_TRAINING):
-        for step in range(steps):
-            done = step / steps
-            for group in optimizer.param_groups:
-                group["lr"] = group["factor"] * learning_rate * (1 + 10 * done) ** -0.75
-            drawn = [rows[torch.randperm(len(rows), generator=generator)[:_BATCH]] for rows in members]
-            rows, sizes = torch.cat(drawn), [len(part) for part in drawn]
-            soft = _deep.student(network(x[rows]), centers)
-            loss = soft.new_zeros(())
-            for part, fixed in zip(soft.split(sizes), own[rows].split(sizes), strict=True):
-                loss = loss + 0.5 * len(part) * _deep.divergence(_deep.target(part.detach()), part)
-                loss = loss + 0.5 * structure * (part @ part.T - fixed @ fixed.T).square().sum()
-            reversal = 2 / (1 + np.exp(-10 * done)) - 1
-            # The value of P, minus its gradient.
-            turned = (1 + reversal) * soft.detach() - reversal * soft
-            truth = torch.repeat_interleave(torch.arange(2.0), torch.tensor(sizes))
-            loss = loss + fairness * F.binary_cross_entropy_with_logits(critic(turned).squeeze(1), truth)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    for step in range(steps):
+        done = step / steps
+        for group in optimizer.param_groups:
+            group["lr"] = group["factor"] * learning_rate * (1 + 10 * done) ** -0.75
+        drawn = [rows[torch.randperm(len(rows), generator=generator)[:_BATCH]] for rows in members]
+        rows, sizes = torch.cat(drawn), [len(part) for part in drawn]
+        soft = _deep.student(network(x[rows]), centers)
+        loss = soft.new_zeros(())
+        for part, fixed in zip(soft.split(sizes), own[rows].split(sizes), strict=True):
+            loss = loss + 0.5 * len(part) * _deep.divergence(_deep.target(part.detach()), part)
+            loss = loss + 0.5 * structure * (part @ part.T - fixed @ fixed.T).square().sum()
+        reversal = 2 / (1 + np.exp(-10 * done)) - 1
+        # The value of P, minus its gradient.
+        turned = (1 + reversal) * soft.detach() - reversal * soft
+        truth = torch.repeat_interleave(torch.arange(2.0), torch.tensor(sizes))
+        loss = loss + fairness * F.binary_cross_entropy_with_logits(critic(turned).squeeze(1), truth)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
     soft = _deep.student(_deep.evaluate(network, x), centers.detach())
     return soft.argmax(dim=1).numpy().astype(np.int32)
 
 
-def _critic(n_clusters: int) -> nn.Sequential:
+def _critic(n_clusters: int, draws: Generator) -> nn.Sequential:
     from torch import nn
+
+    from scfcmi.baselines import _deep
 
     layers = []
     for width in (n_clusters, 32):
-        layers += [nn.Linear(width, 32), nn.ReLU(), nn.Dropout(0.5)]
+        layers += [nn.Linear(width, 32), nn.ReLU(), _deep.Dropout(0.5, draws)]
     critic = nn.Sequential(*layers, nn.Linear(32, 1))
     for layer in critic:
         if isinstance(layer, nn.Linear):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _N_BISECTIONS = 30
 _LOWEST_RESOLUTION = 1e-3
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def harmony_leiden(
@@ -76,12 +78,13 @@ def harmony_leiden(
     graph = igraph.Graph(n=len(components), edges=np.column_stack([edges.row, edges.col]))
 
     def partition(resolution: float) -> np.ndarray:
-        # igraph draws from one generator for all; Python's own is what it starts with.
-        igraph.set_random_number_generator(random.Random(inputs.seed))
-        try:
-            found = graph.community_leiden("modularity", weights=edges.data, resolution=resolution, n_iterations=2)
-        finally:
-            igraph.set_random_number_generator(random)
+        # igraph draws from one generator for all threads; Python's own is what it starts with.
+        with _ONE_AT_A_TIME:
+            igraph.set_random_number_generator(random.Random(inputs.seed))
+            try:
+                found = graph.community_leiden("modularity", weights=edges.data, resolution=resolution, n_iterations=2)
+            finally:
+                igraph.set_random_number_generator(random)
         return np.array(found.membership, dtype=np.int32)
 
     return _joined(_partition_of(partition, inputs.n_clusters), components, inputs.n_clusters)

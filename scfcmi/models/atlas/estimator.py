@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from scfcmi import _validate
-from scfcmi._random import Stream, seed_from, stream
+from scfcmi._initialization import initialized
+from scfcmi._random import Stream, seed_from, stream, torch_stream
 from scfcmi.graph.communities import RESOLUTION, by_size, leiden, leiden_at
 from scfcmi.graph.neighbors import distinct, joint_graph, with_copies
 from scfcmi.graph.sample import rare_keeping_sample
@@ -234,9 +235,7 @@ class AtlasFCMI(GroupedClusterer):
             components = np.concatenate([block.cpu().numpy() for block in rows.blocks()])[None]
         n_views, _, n_components = components.shape
         architecture = AtlasArchitecture(rows.shape[1], n_components, n_groups, n_views, projected)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(stream(seed, Stream.WEIGHTS).integers(2**63)))
-            network = AtlasNetwork(architecture)
+        network = initialized(lambda: AtlasNetwork(architecture), torch_stream(seed, Stream.WEIGHTS))
         if projected:
             network.mean = torch.from_numpy(projections[0].mean)
             for name in ("scale", "clip", "center", "loadings"):

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from scfcmi._random import Stream, stream
+from scfcmi._initialization import initialized
+from scfcmi._random import Stream, torch_stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,10 +75,7 @@ class AutoEncoder(nn.Module):
 
 def new_network(architecture: Architecture, seed: int) -> AutoEncoder:
     """Return a network with the first weights of a seed."""
-    # torch draws first weights from its global generator; the fork gives that back as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(stream(seed, Stream.WEIGHTS).integers(2**63)))
-        return AutoEncoder(architecture)
+    return initialized(lambda: AutoEncoder(architecture), torch_stream(seed, Stream.WEIGHTS))
 
 
 def _fully_connected_encoder(a: Architecture) -> nn.Sequential:
