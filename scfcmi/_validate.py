@@ -16,17 +16,40 @@ if TYPE_CHECKING:
 
 def key_in(keys: Iterable[str], key: object, where: str, *, hint: str = "") -> None:
     """Raise ``KeyError`` unless ``key`` is among ``keys``; ``where`` names them, such as ``adata.obs``."""
-    known = [str(k) for k in keys]
+    names = list(keys)
+    if isinstance(key, str) and key in names:
+        return
+    known = [str(name) for name in names]
+    if str(key) in known:
+        kind = type(names[known.index(str(key))]).__name__
+        msg = f"{where} has {str(key)!r} as a name of type {kind}, but names must be strings."
+        msg += f" Rename it: {where}.columns = {where}.columns.astype(str)." if where.endswith((".obs", ".var")) else ""
+        raise TypeError(msg)
     if not isinstance(key, str):
         msg = f"A key of {where} must be a string, got {key!r}."
         raise TypeError(msg)
-    if key not in known:
-        raise KeyError(_not_found(f"Key {key!r} not found in {where}.", key, known, hint))
+    raise KeyError(_not_found(f"Key {key!r} not found in {where}.", key, known, hint))
+
+
+def boolean(name: str, value: object) -> bool:
+    """Return ``value`` if it is true or false; ``TypeError`` otherwise."""
+    if not isinstance(value, (bool, np.bool_)):
+        msg = f"{name} must be True or False, got {value!r}."
+        raise TypeError(msg)
+    return bool(value)
+
+
+def text(name: str, value: object) -> str:
+    """Return ``value`` if it is a string; ``TypeError`` otherwise."""
+    if not isinstance(value, str):
+        msg = f"{name} must be a string, got {value!r} of type {type(value).__name__}."
+        raise TypeError(msg)
+    return value
 
 
 def one_of(name: str, value: object, options: Collection[str]) -> None:
     """Raise ``ValueError`` unless ``value`` is one of ``options``."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         guess = _did_you_mean(str(value), options)
         msg = f"{name} must be one of {sorted(options)}, got {value!r}.{guess}"
         raise ValueError(msg)
@@ -54,24 +77,39 @@ def number(name: str, value: object, *, minimum: float = 0.0, strict: bool = Fal
     return float(value)
 
 
-def group_codes(groups: object, n_cells: int, name: str = "groups") -> tuple[np.ndarray, np.ndarray]:
-    """Turn group names of any kind into codes.
+def group_name(value: object) -> str:
+    """Return the name of a group as text: the one form in which names are stored, compared and shown.
+
+    Whole numbers are written without a fraction, so that 1, 1.0 and ``"1"`` are one group; bytes are decoded as UTF-8;
+    points in time are written as pandas does, whatever their unit; intervals, periods and all else as ``str`` does.
+    """
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        value = (pd.Timestamp if isinstance(value, np.datetime64) else pd.Timedelta)(value)
+    if isinstance(value, (float, np.floating)) and abs(value) < 2**53 and value == int(value):
+        value = int(value)
+    return str(value)
+
+
+def group_values(groups: object, n_cells: int, name: str = "groups") -> pd.Categorical:
+    """Return groups of any kind as a categorical, each category with cells.
 
     Parameters
     ----------
     groups
-        Strings, integers, booleans or a categorical, one a cell. Unused categories are dropped.
+        Strings, numbers, booleans, points in time, intervals or a categorical, one a cell. Unused categories are dropped.
     n_cells
         Number of cells there must be.
     name
         How the message calls the argument.
 
-    Returns
-    -------
-    Codes from zero, int64, shape (n_cells,); and the names in code order.
-
     Raises
     ------
+    TypeError
+        If they are no array, or of a kind that has no names.
     ValueError
         If the length differs, or a group is missing.
     """
@@ -84,35 +122,90 @@ def group_codes(groups: object, n_cells: int, name: str = "groups") -> tuple[np.
     if len(groups) != n_cells:
         msg = f"{name} has {len(groups)} entries for {n_cells} cells."
         raise ValueError(msg)
-    values = pd.Categorical(groups).remove_unused_categories()
+    try:
+        values = pd.Categorical(groups).remove_unused_categories()
+    except TypeError as error:
+        msg = f"{name} must hold names of groups, such as strings or integers ({error})."
+        raise TypeError(msg) from error
     n_missing = int((values.codes < 0).sum())
     if n_missing:
         msg = f"{name} is missing for {n_missing} of {n_cells} cells. Drop these cells, or give them a group of their own."
         raise ValueError(msg)
-    return values.codes.astype(np.int64), values.categories.to_numpy()
+    return values
+
+
+def group_codes(groups: object, n_cells: int, name: str = "groups") -> tuple[np.ndarray, np.ndarray]:
+    """Turn groups of any kind into codes and names.
+
+    Parameters and errors are those of :func:`group_values`.
+
+    Returns
+    -------
+    Codes from zero, int64, shape (n_cells,); and the names in code order, text (:func:`group_name`).
+    """
+    values = group_values(groups, n_cells, name)
+    return _named(values.codes, values.categories.to_numpy())
 
 
 def sorted_group_codes(groups: object, n_cells: int, name: str = "groups") -> tuple[np.ndarray, np.ndarray]:
-    """Return :func:`group_codes` with names sorted, so that results do not depend on the order of categories."""
-    codes, names = group_codes(groups, n_cells, name)
+    """Return :func:`group_codes` in the order of the values, so that results do not depend on the order of categories."""
+    values = group_values(groups, n_cells, name)
+    categories = values.categories.to_numpy()
     try:
-        order = np.argsort(names, kind="stable")
+        order = np.argsort(categories, kind="stable")
     except TypeError:
-        # Names of several types have no order.
-        return codes, names
+        # Values of several types have no order; their names do.
+        order = np.argsort([group_name(value) for value in categories], kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    return place[codes], names[order]
+    return _named(place[values.codes], categories[order])
+
+
+def _named(codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes and names of groups; values of one name become one group."""
+    place, names = pd.factorize(np.array([group_name(value) for value in values], dtype=object))
+    return place.astype(np.int64)[codes], names
 
 
 def known_groups(groups: np.ndarray, names: np.ndarray) -> np.ndarray:
     """Return the codes of ``groups`` in a model's ``names``; ``ValueError`` for a group the model has not seen."""
-    codes = pd.Index(names).get_indexer(pd.Index(groups))
+    groups = [group_name(group) for group in groups]
+    codes = pd.Index(names).get_indexer(groups)
     if (codes < 0).any():
-        unseen = str(groups[int(np.argmax(codes < 0))])
-        msg = _not_found(f"Group {unseen!r} was not seen in fit.", unseen, [str(n) for n in names], "")
+        unseen = groups[int(np.argmax(codes < 0))]
+        msg = _not_found(f"Group {unseen!r} was not seen in fit.", unseen, list(names), "")
         raise ValueError(msg)
     return codes.astype(np.int64)
+
+
+def aligned(values: object, index: pd.Index | None, name: str, to: str) -> object:
+    """Return a Series in the order of an index, if it holds the same labels; all else as it is.
+
+    Parameters
+    ----------
+    values
+        A Series, or anything that has no labels and is taken by position.
+    index
+        Of what ``values`` belong to; ``None`` if that has no labels.
+    name, to
+        How the message calls ``values``, and what the index is of.
+
+    Raises
+    ------
+    ValueError
+        If the labels differ, or are the same in another order but repeat.
+    """
+    if index is None or not isinstance(values, pd.Series) or values.index.equals(index):
+        return values
+    if len(values) == len(index) and values.index.is_unique and index.is_unique:
+        place = values.index.get_indexer(index)
+        if (place >= 0).all():
+            return values.iloc[place]
+    msg = (
+        f"{name} is a Series of {len(values)} entries whose index is not that of {to}. Give it the same index, or take it "
+        f"by position: {name}.to_numpy()."
+    )
+    raise ValueError(msg)
 
 
 def _not_found(message: str, key: str, known: list[str], hint: str) -> str:

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.decomposition import PCA
 from sklearn.utils import check_array
@@ -50,6 +51,7 @@ def check_inputs(
     """
     if dense and sp.issparse(X):
         X = X.toarray()
+    groups = _validate.aligned(groups, X.index if isinstance(X, pd.DataFrame) else None, "groups", "X")
     X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_min_samples=2, input_name="X")
     codes, names = _validate.group_codes(groups, X.shape[0])
     n_clusters = _validate.integer("n_clusters", n_clusters, minimum=1)

@@ -1,6 +1,7 @@
 """Clustering quality, fairness, and both at once: label arrays in, numbers out.
 
-Labels, clusters and groups are arrays (or pandas Series, or categoricals) with one entry a cell, any kind of value.
+Labels, clusters and groups are arrays (or pandas Series, or categoricals) with one entry a cell, any kind of value. Several
+Series are matched by their index; a ``ValueError`` says so if they have other labels. All else is matched by position.
 Clusters or groups without cells do not exist here; a missing value is a ``ValueError``. For the columns of an AnnData:
 :func:`scfcmi.tl.evaluate`, here also by the name ``evaluate_adata``.
 """

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.special import entr
 
 from scfcmi import _validate
@@ -23,6 +24,9 @@ def contingency(**variables: ArrayLike) -> np.ndarray:
     if n_cells == 0:
         msg = f"{' and '.join(variables)} are empty: there is nothing to measure."
         raise ValueError(msg)
+    labels = next((values.index for values in variables.values() if isinstance(values, pd.Series)), None)
+    first = next((name for name, values in variables.items() if isinstance(values, pd.Series)), "")
+    variables = {name: _validate.aligned(values, labels, name, first) for name, values in variables.items()}
     codes = [_validate.group_codes(values, n_cells, name)[0] for name, values in variables.items()]
     shape = tuple(c.max() + 1 for c in codes)
     return np.bincount(np.ravel_multi_index(codes, shape), minlength=np.prod(shape)).reshape(shape)

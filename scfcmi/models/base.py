@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from scfcmi import _validate
@@ -23,13 +25,14 @@ from scfcmi.rows import rows_of
 if TYPE_CHECKING:
     import os
 
-    import scipy.sparse as sp
     from numpy.typing import ArrayLike
     from sklearn.utils import Tags
     from torch import Tensor, nn
 
 # Training needs optimizer steps, and costs them: where cells are many, a thousand mini-batches are enough.
 _MAX_STEPS = 1000
+# Rows looked at together, to see whether they differ.
+_FEW = 64
 # Parameters that belong to one call of fit and not to the model.
 _OF_ONE_FIT = ("random_state", "progress", "checkpoint", "callbacks")
 
@@ -92,6 +95,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             If a group was not seen in ``fit``.
         """
         check_is_fitted(self, "n_clusters_")
+        groups = _validate.aligned(groups, _index_of(X), "groups", "X")
         X = self._check_X(X, reset=False)
         codes, names = _validate.group_codes(groups, X.shape[0])
         codes = _validate.known_groups(names, self.groups_)[codes]
@@ -110,7 +114,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             "params": {k: v for k, v in self.get_params().items() if k not in _OF_ONE_FIT}
             | {"device": str(self.device)},
             "architecture": asdict(self._network.architecture),
-            "groups": [name.item() if isinstance(name, np.generic) else name for name in self.groups_],
+            "groups": list(self.groups_),
             "feature_names": list(getattr(self, "feature_names_in_", [])),
             "var_names": list(getattr(self, "var_names_", [])),
             "n_features": self.n_features_in_,
@@ -147,7 +151,8 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         try:
             model = cls().set_params(**content["params"])
             model._network = files.read_network(cls._make_network, content["architecture"], tensors, path)
-            model.groups_ = pd.Index(content["groups"]).to_numpy()
+            # Earlier versions kept numbers as they were.
+            model.groups_ = np.array([_validate.group_name(name) for name in content["groups"]], dtype=object)
             model.n_features_in_ = content["n_features"]
             model.n_clusters_, model.n_components_ = content["n_clusters"], content["n_components"]
             model.settings_, model.information_ = content["settings"], content["information"]
@@ -203,6 +208,22 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             ensure_min_samples=2 if reset else 1,
         )
 
+    def _check_cells(
+        self, X: ArrayLike | sp.spmatrix, groups: ArrayLike | None
+    ) -> tuple[np.ndarray | sp.csr_matrix | sp.csr_array, np.ndarray, np.ndarray]:
+        """Return the matrix of ``fit``, the codes of the groups, and their names."""
+        groups = _validate.aligned(groups, _index_of(X), "groups", "X")
+        X = self._check_X(X, reset=True)
+        n_cells = X.shape[0]
+        self._check_n_clusters(n_cells)
+        if _all_the_same(X):
+            msg = (
+                f"All {self.n_features_in_} features of X have the same value in all {n_cells} cells: there is nothing to "
+                "cluster by."
+            )
+            raise ValueError(msg)
+        return X, *_validate.sorted_group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
+
     def _check_n_clusters(self, n_cells: int) -> None:
         if self.n_clusters is not None and self.n_clusters > n_cells:
             msg = f"n_clusters={self.n_clusters} is more than the number of cells, n_samples={n_cells}."
@@ -219,6 +240,17 @@ def epochs_for(n_cells: int, batch_size: int, max_epochs: int | None, *, least: 
     if max_epochs is not None:
         return _validate.integer("max_epochs", max_epochs, minimum=1)
     return min(most, max(least, _MAX_STEPS // -(-n_cells // batch_size)))
+
+
+def _index_of(X: object) -> pd.Index | None:
+    return X.index if isinstance(X, pd.DataFrame) else None
+
+
+def _all_the_same(X: np.ndarray | sp.csr_matrix | sp.csr_array) -> bool:
+    # Blocks of a few rows: all but constant matrices are told by the first.
+    dense = (X[rows].toarray() if sp.issparse(X) else X[rows] for rows in gen_batches(X.shape[0], _FEW))
+    first = X[:1].toarray() if sp.issparse(X) else X[:1]
+    return all((block == first).all() for block in dense)
 
 
 def _epochs(n_epochs: int) -> pd.RangeIndex:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, panels
@@ -75,6 +76,7 @@ def composition(
     ValueError
         If ``kind`` is none of these, or the number of ``ax`` is not the number of panels.
     """
+    check_adata(adata)
     if kind is not None:
         _validate.one_of("kind", kind, _KINDS)
     kinds = _KINDS if kind is None else (kind,)

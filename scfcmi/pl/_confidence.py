@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories
 from scfcmi.pl._figure import at_print_size, hand_out, panels
@@ -55,6 +56,8 @@ def confidence(
     KeyError
         If ``fair_cluster`` has not been run under this key.
     """
+    check_adata(adata, written=False)
+    _validate.text("key", key)
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"{key}_proba", "adata.obsm", hint=hint)
     clusters = categories(adata, key, hint=hint)

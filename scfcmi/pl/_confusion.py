@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi.pl._colors import categories
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
@@ -68,6 +69,7 @@ def confusion(
     ValueError
         If ``normalize`` is none of these, or no cell has both a cluster and a label.
     """
+    check_adata(adata, written=False)
     _validate.one_of("normalize", normalize, ("label", "cluster"))
     clusters = categories(adata, key, hint=f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first.")
     counts = pd.crosstab(categories(adata, label_key), clusters)

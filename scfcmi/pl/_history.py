@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._labels import legend, legend_size
@@ -96,6 +97,7 @@ def history(
     elif isinstance(data, Mapping):
         runs = dict(data)
     else:
+        check_adata(data)
         hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
         _validate.key_in(data.uns.keys(), key, "adata.uns", hint=hint)
         runs = {"": data.uns[key]["history"]}

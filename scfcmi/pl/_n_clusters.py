@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._palette import palette
 
@@ -46,6 +47,8 @@ def n_clusters(
     KeyError
         If there is no such entry.
     """
+    check_adata(adata, written=False)
+    _validate.text("key", key)
     hint = f"Run scfcmi.tl.choose_n_clusters(adata, key={key!r}) first."
     _validate.key_in(adata.uns.keys(), f"{key}_n_clusters", "adata.uns", hint=hint)
     curve = adata.uns[f"{key}_n_clusters"]["curve"].sort_values("resolution")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._labels import legend, legend_size, scale
@@ -91,6 +92,8 @@ def umap(
     >>> scfcmi.tl.umap(adata)
     >>> panels = scfcmi.pl.umap(adata, ["fcmi", "phase", "bulk_labels"], show=False)
     """
+    check_adata(adata)
+    _validate.text("key", key)
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"X_{key}", "adata.obsm", hint=hint)
     _validate.key_in(
@@ -102,6 +105,9 @@ def umap(
     columns = [color] if isinstance(color, str) else list(color)
     for column in columns:
         _validate.key_in([*adata.obs.columns, *adata.var_names], column, "adata.obs or adata.var_names")
+        if column not in adata.obs and adata.X is None:
+            msg = f"color={column!r} is a gene, but adata.X is None. Set adata.X, or name a column of adata.obs."
+            raise ValueError(msg)
     if split_by is not None:
         split = categories(adata, split_by).remove_unused_categories()
         if len(columns) != 1:

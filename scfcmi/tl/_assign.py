@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scfcmi import __version__, _validate
+from scfcmi._adata import check_adata
 from scfcmi._logging import logger
 from scfcmi.tl._model_matrix import check_model, chunks, matrix_for
 from scfcmi.tl._results import actual, check_key, write_clusters
@@ -38,7 +39,8 @@ def assign(
     model
         Fitted model, from :func:`scfcmi.tl.fit_model`, :func:`scfcmi.load_model` or an estimator's ``fit``.
     batch_key
-        Column of ``adata.obs``. Changes no label; batches that the model has not seen are named in ``params``.
+        Column of ``adata.obs``. Changes no label; batches that the model has not seen are named in ``params``. They are
+        compared by the text of their names: 1 and ``"1"`` are one batch.
     layer
         Take expression from this layer instead of ``adata.X``.
     use_rep
@@ -67,7 +69,8 @@ def assign(
         If a key is not in ``adata``.
     TypeError, ValueError
         If ``model`` is no fitted model, or ``adata`` has not its features. They are matched by ``adata.var_names``
-        if the model knows their names, and otherwise taken as they are, all of them.
+        if the model knows their names, and otherwise taken as they are, all of them. Names that repeat are taken only in
+        the order of the fit. If ``adata`` is a view of a file-backed AnnData, without ``copy``.
 
     Examples
     --------
@@ -79,6 +82,7 @@ def assign(
     >>> new.obsm["X_fcmi"].shape
     (200, 50)
     """
+    check_adata(adata, copy=copy)
     model = check_model(model)
     check_key(key_added, batch_key)
     matrix = matrix_for(adata, model, layer=layer, use_rep=use_rep)
@@ -87,7 +91,7 @@ def assign(
         _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
         params["batch_key"] = batch_key
         _, batches = _validate.group_codes(adata.obs[batch_key], adata.n_obs, f"adata.obs[{batch_key!r}]")
-        unseen = [str(name) for name in batches if name not in set(model.groups_)]
+        unseen = [name for name in batches if name not in set(model.groups_)]
         if unseen:
             params["unseen_groups"] = np.array(unseen, dtype=object)
             logger.info("assign: %d batches that the model has not seen: %s", len(unseen), ", ".join(unseen))

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from scfcmi import _validate
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 
@@ -24,8 +23,9 @@ def batches_of(adata: AnnData, batch_key: str) -> pd.Categorical:
     if adata.n_obs == 0:
         msg = "adata has no cells."
         raise ValueError(msg)
-    codes, names = _validate.group_codes(adata.obs[batch_key], adata.n_obs, f"adata.obs[{batch_key!r}]")
+    values = _validate.group_values(adata.obs[batch_key], adata.n_obs, f"adata.obs[{batch_key!r}]")
+    names = {_validate.group_name(value) for value in values.categories}
     if len(names) < 2:
-        msg = f"adata.obs[{batch_key!r}] has one batch only, {names[0]!r}. For plain clustering use scfcmi.FCMI."
+        msg = f"adata.obs[{batch_key!r}] has one batch only, {names.pop()!r}. For plain clustering use scfcmi.FCMI."
         raise ValueError(msg)
-    return pd.Categorical.from_codes(codes, categories=names)
+    return values

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi._random import RandomState, seed_from
 from scfcmi.graph.communities import resolution_curve
 from scfcmi.tl._results import actual, storable
@@ -51,6 +52,8 @@ def choose_n_clusters(
     >>> curve.columns[:3].tolist()
     ['resolution', 'n_clusters', 'modularity']
     """
+    check_adata(adata)
+    _validate.text("key", key)
     name = f"{key}_connectivities"
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) in atlas mode first."
     _validate.key_in(adata.obsp.keys(), name, "adata.obsp", hint=hint)

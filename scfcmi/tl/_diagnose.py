@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics.cluster import contingency_matrix
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi._random import stream
 from scfcmi.graph.communities import n_parts, own_links
 from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
@@ -111,6 +112,8 @@ def diagnose(
     >>> len(table)
     6
     """
+    check_adata(adata)
+    _validate.text("key", key)
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
     own = adata.uns.get(key, {})
@@ -121,8 +124,7 @@ def diagnose(
             raise ValueError(msg)
     use_rep = f"X_{key}" if use_rep is None else use_rep
     _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint=hint)
-    categorical = batches_of(adata, batch_key)
-    batches, batch_names = categorical.codes.astype(np.int64), categorical.categories.to_numpy()
+    batches, batch_names = _validate.group_codes(batches_of(adata, batch_key), adata.n_obs)
     clusters, names = _validate.group_codes(adata.obs[key], adata.n_obs, f"adata.obs[{key!r}]")
 
     counts = contingency_matrix(clusters, batches)
@@ -132,7 +134,7 @@ def diagnose(
     table = pd.DataFrame(
         {
             "n_cells": counts.sum(axis=1).astype(int),
-            "batch": batch_names[rates.argmax(axis=1)].astype(str),
+            "batch": batch_names[rates.argmax(axis=1)],
             "batch_share": rates.max(axis=1) / rates.sum(axis=1),
         },
         index=pd.Index(names.astype(str), name="cluster"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scfcmi import _validate, metrics
+from scfcmi._adata import check_adata
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,6 +53,7 @@ def evaluate(
     >>> scores.index[:3].tolist()
     ['accuracy', 'nmi', 'ari']
     """
+    check_adata(adata, written=False)
     for key in (cluster_key, batch_key) if label_key is None else (cluster_key, batch_key, label_key):
         _validate.key_in(adata.obs.columns, key, "adata.obs")
     clusters, groups = adata.obs[cluster_key], adata.obs[batch_key]

@@ -4,6 +4,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 from scfcmi import __version__, _validate
+from scfcmi._adata import check_adata
 from scfcmi._logging import logger
 from scfcmi._random import RandomState, seed_from
 from scfcmi.models.registry import new_model
@@ -58,9 +59,11 @@ def fair_cluster(
     ----------
     adata
         Annotated data. An error or an interrupt leaves it as it is. A view becomes an actual AnnData when written to.
+        Of a file-backed one the parts in memory are written to, and ``copy`` reads it into memory.
     batch_key
-        Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Categorical, string,
-        integer or boolean; unused categories are dropped.
+        Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Values of any kind,
+        such as strings, numbers, dates or intervals. Batches go by the text of these: 1, 1.0 and ``"1"`` are one batch, also
+        in saved models and in :func:`assign`. The column stays as it is. Unused categories are dropped.
     n_clusters
         Number of clusters. ``None`` takes the communities at ``resolution``; paper mode needs a number.
     resolution
@@ -73,8 +76,9 @@ def fair_cluster(
     use_rep
         Take this entry of ``adata.obsm`` instead of expression; ``"X"`` takes all of ``adata.X``.
     mask_var
-        Genes to take: a boolean column of ``adata.var``, or an array. ``None`` takes those marked
-        ``highly_variable``, all if none are marked.
+        Genes to take: a column of ``adata.var``, or an array: booleans, or zeros and ones. A Series is matched by
+        ``adata.var_names``. Missing entries leave genes out, with a warning. ``None`` takes those marked
+        ``highly_variable``, all genes if there is no such column.
     key_added
         Name under which results are stored.
     agreement
@@ -137,7 +141,8 @@ def fair_cluster(
         If a key is not in ``adata``.
     TypeError, ValueError
         If an argument is of the wrong kind or value, the mode has no use for it, ``adata`` has one batch only, cells
-        without a batch, no cells or no features, or values that are NaN or infinite.
+        without a batch, no cells or no features, the same values in all cells, or values that are NaN or infinite; if it
+        is no AnnData in memory (a path, a MuData, one of ``read_lazy``), or a view of a file-backed one.
 
     Examples
     --------
@@ -222,6 +227,7 @@ def _run(
     **parameters: Any,
 ) -> tuple[AnnData, GroupedClusterer]:
     """Fit and write; return what was written to, and the model. Parameters that are ``None`` are left to the estimator."""
+    check_adata(adata, copy=copy)
     batches = batches_of(adata, batch_key)
     check_key(key_added, batch_key)
     n_clusters = parameters.get("n_clusters")

@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scfcmi import _validate
+from scfcmi.tl._mask import feature_mask
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -29,7 +30,7 @@ class Matrix:
     words: str
     """What it is, in a few words."""
     names: np.ndarray | None = None
-    """Names of the columns; ``None`` for images, entries of ``obsm``, or names that repeat."""
+    """Names of the columns; ``None`` for images and entries of ``obsm``."""
     is_representation: bool = False
     """Whether it is an entry of ``obsm``."""
 
@@ -43,6 +44,8 @@ def choose_matrix(
     ------
     KeyError
         If a key is not there.
+    TypeError
+        If the matrix is of a kind that is not read.
     ValueError
         If arguments contradict each other, or nothing is left to work on.
     """
@@ -64,7 +67,7 @@ def choose_matrix(
     if X is None or adata.n_vars == 0:
         msg = f"adata.{name} is empty: there are no features to cluster by."
         raise ValueError(msg)
-    mask, which = _feature_mask(adata, mask_var, all_features=use_rep == "X")
+    mask, which = feature_mask(adata, mask_var, all_features=use_rep == "X")
     if mask is not None:
         # Columns of a backed matrix cannot be chosen by mask and read at once.
         X = (X.to_memory() if hasattr(X, "to_memory") else X)[:, mask]
@@ -79,46 +82,44 @@ def choose_matrix(
         return Matrix(X.reshape(-1, 1, int(height), int(width)), f"{height} x {width} images of {name}")
     _warn_of_scale(X, name)
     names = adata.var_names if mask is None else adata.var_names[mask]
-    return Matrix(X, f"{X.shape[1]} {which} of {name}", names.to_numpy(dtype=object) if names.is_unique else None)
-
-
-def _feature_mask(
-    adata: AnnData, mask_var: str | ArrayLike | None, *, all_features: bool
-) -> tuple[np.ndarray | None, str]:
-    if mask_var is None:
-        if all_features or "highly_variable" not in adata.var:
-            return None, "features"
-        mask_var = "highly_variable"
-    if isinstance(mask_var, str):
-        _validate.key_in(adata.var.columns, mask_var, "adata.var", hint="Or run sc.pp.highly_variable_genes(adata).")
-        which = "highly variable genes" if mask_var == "highly_variable" else f"features marked {mask_var!r}"
-        mask = adata.var[mask_var].to_numpy()
-    else:
-        which, mask = "masked features", np.asarray(mask_var)
-    if mask.shape != (adata.n_vars,) or mask.dtype != bool:
-        msg = (
-            f"mask_var must be boolean with one entry a gene ({adata.n_vars}), got {mask.dtype} of shape {mask.shape}."
-        )
-        raise ValueError(msg)
-    if not mask.any():
-        msg = f"mask_var={mask_var!r} leaves no genes." if isinstance(mask_var, str) else "mask_var leaves no genes."
-        raise ValueError(msg)
-    return mask, which
+    return Matrix(X, f"{X.shape[1]} {which} of {name}", names.to_numpy(dtype=object))
 
 
 def _as_float32(X: object, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_array:
     X = X.to_memory() if hasattr(X, "to_memory") else X
+    if _has_sparse_chunks(X):
+        msg = f"{name} is a Dask array of sparse chunks. Read it into memory first: adata = adata.to_memory()."
+        raise TypeError(msg)
+    if isinstance(X, np.ma.MaskedArray):
+        msg = f"{name} is a masked array, which has no value where it is masked. Give one, such as {name}.filled(0)."
+        raise TypeError(msg)
     X = X.tocsr() if sp.issparse(X) else np.asarray(X)
     if X.dtype.kind not in "fiub":
         msg = f"{name} must hold numbers, got dtype {X.dtype}."
+        if X.dtype.kind == "O":
+            msg += f" If all entries are numbers: {name} = {name}.astype('float32')."
         raise ValueError(msg)
-    X = X.astype(np.float32, copy=False)
+    if X.ndim < 2 or 0 in X.shape[1:]:
+        msg = f"{name} has shape {X.shape}: there are no features to cluster by."
+        raise ValueError(msg)
+    given = X.data if sp.issparse(X) else X
+    with np.errstate(over="ignore"):
+        X = X.astype(np.float32, copy=False)
     values = X.data if sp.issparse(X) else X
-    n_bad = values.size - int(np.isfinite(values).sum())
+    bad = ~np.isfinite(values)
+    n_bad = int(bad.sum())
+    if n_bad and np.isfinite(given[bad]).all():
+        msg = f"{name} has {n_bad} entries beyond the range of float32 (3.4e38). Normalize and log-transform it."
+        raise ValueError(msg)
     if n_bad:
         msg = f"{name} has {n_bad} entries that are NaN or infinite. Remove these cells or genes, or impute."
         raise ValueError(msg)
     return X
+
+
+def _has_sparse_chunks(X: object) -> bool:
+    # By what it has, so that Dask need not be installed.
+    return hasattr(X, "__dask_graph__") and not isinstance(getattr(X, "_meta", None), np.ndarray)
 
 
 def _warn_of_scale(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> None:

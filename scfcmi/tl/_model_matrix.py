@@ -56,9 +56,10 @@ def matrix_for(adata: AnnData, model: GroupedClusterer, *, layer: str | None, us
             raise ValueError(msg)
         mask = _mask_of(adata, names)
         matrix = choose_matrix(adata, use_rep=None, layer=layer, mask_var=mask)
-        order = adata.var_names[mask].get_indexer(names)
-        in_order = np.array_equal(order, np.arange(len(names)))
-        return matrix if in_order else replace(matrix, X=matrix.X[:, order], names=names)
+        found = adata.var_names[mask]
+        if np.array_equal(found, names):
+            return matrix
+        return replace(matrix, X=matrix.X[:, found.get_indexer(names)], names=names)
     if layer is None:
         matrix = choose_matrix(adata, use_rep="X" if use_rep is None else use_rep, layer=None, mask_var=None)
     else:
@@ -95,8 +96,21 @@ def _mask_of(adata: AnnData, names: np.ndarray) -> np.ndarray:
         )
         raise ValueError(msg)
     mask = adata.var_names.isin(names)
-    if mask.sum() > len(names):
-        repeated = adata.var_names[mask & adata.var_names.duplicated()][0]
-        msg = f"adata.var_names has {repeated!r} more than once. Run adata.var_names_make_unique()."
+    found = adata.var_names[mask]
+    if np.array_equal(found, names):
+        # The same names in the same order need no matching, repeated or not.
+        return mask
+    if not found.is_unique:
+        msg = (
+            f"adata.var_names has {found[found.duplicated()][0]!r} more than once: which of them is the model's cannot be "
+            "told. Run adata.var_names_make_unique()."
+        )
+        raise ValueError(msg)
+    if len(found) < len(names):
+        repeated = pd.Index(names)[pd.Index(names).duplicated()][0]
+        msg = (
+            f"The model was fitted on features of which {repeated!r} is one more than once, so that they cannot be matched. "
+            "Run adata.var_names_make_unique() before fitting."
+        )
         raise ValueError(msg)
     return mask

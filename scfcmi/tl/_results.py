@@ -32,7 +32,8 @@ def check_key(key_added: object, batch_key: str | None) -> None:
 def actual(adata: AnnData, *, copy: bool = False) -> AnnData:
     """Return what a tool may write to: a copy, or ``adata`` itself, made actual if it is a view."""
     if copy:
-        return adata.copy()
+        # A file-backed AnnData is copied into memory.
+        return adata.to_memory() if adata.isbacked else adata.copy()
     if adata.is_view:
         warnings.warn("Received a view of an AnnData. Making a copy.", UserWarning, stacklevel=3)
         adata._init_as_actual(adata.copy())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi.tl._model_matrix import check_model, chunks, known_names, matrix_for
 from scfcmi.tl._results import actual
 
@@ -68,8 +69,9 @@ def translate(
     >>> genes.layers["fcmi_G1"].shape == genes.shape
     True
     """
+    check_adata(adata, copy=copy)
     model = check_model(model)
-    _validate.known_groups(np.array([to], dtype=object), model.groups_)
+    to = model.groups_[_validate.known_groups([to], model.groups_)[0]]
     layer_added = f"fcmi_{to}" if layer_added is None else layer_added
     if not isinstance(layer_added, str) or not layer_added:
         msg = f"layer_added must be a non-empty string, got {layer_added!r}."
@@ -84,7 +86,7 @@ def translate(
         raise ValueError(msg)
     parts = [model.reconstruct(rows, np.full(rows.shape[0], to)) for rows in chunks(matrix.X, model)]
     decoded = np.concatenate(parts).reshape(adata.shape)
-    if names is not None:
+    if names is not None and not np.array_equal(adata.var_names, names):
         decoded = decoded[:, np.argsort(adata.var_names.get_indexer(names))]
 
     out = actual(adata, copy=copy)

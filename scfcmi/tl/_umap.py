@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scfcmi import _validate
+from scfcmi._adata import check_adata
 from scfcmi._random import RandomState, seed_from
 from scfcmi.tl._results import actual
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _N_NEIGHBORS = 15
+# UMAP starts from three eigenvectors of the graph, which fewer cells do not have.
+_MIN_CELLS = 4
 
 
 def umap(
@@ -48,7 +51,7 @@ def umap(
     KeyError
         If ``fair_cluster`` has not been run under this key.
     ValueError
-        If ``random_state`` is not a seed, or there are fewer than three cells.
+        If ``random_state`` is not a seed, or there are fewer than four cells.
 
     Examples
     --------
@@ -59,10 +62,12 @@ def umap(
     >>> adata.obsm["X_fcmi_umap"].shape
     (700, 2)
     """
+    check_adata(adata, copy=copy)
+    _validate.text("key", key)
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"X_{key}", "adata.obsm", hint=hint)
-    if adata.n_obs < 3:
-        msg = f"a map needs at least 3 cells, adata has {adata.n_obs}."
+    if adata.n_obs < _MIN_CELLS:
+        msg = f"UMAP lays out at least {_MIN_CELLS} cells, adata has {adata.n_obs}. Map more cells together."
         raise ValueError(msg)
     seed = seed_from(random_state, rng)
     embedding = np.asarray(adata.obsm[f"X_{key}"], np.float32)

@@ -134,3 +134,19 @@ def test_ranges_and_indifference_to_names_and_order(cells):
 def test_reference_labels_do_not_leak(cells):
     labels, _, groups = zip(*cells, strict=True)
     assert metrics.batch_leakage(labels, labels, groups) == pytest.approx(0, abs=1e-9)
+
+
+def test_series_are_matched_by_name():
+    names = [f"cell{i}" for i in range(10)]
+    labels, clusters, groups = (pd.Series(values, index=names) for values in (LABELS, CLUSTERS, GROUPS))
+    expected = metrics.evaluate(labels, clusters, groups)
+    shuffled = metrics.evaluate(labels, clusters.sample(frac=1, random_state=0), groups.sample(frac=1, random_state=1))
+    pd.testing.assert_series_equal(shuffled, expected)
+    # Without names, cells are taken in order.
+    pd.testing.assert_series_equal(metrics.evaluate(LABELS, clusters, groups.to_numpy()), expected)
+    with pytest.raises(ValueError, match=r"clusters is a Series .* index is not that of labels.*clusters.to_numpy\(\)"):
+        metrics.ari(labels, clusters.rename(str.upper))
+    twice = ["same", "same", *names[2:]]
+    assert metrics.ari(labels.set_axis(twice), clusters.set_axis(twice)) == pytest.approx(1)
+    with pytest.raises(ValueError, match="index is not that of"):
+        metrics.balance(clusters.set_axis(twice), groups.set_axis(twice)[::-1])

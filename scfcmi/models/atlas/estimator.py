@@ -143,13 +143,11 @@ class AtlasFCMI(GroupedClusterer):
         self._check_y(y, groups)
         self._check_parameters()
         device = choose_device(self.device)
-        X = self._check_X(X, reset=True)
+        X, codes, names = self._check_cells(X, groups)
         n_cells = X.shape[0]
         if X.shape[1] < 2:
             msg = "X has n_features=1. One dimension has no direction to compare cells by: give two or more."
             raise ValueError(msg)
-        self._check_n_clusters(n_cells)
-        codes, names = _validate.sorted_group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
         settings = AtlasSettings(
             weights=Weights(agreement=float(self.agreement)),
             n_neighbors=self.n_neighbors,

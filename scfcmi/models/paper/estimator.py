@@ -112,7 +112,7 @@ class FCMI(GroupedClusterer):
     cluster_centers_
         Unit length, float32, shape (n_clusters, n_components).
     groups_
-        Names of the groups in code order.
+        Names of the groups, as text, in code order.
     history_
         One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair`` as minimized; over all cells,
         in nats, ``H_C``, ``H_C_given_X``, ``I_G_C``, ``I_X_C_given_G``; ``changed``, the share of cells that changed
@@ -199,8 +199,8 @@ class FCMI(GroupedClusterer):
         y
             Ignored, with a warning; here because scikit-learn calls so. Groups are given by name.
         groups
-            Group of each cell (technology, donor, laboratory): strings, integers, booleans or a categorical, shape
-            (n_cells,). ``None`` is one group.
+            Group of each cell (technology, donor, laboratory), values of any kind, shape (n_cells,); known by their
+            text. A Series is matched by the index of ``X``, if that is a data frame. ``None`` is one group.
 
         Returns
         -------
@@ -216,10 +216,8 @@ class FCMI(GroupedClusterer):
         self._check_y(y, groups)
         self._check_parameters()
         device = choose_device(self.device)
-        X = self._check_X(X, reset=True)
+        X, codes, names = self._check_cells(X, groups)
         n_cells = X.shape[0]
-        self._check_n_clusters(n_cells)
-        codes, names = _validate.sorted_group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
         rows = rows_of(X, device)
         weights, decided = self._weights(rows, codes)
         settings = self._settings(n_cells, weights, device)

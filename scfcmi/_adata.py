@@ -1,0 +1,61 @@
+"""Whether what a tool or a plot was given is an AnnData that it can read, and write to. Asked before any work."""
+
+from __future__ import annotations
+
+import os
+
+import pandas as pd
+
+from scfcmi import _validate
+
+
+def check_adata(adata: object, *, copy: object = False, written: bool = True) -> None:
+    """Raise unless ``adata`` is an AnnData that can be read and, where ``written``, written to.
+
+    Results go to parts in memory (``obs``, ``obsm``, ``uns``), so a file-backed AnnData can take them. A view of one
+    cannot: it would have to become an AnnData of its own, which anndata makes in another file only.
+
+    Parameters
+    ----------
+    adata
+        What the user gave.
+    copy
+        The tool's ``copy``: whether it writes to a copy, which is in memory.
+    written
+        Whether the tool writes to it.
+
+    Raises
+    ------
+    TypeError
+        If it is no AnnData (a path, a MuData), was opened by ``read_lazy``, or ``copy`` is no boolean.
+    ValueError
+        If it is a view of a file-backed AnnData, and would be written to.
+    """
+    from anndata import AnnData
+
+    _validate.boolean("copy", copy)
+    if isinstance(adata, (str, os.PathLike)):
+        msg = f"adata must be an AnnData, got the path {os.fspath(adata)!r}. Read it first: anndata.read_h5ad(path)."
+        raise TypeError(msg)
+    modalities = getattr(adata, "mod", None)
+    # By what it has, so that mudata need not be installed.
+    if not isinstance(adata, AnnData) and hasattr(modalities, "keys"):
+        names = [str(name) for name in modalities]
+        one = f" Give one of them, such as mdata[{names[0]!r}]." if names else ""
+        msg = f"adata must be an AnnData, got a {type(adata).__name__} with the modalities {names}.{one}"
+        raise TypeError(msg)
+    if not isinstance(adata, AnnData):
+        msg = f"adata must be an AnnData, got {type(adata).__name__}. For arrays use scfcmi.AtlasFCMI or scfcmi.FCMI."
+        raise TypeError(msg)
+    if not isinstance(adata.obs, pd.DataFrame):
+        msg = (
+            f"adata.obs is a {type(adata.obs).__name__}, as anndata.experimental.read_lazy gives. "
+            "Read it into memory first: adata = adata.to_memory()."
+        )
+        raise TypeError(msg)
+    if written and not copy and adata.is_view and adata.isbacked:
+        msg = (
+            "adata is a view of a file-backed AnnData, which cannot be written to. Read it into memory first: "
+            "adata = adata.to_memory()."
+        )
+        raise ValueError(msg)
