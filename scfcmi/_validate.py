@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,26 @@ def number(name: str, value: object, *, minimum: float = 0.0, strict: bool = Fal
         msg = f"{name} must be finite and {'above' if strict else 'at least'} {minimum:g}, got {value}."
         raise ValueError(msg)
     return float(value)
+
+
+def path(name: str, value: object) -> None:
+    """Raise ``TypeError`` unless ``value`` can name a file."""
+    if not isinstance(value, (str, os.PathLike)):
+        msg = f"{name} must be a path, text or pathlib.Path, got {value!r}."
+        raise TypeError(msg)
+
+
+def matrix_like(X: object, name: str = "X") -> None:
+    """Raise ``TypeError`` for what is no array; whether its shape and numbers are right is seen later."""
+    if hasattr(X, "obsm"):
+        msg = f"{name} is an {type(X).__name__}, but a matrix is wanted. Use scfcmi.tl.fair_cluster, or give adata.X."
+        raise TypeError(msg)
+    if isinstance(X, np.ma.MaskedArray):
+        msg = f"{name} is a masked array, which has no value where it is masked. Give one, such as {name}.filled(0)."
+        raise TypeError(msg)
+    if isinstance(X, (str, bytes, dict)) or not (hasattr(X, "shape") or hasattr(X, "__len__")):
+        msg = f"{name} must be a matrix of shape (n_cells, n_features), got {X!r}."
+        raise TypeError(msg)
 
 
 def group_name(value: object) -> str:

@@ -66,6 +66,7 @@ def flat(X: ArrayLike | sp.spmatrix) -> ArrayLike | sp.spmatrix:
     """Return images as rows of pixels; anything else as an array, or sparse as it is."""
     if sp.issparse(X):
         return X
+    _validate.matrix_like(X)
     X = np.asarray(X)
     return X.reshape(len(X), -1) if X.ndim > 2 else X
 

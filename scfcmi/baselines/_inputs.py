@@ -49,6 +49,7 @@ def check_inputs(
     TypeError, ValueError
         If X is no finite matrix of two cells or more, groups are not one a cell, or there are more clusters than cells.
     """
+    _validate.matrix_like(X)
     if dense and sp.issparse(X):
         X = X.toarray()
     groups = _validate.aligned(groups, X.index if isinstance(X, pd.DataFrame) else None, "groups", "X")

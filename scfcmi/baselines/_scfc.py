@@ -76,6 +76,7 @@ def scfc(
         msg = f"ScFC serves two groups only, got {inputs.n_groups}."
         raise ValueError(msg)
     n_cells = len(inputs.X)
+    _validate.boolean("shuffle", shuffle)
     order = stream(inputs.seed, Stream.SCFC_ORDER).permutation(n_cells) if shuffle else np.arange(n_cells)
     X, red = inputs.X[order], inputs.codes[order] == 0
     points = X if n_components is None else principal_components(X, n_components, inputs.seed)

@@ -114,6 +114,10 @@ def simulate_atlas(
     n_types = _validate.integer("n_types", n_types, minimum=1)
     n_batches = _validate.integer("n_batches", n_batches, minimum=1)
     n_genes = _validate.integer("n_genes", n_genes, minimum=1)
+    if path is not None:
+        _validate.path("path", path)
+    if progress is not None:
+        _validate.boolean("progress", progress)
     weights, type_names, batch_names = _composition(composition, n_types, n_batches)
     seed = seed_from(random_state)
     atlas = _plan(n_cells, n_genes, weights, seed)

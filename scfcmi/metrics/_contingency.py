@@ -20,13 +20,17 @@ def contingency(**variables: ArrayLike) -> np.ndarray:
     TypeError, ValueError
         If a variable is not one-dimensional, differs in length from the first, is empty, or has missing values.
     """
-    n_cells = len(next(iter(variables.values())))
+    name, first = next(iter(variables.items()))
+    if isinstance(first, str) or not hasattr(first, "__len__"):
+        msg = f"{name} must be an array with one entry a cell, got {first!r}."
+        raise TypeError(msg)
+    n_cells = len(first)
     if n_cells == 0:
         msg = f"{' and '.join(variables)} are empty: there is nothing to measure."
         raise ValueError(msg)
     labels = next((values.index for values in variables.values() if isinstance(values, pd.Series)), None)
-    first = next((name for name, values in variables.items() if isinstance(values, pd.Series)), "")
-    variables = {name: _validate.aligned(values, labels, name, first) for name, values in variables.items()}
+    named = next((name for name, values in variables.items() if isinstance(values, pd.Series)), "")
+    variables = {name: _validate.aligned(values, labels, name, named) for name, values in variables.items()}
     codes = [_validate.group_codes(values, n_cells, name)[0] for name, values in variables.items()]
     shape = tuple(c.max() + 1 for c in codes)
     return np.bincount(np.ravel_multi_index(codes, shape), minlength=np.prod(shape)).reshape(shape)

@@ -196,8 +196,20 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             msg = f"{type(self).__name__} ignores y. If these are groups, give them by name: fit(X, groups=...)."
             warnings.warn(msg, UserWarning, stacklevel=3)
 
+    def _check_call(self) -> None:
+        """Raise ``TypeError`` for what belongs to one call of ``fit`` and is of the wrong kind."""
+        if self.progress is not None:
+            _validate.boolean("progress", self.progress)
+        if getattr(self, "checkpoint", None) is not None:
+            _validate.path("checkpoint", self.checkpoint)
+        callbacks = () if self.callbacks is None else self.callbacks
+        if not np.iterable(callbacks) or not all(callable(callback) for callback in callbacks):
+            msg = f"callbacks must be a list of functions that take an Epoch, got {callbacks!r}."
+            raise TypeError(msg)
+
     def _check_X(self, X: ArrayLike | sp.spmatrix, *, reset: bool) -> np.ndarray | sp.csr_matrix | sp.csr_array:
         """Return a matrix, float32, dense or CSR; on ``reset``, remember its features."""
+        _validate.matrix_like(X)
         return validate_data(
             self,
             X,
@@ -212,6 +224,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         self, X: ArrayLike | sp.spmatrix, groups: ArrayLike | None
     ) -> tuple[np.ndarray | sp.csr_matrix | sp.csr_array, np.ndarray, np.ndarray]:
         """Return the matrix of ``fit``, the codes of the groups, and their names."""
+        self._check_call()
         groups = _validate.aligned(groups, _index_of(X), "groups", "X")
         X = self._check_X(X, reset=True)
         n_cells = X.shape[0]

@@ -36,6 +36,8 @@ def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If it is no list.
     ValueError
         If there is none, or their shapes differ.
 
@@ -44,6 +46,9 @@ def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
     Dimitriadou, Weingessel and Hornik, A combination scheme for fuzzy clustering, International Journal of Pattern
     Recognition and Artificial Intelligence 16, 2002.
     """
+    if isinstance(assignments, (str, bytes)) or not np.iterable(assignments):
+        msg = f"assignments must be a list of arrays of shape (n_cells, n_clusters), got {assignments!r}."
+        raise TypeError(msg)
     soft = [np.asarray(assignment) for assignment in assignments]
     shapes = {assignment.shape for assignment in soft}
     if len(shapes) != 1 or len(*shapes) != 2:

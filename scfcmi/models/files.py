@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from scfcmi import _validate
 from scfcmi._files import replacing
 from scfcmi.errors import ModelFormatError
 
@@ -37,11 +38,14 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Tensor], di
 
     Raises
     ------
+    TypeError
+        If ``path`` is none.
     FileNotFoundError
         If there is no such file.
     ModelFormatError
         If the file is truncated, foreign, of another kind, or of a newer format.
     """
+    _validate.path("path", path)
     if not Path(path).is_file():
         msg = f"No file at {str(path)!r}."
         raise FileNotFoundError(msg)

@@ -29,7 +29,7 @@ def categories(adata: AnnData, column: str, *, hint: str = "") -> pd.Categorical
 
 
 def colors_of(adata: AnnData, column: str, names: pd.Index) -> dict[object, str]:
-    """Return the color of each category. Where ``adata.uns`` has too few, make them and keep them there.
+    """Return the color of each category: those in ``adata.uns``, or new ones where these are too few.
 
     Raises
     ------
@@ -45,5 +45,11 @@ def colors_of(adata: AnnData, column: str, names: pd.Index) -> dict[object, str]
         raise ValueError(msg)
     if len(kept) < len(names):
         kept = list(palette(len(names)))
-        adata.uns[f"{column}_colors"] = kept
     return dict(zip(names, (to_hex(c) for c in kept), strict=False))
+
+
+def keep_colors(adata: AnnData, colors: dict[str, dict[object, str]]) -> None:
+    """Store the colors of columns, where there are too few. Last of all: an error leaves ``adata`` as it was."""
+    for column, of_names in colors.items():
+        if len(adata.uns.get(f"{column}_colors", ())) < len(of_names):
+            adata.uns[f"{column}_colors"] = list(of_names.values())

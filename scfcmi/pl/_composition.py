@@ -8,7 +8,7 @@ import pandas as pd
 from scfcmi import _validate
 from scfcmi._adata import check_adata
 from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
-from scfcmi.pl._colors import categories, colors_of
+from scfcmi.pl._colors import categories, colors_of, keep_colors
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
 from scfcmi.pl._labels import legend_size
@@ -102,6 +102,7 @@ def composition(
             of, in_ = (batch_key, key) if name == "clusters" else (key, batch_key)
             draw_bars(panel, sides[name], colors[of], sizes[name], title=of)
             panel.set(xlabel=in_, ylabel="share of cells")
+    keep_colors(adata, colors)
     return hand_out(axes, given=ax, show=show, return_fig=return_fig)
 
 

@@ -6,6 +6,10 @@ import functools
 import math
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+import numpy as np
+
+from scfcmi import _validate
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -40,6 +44,10 @@ def at_print_size(draw: Callable[_P, _R]) -> Callable[_P, _R]:
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         import matplotlib as mpl
 
+        # Arguments of every plot, checked before any draws or sets colors.
+        if kwargs.get("show") is not None:
+            _validate.boolean("show", kwargs["show"])
+        _validate.boolean("return_fig", kwargs.get("return_fig", False))
         with mpl.rc_context({name: mpl.rcParamsDefault[name] for name in _SIZES}):
             return draw(*args, **kwargs)
 
@@ -60,16 +68,11 @@ def panels(
 
     Raises
     ------
-    ValueError
-        If another number of axes was given.
+    TypeError, ValueError
+        As :func:`given_axes`.
     """
-    if ax is not None:
-        from matplotlib.axes import Axes
-
-        given = [ax] if isinstance(ax, Axes) else list(ax)
-        if len(given) != n:
-            msg = f"ax must be {n} axes, one a panel, got {len(given)}."
-            raise ValueError(msg)
+    given = given_axes(ax, n)
+    if given is not None:
         for panel in given:
             panel.grid(visible=False)
         return given
@@ -81,6 +84,31 @@ def panels(
     figure = plt.figure(figsize=(n_columns * width, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(n_rows, n_columns, height_ratios=heights)
     return [figure.add_subplot(grid[divmod(i, n_columns)]) for i in range(n)]
+
+
+def given_axes(ax: Axes | Sequence[Axes] | None, n: int) -> list[Axes] | None:
+    """Return the axes that the user gave, ``None`` if none.
+
+    Raises
+    ------
+    TypeError
+        If they are no axes.
+    ValueError
+        If their number is not ``n``.
+    """
+    if ax is None:
+        return None
+    from matplotlib.axes import Axes
+
+    given = [ax] if isinstance(ax, Axes) or not np.iterable(ax) or isinstance(ax, str) else list(ax)
+    wrong = [panel for panel in given if not isinstance(panel, Axes)]
+    if wrong:
+        msg = f"ax must be matplotlib axes, one a panel ({n}), got {wrong[0]!r}."
+        raise TypeError(msg)
+    if len(given) != n:
+        msg = f"ax must be {n} axes, one a panel, got {len(given)}."
+        raise ValueError(msg)
+    return given
 
 
 def hand_out(

@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
 from scfcmi._adata import check_adata
-from scfcmi.pl._colors import categories, colors_of
+from scfcmi.pl._colors import categories, colors_of, keep_colors
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._labels import legend, legend_size
 from scfcmi.pl._palette import palette
@@ -92,10 +93,15 @@ def history(
     from matplotlib.ticker import MaxNLocator
 
     colors, information = None, {}
+    if warmup_epochs is not None:
+        _validate.integer("warmup_epochs", warmup_epochs, minimum=0)
     if isinstance(data, pd.DataFrame):
         runs = {"": data}
     elif isinstance(data, Mapping):
         runs = dict(data)
+        if not runs or not all(isinstance(run, pd.DataFrame) for run in runs.values()):
+            msg = f"data must name histories, data frames such as FCMI.history_, got {data!r}."
+            raise TypeError(msg)
     else:
         check_adata(data)
         hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
@@ -110,6 +116,9 @@ def history(
         terms = _terms(next(iter(runs.values())), sizes=len(runs) == 1)
         # Paper mode has these terms epoch by epoch; elsewhere they are known at the end only.
         terms += [_INFORMATION] * (bool(information) and not set(information) <= set(terms))
+    if isinstance(terms, str) or not np.iterable(terms):
+        msg = f"terms must be a list of columns of the history, got {terms!r}."
+        raise TypeError(msg)
     for run in runs.values():
         for term in terms:
             _validate.key_in(_terms(run, sizes=True) + [_INFORMATION] * bool(information), term, "the history")
@@ -140,6 +149,8 @@ def history(
         legend(axes[n_columns - 1], lines | ({"warm-up": _WARMUP} if warmup_epochs else {}), _HIGH)
     elif warmup_epochs:
         axes[0].legend(frameon=False, fontsize="small")
+    if colors is not None:
+        keep_colors(data, {key: colors})
     return hand_out(axes, given=ax, show=show, return_fig=return_fig)
 
 

@@ -102,6 +102,9 @@ def umap(
     if color is None:
         _validate.key_in(adata.uns.keys(), key, "adata.uns", hint=hint)
         color = key if split_by is not None else (key, adata.uns[key]["params"]["batch_key"])
+    if not np.iterable(color):
+        msg = f"color must be a column of adata.obs, a gene, or a list of these, got {color!r}."
+        raise TypeError(msg)
     columns = [color] if isinstance(color, str) else list(color)
     for column in columns:
         _validate.key_in([*adata.obs.columns, *adata.var_names], column, "adata.obs or adata.var_names")
@@ -118,7 +121,7 @@ def umap(
         msg = f"umap takes no palette. Set adata.uns[{columns[0] + '_colors'!r}] to the colors you want."
         raise TypeError(msg)
 
-    order = np.random.default_rng(random_state).permutation(adata.n_obs)
+    order = np.random.default_rng(_validate.integer("random_state", random_state, minimum=0)).permutation(adata.n_obs)
     light = _light(adata, columns, key, order)
     kwargs = {"frameon": False, "size": min(_MOST, _AREA / adata.n_obs)} | kwargs
     n_columns = min(kwargs.pop("ncols", 4), len(columns) if split_by is None else len(split.categories))
@@ -142,7 +145,8 @@ def umap(
             _explain(light, column, axes[n_columns - 1], high, title=column)
 
     for name, colors in light.uns.items():
-        adata.uns[name] = colors
+        if len(adata.uns.get(name, ())) < len(colors):
+            adata.uns[name] = colors
     return hand_out(axes, given=ax, show=show, return_fig=return_fig)
 
 

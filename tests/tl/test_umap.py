@@ -49,7 +49,7 @@ def test_wrong_use(clustered):
         scfcmi.tl.umap(clustered, "other")
     with pytest.raises(ValueError, match="random_state must be"):
         scfcmi.tl.umap(clustered, random_state=-1)
-    with pytest.raises(ValueError, match="at least 3 cells, adata has 2"):
+    with pytest.raises(ValueError, match="at least 4 cells, adata has 2"):
         scfcmi.tl.umap(clustered[:2].copy())
     assert "X_fcmi_umap" not in clustered.obsm
 

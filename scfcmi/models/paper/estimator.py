@@ -277,6 +277,7 @@ class FCMI(GroupedClusterer):
         check = _validate
         check.one_of("decoder", self.decoder, ("auto", "branches", "shared"))
         check.one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
+        check.boolean("chance_correction", self.chance_correction)
         check.integer("n_clusters", self.n_clusters, minimum=1)
         check.integer("n_init", self.n_init, minimum=1)
         check.integer("batch_size", self.batch_size, minimum=2)
@@ -335,6 +336,7 @@ class FCMI(GroupedClusterer):
         )
 
     def _check_X(self, X: ArrayLike | sp.spmatrix, *, reset: bool) -> np.ndarray | sp.csr_matrix | sp.csr_array:
+        _validate.matrix_like(X)
         X = X if hasattr(X, "shape") else np.asarray(X)
         images = len(X.shape) > 2
         if images and X.shape[1:] != IMAGE_SHAPE:
