@@ -16,7 +16,7 @@ from scfcmi import metrics
 MODES = {
     "atlas": {"max_epochs": 3},
     # Enough epochs for the mini-batches of another order of cells to lead to the same clusters.
-    "paper": {"mode": "paper", "max_epochs": 15, "beta": 0.2},
+    "paper": {"mode": "paper", "max_epochs": 12, "beta": 0.2},
 }
 N_GENES = 12
 
@@ -44,8 +44,8 @@ same_bits = st.fixed_dictionaries(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
 @pytest.mark.filterwarnings("ignore:Received a view of an AnnData:UserWarning")
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(n_cells=st.sampled_from([100, 151]), change=same_bits)
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(n_cells=st.sampled_from([100, 121]), change=same_bits)
 def test_storage_and_names_do_not_change_a_bit(mode, n_cells, change):
     """The arithmetic is the same: CSR rows are added up to the same dense rows, codes of batches keep their order."""
     adata = cells(n_cells)
@@ -71,9 +71,9 @@ def test_storage_and_names_do_not_change_a_bit(mode, n_cells, change):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    n_cells=st.sampled_from([120, 180]),
+    n_cells=st.sampled_from([120, 150]),
     seed=st.integers(0, 9),
     permuted=st.sets(st.sampled_from(["cells", "genes", "batches", "constant genes"]), min_size=1),
 )
@@ -82,9 +82,8 @@ def test_order_does_not_change_clusters(mode, n_cells, seed, permuted):
     adata = cells(n_cells)
     other, rng = adata.copy(), np.random.default_rng(seed)
     if "constant genes" in permuted:
-        constant = ad.AnnData(np.tile(np.float32([0, 1.5]), (n_cells, 1)), obs=other.obs[[]])
-        constant.var_names = ["never", "always"]
-        other = ad.concat([other, constant], axis="columns", merge="first")
+        X = np.hstack([other.X, np.tile(np.float32([0, 1.5]), (n_cells, 1))])
+        other = ad.AnnData(X, obs=other.obs, var=pd.DataFrame(index=[*other.var_names, "never", "always"]))
     if "cells" in permuted:
         other = other[rng.permutation(other.n_obs)].copy()
     if "genes" in permuted:
