@@ -93,7 +93,8 @@ def matrix_like(X: object, name: str = "X") -> None:
     if isinstance(X, np.ma.MaskedArray):
         msg = f"{name} is a masked array, which has no value where it is masked. Give one, such as {name}.filled(0)."
         raise TypeError(msg)
-    if isinstance(X, (str, bytes, dict)) or not (hasattr(X, "shape") or hasattr(X, "__len__")):
+    known = ("shape", "__len__", "__array__")
+    if isinstance(X, (str, bytes, dict)) or not any(hasattr(X, name) for name in known):
         msg = f"{name} must be a matrix of shape (n_cells, n_features), got {X!r}."
         raise TypeError(msg)
 

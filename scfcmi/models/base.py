@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Training needs optimizer steps, and costs them: where cells are many, a thousand mini-batches are enough.
 _MAX_STEPS = 1000
+# Sums of squares of larger values are beyond float32.
+_LARGEST = 1e15
 # Rows looked at together, to see whether they differ.
 _FEW = 64
 # Parameters that belong to one call of fit and not to the model.
@@ -229,6 +231,14 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         X = self._check_X(X, reset=True)
         n_cells = X.shape[0]
         self._check_n_clusters(n_cells)
+        values = X.data if sp.issparse(X) else X
+        largest = max(values.max(initial=0), -values.min(initial=0))
+        if largest > _LARGEST:
+            msg = (
+                f"X holds values as large as {largest:.3g}, whose squares do not fit into float32. Normalize and "
+                "log-transform it, or divide it by a number."
+            )
+            raise ValueError(msg)
         if _all_the_same(X):
             msg = (
                 f"All {self.n_features_in_} features of X have the same value in all {n_cells} cells: there is nothing to "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,3 +37,17 @@ def test_groups_are_matched_by_name(blobs):
         np.testing.assert_array_equal(model.reconstruct(frame, shuffled), model.reconstruct(frame, groups))
         with pytest.raises(ValueError, match=r"groups is a Series .* index is not that of X.*groups.to_numpy\(\)"):
             model.fit(frame, groups=groups.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("model", [AtlasFCMI(2), FCMI(2)])
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_what_is_no_matrix(blobs, model):
+    X, _, groups = blobs
+    for wrong, words in (
+        (ad.AnnData(X), r"X is an AnnData.*Use scfcmi.tl.fair_cluster, or give adata.X"),
+        (np.ma.masked_greater(X, 1), r"X is a masked array.*X.filled\(0\)"),
+        (np.asmatrix(X), "np.matrix is not supported"),
+        (None, r"X must be a matrix of shape \(n_cells, n_features\), got None"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            model.fit(wrong, groups=groups)

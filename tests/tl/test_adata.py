@@ -109,10 +109,16 @@ def test_columns_named_by_numbers(small, no_work):
         (np.ones((240, 20)), ValueError, "All 20 features of X have the same value in all 240 cells"),
         (sp.csr_matrix((240, 20)), ValueError, "All 20 features of X have the same value in all 240 cells"),
         (np.full((240, 20), 1e39), ValueError, r"adata.X has 4800 entries beyond the range of float32"),
+        (
+            np.eye(240, 20) * 1.5e30 - 0.5,
+            ValueError,
+            "X holds values as large as 1.5e.30, whose squares do not fit into float32",
+        ),
         (np.full((240, 20), 1j), ValueError, "must hold numbers, got dtype complex128"),
     ],
 )
 @pytest.mark.parametrize("mode", ["atlas", "paper"])
+@pytest.mark.filterwarnings("ignore:.*Log-normalized values are expected:UserWarning")
 def test_matrices_that_cannot_be_clustered(small, no_work, X, error, words, mode):
     small.X = X
     with pytest.raises(error, match=words):

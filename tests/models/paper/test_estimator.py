@@ -323,7 +323,7 @@ def test_unsettled_training_warns(blobs):
 def test_divergence_is_an_error(blobs):
     X, _, groups = blobs
     with pytest.raises(FloatingPointError, match="Lower learning_rate"):
-        FCMI(3, learning_rate=1e18, precision="float32", max_epochs=5, warmup_epochs=1).fit(X * 1e15, groups=groups)
+        FCMI(3, learning_rate=1e18, precision="float32", max_epochs=5, warmup_epochs=1).fit(X * 1e13, groups=groups)
 
 
 @unsettled
