@@ -84,7 +84,7 @@ def assign(
     """
     check_adata(adata, copy=copy)
     model = check_model(model)
-    check_key(key_added, batch_key)
+    check_key(adata, key_added, batch_key)
     matrix = matrix_for(adata, model, layer=layer, use_rep=use_rep)
     params: dict[str, Any] = {"assigned": True, "matrix": matrix.words, "version": __version__}
     if batch_key is not None:

@@ -229,7 +229,7 @@ def _run(
     """Fit and write; return what was written to, and the model. Parameters that are ``None`` are left to the estimator."""
     check_adata(adata, copy=copy)
     batches = batches_of(adata, batch_key)
-    check_key(key_added, batch_key)
+    check_key(adata, key_added, batch_key)
     n_clusters = parameters.get("n_clusters")
     if n_clusters is None and mode == "paper":
         msg = "n_clusters must be given in mode='paper', whose code has as many dimensions. Or use mode='atlas'."

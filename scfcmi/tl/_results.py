@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anndata import AnnData
     from scipy.sparse import csr_matrix
 
@@ -22,11 +26,73 @@ _COMPANIONS = {
 }
 
 
-def check_key(key_added: object, batch_key: str | None) -> None:
-    """Raise ``ValueError`` unless results can be stored under ``key_added``."""
-    if not isinstance(key_added, str) or not key_added or key_added == batch_key:
-        msg = f"key_added must be a non-empty string other than batch_key, got {key_added!r}."
+# A folder of a zarr store may have no longer name, with what is put before and behind it.
+_MAX_BYTES = 200
+
+
+def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
+    """Raise unless results can be stored under ``key_added``, and read again from h5ad and zarr.
+
+    Raises
+    ------
+    ValueError
+        If it is no string that both formats can hold, is ``batch_key``, or would overwrite what scfcmi did not write.
+    """
+    check_name("key_added", key_added)
+    if key_added == batch_key:
+        msg = f"key_added must be a name other than batch_key, got {key_added!r}."
         raise ValueError(msg)
+    names = {"obs": (key_added,), "obsm": (f"X_{key_added}", f"{key_added}_proba"), "uns": (key_added,)}
+    taken = [
+        f"adata.{place}[{name!r}]" for place, all_ in names.items() for name in all_ if name in getattr(adata, place)
+    ]
+    if taken and not _is_result(adata, key_added):
+        msg = (
+            f"key_added={key_added!r} would overwrite {', '.join(taken)}, not written by scfcmi. "
+            "Give another key_added, or delete them first."
+        )
+        raise ValueError(msg)
+
+
+def check_name(argument: str, name: object) -> None:
+    """Raise ``ValueError`` unless h5ad and zarr can store something under ``name``, and read it again."""
+    if not isinstance(name, str) or _safe(name) != name or name in ("", ".", "..") or len(name.encode()) > _MAX_BYTES:
+        msg = (
+            f"{argument} must be a string of 1 to {_MAX_BYTES} bytes, without a slash or control characters, "
+            f"got {name!r}: files could not hold it."
+        )
+        raise ValueError(msg)
+
+
+def layer_name(group: str, groups: Sequence[str]) -> str:
+    """Return the layer for expression decoded as one of ``groups``: slashes and control characters become ``_``.
+
+    Raises
+    ------
+    ValueError
+        If the layer of another group has the same name, or the name is too long.
+    """
+    name = f"fcmi_{_safe(group)}"
+    others = [other for other in groups if other != group and _safe(other) == _safe(group)]
+    if others or len(name.encode()) > _MAX_BYTES:
+        why = f"{others[0]!r} has it, too" if others else f"over {_MAX_BYTES} bytes"
+        msg = f"to={group!r} makes the layer name {name!r} ({why}). Give layer_added."
+        raise ValueError(msg)
+    return name
+
+
+def _safe(name: str) -> str:
+    # A slash is a path in both formats; a lone surrogate has no bytes.
+    return "".join("_" if char == "/" or unicodedata.category(char) in ("Cc", "Cs") else char for char in name)
+
+
+def _is_result(adata: AnnData, key: str) -> bool:
+    """Whether scfcmi wrote what is under ``key``. Of ``ad.concat`` comes a result without ``uns``."""
+    if key not in adata.uns:
+        return f"{key}_proba" in adata.obsm
+    stored = adata.uns[key]
+    params = stored.get("params") if isinstance(stored, Mapping) else None
+    return isinstance(params, Mapping) and {"version", "batch_key"} <= set(params)
 
 
 def actual(adata: AnnData, *, copy: bool = False) -> AnnData:

@@ -7,7 +7,7 @@ import numpy as np
 from scfcmi import _validate
 from scfcmi._adata import check_adata
 from scfcmi.tl._model_matrix import check_model, chunks, known_names, matrix_for
-from scfcmi.tl._results import actual
+from scfcmi.tl._results import actual, check_name, layer_name
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -41,7 +41,8 @@ def translate(
     layer
         Take expression from this layer instead of ``adata.X``.
     layer_added
-        Name of the layer to write. ``None`` takes ``"fcmi_"`` and the name of ``to``.
+        Name of the layer to write; it must not exist. ``None`` takes ``"fcmi_"`` and the name of ``to``, with ``_`` in
+        place of slashes and control characters, and replaces a layer of this name.
     copy
         Whether to write to, and return, a copy.
 
@@ -57,7 +58,7 @@ def translate(
     KeyError
         If a key is not in ``adata``.
     TypeError, ValueError
-        If ``model`` is no fitted model, ``to`` is none of its groups, or ``adata`` has other features than the model.
+        If ``model`` is no fitted model, ``to`` is none of its groups, ``layer_added`` exists or cannot be stored, or ``adata`` has other features than the model.
 
     Examples
     --------
@@ -72,10 +73,13 @@ def translate(
     check_adata(adata, copy=copy)
     model = check_model(model)
     to = model.groups_[_validate.known_groups([to], model.groups_)[0]]
-    layer_added = f"fcmi_{to}" if layer_added is None else layer_added
-    if not isinstance(layer_added, str) or not layer_added:
-        msg = f"layer_added must be a non-empty string, got {layer_added!r}."
-        raise ValueError(msg)
+    if layer_added is None:
+        layer_added = layer_name(to, model.groups_)
+    else:
+        check_name("layer_added", layer_added)
+        if layer_added in adata.layers:
+            msg = f"adata.layers[{layer_added!r}] is there already. Give another layer_added, or delete it first."
+            raise ValueError(msg)
     matrix = matrix_for(adata, model, layer=layer, use_rep=None)
     names = known_names(model)
     if adata.n_vars != model.n_features_in_:
