@@ -20,8 +20,8 @@ _ONE_AT_A_TIME = threading.Lock()
 RESOLUTION = 0.4
 # The best of so many runs of Leiden is taken.
 _BEST_OF = 5
-# Highest resolution searched for a number of clusters, and steps of the search.
-_HIGHEST, _STEPS = 100.0, 20
+# A community that is one at this resolution is not split.
+_HIGHEST = 100.0
 # Share of the links left out of a run of the curve.
 _LEFT_OUT = 0.2
 # A community has parts if at resolution 1 its own communities keep this share of its links. Fewer cells have no parts.
@@ -68,7 +68,8 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
 
     They come from the communities at the default resolution. If these are too many, the pair whose union costs least
     modularity is joined until the number is reached: a lower resolution would cut off outliers instead. If they are too
-    few, a higher resolution is searched.
+    few, the one that falls apart most clearly is split, again and again: a higher resolution would divide the largest
+    instead, whatever it holds.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
     """
     labels = leiden(graph, RESOLUTION, seed)
     if labels.max() + 1 < n_clusters:
-        labels = _finer(graph, n_clusters, seed)
+        labels = split(graph, labels, n_clusters, seed)
     n_found = labels.max() + 1
     if n_found < n_clusters:
         msg = f"The neighbor graph holds at most {n_found} communities, fewer than n_clusters={n_clusters}."
@@ -93,19 +94,40 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
     return join(graph, labels, n_clusters)
 
 
-def _finer(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
-    """Return the communities whose number is nearest to ``n_clusters`` from above; all there are, if there are fewer."""
-    low, high, found = np.log(RESOLUTION), np.log(_HIGHEST), leiden(graph, _HIGHEST, seed, n_runs=1)
-    for _ in range(_STEPS):
-        if found.max() + 1 <= n_clusters:
+def split(graph: csr_matrix, labels: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
+    """Split the community whose halves have the weakest link, until there are so many or none can be split.
+
+    The link of two halves is the weight between them over the geometric mean of their degrees, as in normalized cuts (Shi
+    and Malik, 2000). It does not depend on the size of the community.
+    """
+    labels, degrees = labels.copy(), np.asarray(graph.sum(axis=1)).ravel()
+    halves: dict[int, tuple[float, np.ndarray]] = {}
+    pending, n_found = list(range(labels.max() + 1)), labels.max() + 1
+    while n_found < n_clusters:
+        for label in pending:
+            cells = np.flatnonzero(labels == label)
+            second = _second_half(graph[cells][:, cells], seed)
+            if second is not None:
+                first, second = cells[~second], cells[second]
+                link = graph[first][:, second].sum() / np.sqrt(degrees[first].sum() * degrees[second].sum())
+                halves[label] = float(link), second
+        if not halves:
             break
-        middle = (low + high) / 2
-        labels = leiden(graph, np.exp(middle), seed, n_runs=1)
-        if labels.max() + 1 < n_clusters:
-            low = middle
-        else:
-            high, found = middle, min(found, labels, key=np.max)
-    return found
+        weakest = min(halves, key=lambda label: halves[label][0])
+        labels[halves.pop(weakest)[1]] = n_found
+        pending, n_found = [weakest, n_found], n_found + 1
+    return by_size(labels)
+
+
+def _second_half(graph: csr_matrix, seed: int) -> np.ndarray | None:
+    """Return which cells are in the second of two parts of a graph; ``None`` if it does not fall apart."""
+    resolution = RESOLUTION
+    while resolution <= _HIGHEST:
+        parts = leiden(graph, resolution, seed, n_runs=1)
+        if parts.max():
+            return join(graph, parts, 2) == 1
+        resolution *= 2
+    return None
 
 
 def join(graph: csr_matrix, labels: np.ndarray, n_clusters: int) -> np.ndarray:

@@ -17,7 +17,7 @@ def batches_of(adata: AnnData, batch_key: str) -> pd.Categorical:
     KeyError
         If there is no such column.
     ValueError
-        If there are no cells, cells without a batch, or fewer than two batches.
+        If there are no cells, cells without a batch, or fewer than two batches, or a name with NUL or half a surrogate pair in it.
     """
     _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
     if adata.n_obs == 0:
@@ -25,6 +25,10 @@ def batches_of(adata: AnnData, batch_key: str) -> pd.Categorical:
         raise ValueError(msg)
     values = _validate.group_values(adata.obs[batch_key], adata.n_obs, f"adata.obs[{batch_key!r}]")
     names = {_validate.group_name(value) for value in values.categories}
+    for name in names:
+        if "\0" in name or any("\ud800" <= char <= "\udfff" for char in name):
+            msg = f"adata.obs[{batch_key!r}] has a batch {name!r}, which no file can hold: rename it."
+            raise ValueError(msg)
     if len(names) < 2:
         msg = f"adata.obs[{batch_key!r}] has one batch only, {names.pop()!r}. For plain clustering use scfcmi.FCMI."
         raise ValueError(msg)

@@ -92,7 +92,7 @@ def _is_result(adata: AnnData, key: str) -> bool:
         return f"{key}_proba" in adata.obsm
     stored = adata.uns[key]
     params = stored.get("params") if isinstance(stored, Mapping) else None
-    return isinstance(params, Mapping) and {"version", "batch_key"} <= set(params)
+    return isinstance(params, Mapping) and {"version", "matrix"} <= set(params)
 
 
 def actual(adata: AnnData, *, copy: bool = False) -> AnnData:

@@ -1,0 +1,86 @@
+"""Names under which results are stored: files must hold them, and nothing of the user's is overwritten."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+
+from scfcmi import load_model, tl
+
+BAD = ["run/1", "a\0b", "a\nb", "", ".", "..", "x" * 300, "\ud800", 3]
+ODD_BATCHES = ["10x/v2", "a\nb", "x" * 300, "é世界", "None", "", " ", "=1+1", "nan"]
+
+
+@pytest.fixture
+def cells(small):
+    return small
+
+
+@pytest.fixture
+def fit():
+    return {"n_clusters": 2, "max_epochs": 2, "progress": False}
+
+
+@pytest.mark.parametrize("key", BAD)
+def test_a_key_that_files_cannot_hold_is_refused(cells, fit, key):
+    with pytest.raises(ValueError, match="key_added"):
+        tl.fair_cluster(cells, "tech", key_added=key, **fit)
+
+
+@pytest.mark.parametrize("key", ["pca", "label"])
+def test_nothing_of_the_user_is_overwritten(cells, fit, key):
+    sc.pp.pca(cells, n_comps=5)
+    before = cells.copy()
+    with pytest.raises(ValueError, match="not written by scfcmi"):
+        tl.fair_cluster(cells, "tech", key_added=key, **fit)
+    assert list(cells.uns) == list(before.uns)
+    np.testing.assert_array_equal(cells.obsm["X_pca"], before.obsm["X_pca"])
+
+
+def test_own_results_are_replaced(cells, fit, tmp_path):
+    tl.fair_cluster(cells, "tech", **fit)
+    tl.fair_cluster(cells, "tech", **fit)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    stored = ad.read_h5ad(tmp_path / "cells.h5ad")
+    tl.fair_cluster(stored, "tech", **fit)
+    # Joined sets lose uns, but not the columns of a result.
+    joined = ad.concat([stored, cells], index_unique="-")
+    tl.fair_cluster(joined, "tech", **fit)
+
+
+@pytest.mark.parametrize("batch", ODD_BATCHES)
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+@pytest.mark.parametrize("store", ["h5ad", "zarr"])
+def test_odd_batch_names_survive_files(cells, fit, tmp_path, batch, store):
+    names = np.where(np.arange(cells.n_obs) % 2, "other", batch)
+    cells.obs["tech"] = pd.Categorical(names)
+    model = tl.fit_model(cells, "tech", **fit)
+    tl.translate(cells, model, batch, layer_added="decoded" if len(batch) > 200 else None)
+    path = tmp_path / f"cells.{store}"
+    getattr(cells, f"write_{store}")(path)
+    stored = getattr(ad, f"read_{store}")(path)
+    assert set(stored.uns["fcmi"]["groups"]) == {batch, "other"}
+    assert list(stored.layers) == list(cells.layers)
+    assert stored.obs["fcmi"].tolist() == cells.obs["fcmi"].tolist()
+    model.save(tmp_path / "model")
+    tl.assign(stored, load_model(tmp_path / "model"), batch_key="tech")
+    assert "unseen_groups" not in stored.uns["fcmi"]["params"]
+
+
+def test_a_batch_that_files_cannot_hold_is_refused(cells, fit):
+    cells.obs["tech"] = np.where(np.arange(cells.n_obs) % 2, "a\0b", "c")
+    with pytest.raises(ValueError, match=r"a\\x00b.*rename"):
+        tl.fair_cluster(cells, "tech", **fit)
+
+
+def test_layers_of_two_batches_do_not_meet(cells, fit):
+    cells.obs["tech"] = np.where(np.arange(cells.n_obs) % 2, "v/2", "v_2")
+    model = tl.fit_model(cells, "tech", **fit)
+    with pytest.raises(ValueError, match=r"'v_2' has it, too.*layer_added"):
+        tl.translate(cells, model, "v/2")
+    tl.translate(cells, model, "v/2", layer_added="v2")
+    with pytest.raises(ValueError, match="there already"):
+        tl.translate(cells, model, "v/2", layer_added="v2")
