@@ -104,7 +104,16 @@ def clustered(small):
     columns = ("loss", "L_rec", "L_clu", "L_fair", "H_C", "H_C_given_X", "I_G_C", "I_X_C_given_G", "changed")
     history = pd.DataFrame(rng.random((30, 9)), columns=columns, index=epochs)
     history[["size_0", "size_1", "size_2"]] = 80
-    small.uns["fcmi"] = {"params": {"batch_key": "tech", "warmup_epochs": 6, "max_epochs": 40, "matrix": "20 features of X", "version": "0"}, "history": history}
+    small.uns["fcmi"] = {
+        "params": {
+            "batch_key": "tech",
+            "warmup_epochs": 6,
+            "max_epochs": 40,
+            "matrix": "20 features of X",
+            "version": "0",
+        },
+        "history": history,
+    }
     return small
 
 
