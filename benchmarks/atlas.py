@@ -1,9 +1,10 @@
-"""Atlas mode on simulated atlases: many cells beside Harmony, neighbours and Leiden; many batches of uneven size; and
-types that overlap, beside Harmony and Leiden at the same number of clusters.
+"""Atlas mode on simulated atlases: many cells beside Harmony, neighbours and Leiden; many batches of uneven size;
+types that overlap, beside Harmony and Leiden at the same number of clusters; and rare types among 200,000 cells.
 
     python benchmarks/atlas.py cells --cells 100000
     python benchmarks/atlas.py batches
     python benchmarks/atlas.py types
+    python benchmarks/atlas.py rare
 
 Each run is a process of its own, whose peak memory is measured; all read the same file. Simulated cells say nothing about
 real ones. They show time, memory, and what many batches, or types that are hard to separate, cost.
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import scanpy as sc
 
 from scfcmi import baselines, datasets, metrics, tl
@@ -35,6 +37,9 @@ HARD = (
     (6000, 30, 4, "even"),
     (6000, 30, 60, "even"),
 )
+
+# Shares of four rare types among twenty.
+RARE = (0.0005, 0.001, 0.002, 0.004)
 
 
 def log_normalise(path: Path) -> None:
@@ -111,15 +116,24 @@ def one(method: str, path: Path) -> None:
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "read_mib": round(before),
         "clusters": len(set(clusters)),
+        "rare_overlap": rare_overlap(adata.obs["label"].to_numpy(), clusters),
         **scores[["nmi", "ari", "batch_leakage"]].round(4).to_dict(),
         "machine": platform.machine(),
     }
     print(json.dumps(record))
 
 
+def rare_overlap(labels: np.ndarray, clusters: np.ndarray) -> list[float]:
+    """Return, for each type below 1 % of the cells, cells shared with its best cluster over cells of either."""
+    table = pd.crosstab(labels, clusters)
+    either = table.sum(axis=1).to_numpy()[:, None] + table.sum(axis=0).to_numpy() - table
+    rare = table.sum(axis=1) < len(labels) / 100
+    return (table / either).max(axis=1)[rare].round(3).tolist()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("cells", "batches", "types", "one"))
+    parser.add_argument("what", choices=("cells", "batches", "types", "rare", "one"))
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--cells", type=int)
     parser.add_argument("--batches", type=int, nargs="+")
@@ -135,6 +149,14 @@ def main() -> None:
                 datasets.simulate_atlas(n_cells, n_types, n_batches, composition=composition, path=path, progress=False)
                 log_normalise(path)
                 run(options.methods or ["scfcmi", "scfcmi_default", "harmony_leiden_at_k"], path)
+            return
+        if options.what == "rare":
+            path, weights = Path(folder) / "rare.h5ad", np.full((20, 4), (1 - sum(RARE)) / 16)
+            weights[: len(RARE)] = np.array(RARE)[:, None]
+            n_cells = options.cells or 200_000
+            datasets.simulate_atlas(n_cells, 20, 4, composition=weights, path=path, progress=False)
+            log_normalise(path)
+            run(options.methods or ["scfcmi", "scfcmi_default", "harmony_leiden"], path)
             return
         many = options.what == "batches"
         for n_batches in options.batches or ([3, 30, 300] if many else [4]):
