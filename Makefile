@@ -8,7 +8,7 @@ VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs tutorials gallery
+.PHONY: demo test torture lint docs tutorials gallery
 
 demo: $(VENV)/.package
 	$(BIN)/scfcmi demo
@@ -16,6 +16,10 @@ demo: $(VENV)/.package
 # In up to four processes of one thread each: threads of processes side by side would spin while they wait for each other.
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+
+# All that tests/torture tries a little of in "make test", at full size; writes docs/reliability.md.
+torture: $(VENV)/.test
+	SCFCMI_TORTURE=docs/reliability.md OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/torture
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

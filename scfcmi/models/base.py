@@ -165,9 +165,16 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
                     attribute = "feature_names_in_" if name == "feature_names" else "var_names_"
                     setattr(model, attribute, np.array(content[name], dtype=object))
             model._restore(tensors, content)
+            model._check_parameters()
+            _validate.integer("n_features", model.n_features_in_, minimum=1)
+            codes = np.zeros((1, _validate.integer("n_components", model.n_components_, minimum=1)), np.float32)
+            if model.assignment_of(codes).shape[1] != model.n_clusters_:
+                msg = f"it does not hold n_clusters={model.n_clusters_}"
+                raise ValueError(msg)
         except ModelFormatError:
             raise
-        except (KeyError, TypeError, ValueError) as error:
+        # A damaged file may hold anything in the place of anything.
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
             msg = f"{str(path)!r} is no complete scfcmi model: {error}"
             raise ModelFormatError(msg) from error
         return model

@@ -60,8 +60,15 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Tensor], di
             if int(header["format"]) > _FORMAT:
                 msg = f"{str(path)!r} has format {header['format']}; this scfcmi reads up to {_FORMAT}. Update scfcmi."
                 raise ModelFormatError(msg)
-            return {k: file.get_tensor(k) for k in file.keys()}, json.loads(header["content"])  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+            content = json.loads(header["content"])
+            if not isinstance(content, dict):
+                msg = f"its content is a {type(content).__name__}, not an object"
+                raise TypeError(msg)
+            return {k: file.get_tensor(k) for k in file.keys()}, content  # noqa: SIM118
+    except ModelFormatError:
+        raise
+    # Brackets nested without end are a RecursionError.
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         msg = f"{str(path)!r} is truncated or no scfcmi {kind}: {error}"
         raise ModelFormatError(msg) from error
 
@@ -102,7 +109,8 @@ def read_network(
             network = make(**sizes)
         state = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         network.load_state_dict(state, assign=True)
-    except (TypeError, ValueError, RuntimeError) as error:
+    # A damaged description may claim any sizes and kinds.
+    except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, ArithmeticError) as error:
         msg = f"{str(path)!r} holds weights that do not fit its own description: {error}"
         raise ModelFormatError(msg) from error
     return network

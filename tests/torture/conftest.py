@@ -1,0 +1,63 @@
+"""How much is tried, and where it is written down: a little in ``make test``, all of it in ``make torture``.
+
+With ``SCFCMI_TORTURE`` set to a file, every family runs at full size and the file gets a line a family.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_RESULTS: dict[str, tuple[int, list[str]]] = {}
+_HEAD = """# Reliability
+
+Made by `make torture` at commit `{commit}`, Python {python}. Each line is a family of attempts to break the package. An attempt
+holds if it ends in the documented result or error, in time, with the input as it was.
+
+| what was tried | attempts | held | failed |
+| --- | --- | --- | --- |
+"""
+
+
+class Tally:
+    """Attempts of one family, and how many are to be made."""
+
+    def __init__(self, family: str, n_attempts: int) -> None:
+        self.family, self.n_attempts = family, n_attempts
+        self.n_tried, self.failed = 0, []
+
+    def held(self) -> None:
+        self.n_tried += 1
+
+    def broke(self, what: str) -> None:
+        self.n_tried += 1
+        self.failed.append(what)
+
+
+@pytest.fixture
+def tally(request):
+    """Give a family its number of attempts; fail, and write down, what broke."""
+    marker = request.node.get_closest_marker("attempts")
+    few, many = marker.args
+    count = Tally(marker.kwargs["family"], many if os.environ.get("SCFCMI_TORTURE") else few)
+    yield count
+    _RESULTS[count.family] = count.n_tried, count.failed
+    assert count.n_tried == count.n_attempts
+    assert not count.failed, "\n".join(count.failed[:20])
+
+
+def pytest_sessionfinish():
+    path = os.environ.get("SCFCMI_TORTURE")
+    if not path or not _RESULTS:
+        return
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    version = ".".join(map(str, sys.version_info[:3]))
+    lines = [
+        f"| {family} | {tried:,} | {tried - len(failed):,} | {len(failed):,} |"
+        for family, (tried, failed) in sorted(_RESULTS.items())
+    ]
+    Path(path).write_text(_HEAD.format(commit=commit.strip(), python=version) + "\n".join(lines) + "\n")
