@@ -20,6 +20,20 @@ mpl.use("agg")
 SINGLE_CELL = ("pbmc_3tech", "kang_ctrl_8donors", "human_dc", "rnamix_2protocol")
 
 
+def _refuse_network(event, arguments):
+    """No code under test reaches another machine: what is downloaded in tests comes from a server on this one."""
+    if event == "socket.getaddrinfo" and arguments[0] not in (None, "localhost", "127.0.0.1", "::1"):
+        msg = f"a test asked for the address of {arguments[0]!r}"
+        raise RuntimeError(msg)
+    if event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] not in ("127.0.0.1", "::1"):
+        msg = f"a test connected to {arguments[1]!r}"
+        raise RuntimeError(msg)
+
+
+def pytest_configure():
+    sys.addaudithook(_refuse_network)
+
+
 def pytest_collection_modifyitems(items):
     folder = os.environ.get("SCFCMI_DATA_DIR")
     if folder and Path(folder).is_dir():
