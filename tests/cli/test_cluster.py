@@ -103,6 +103,7 @@ def test_only_what_is_given_is_passed_on(path, tmp_path, monkeypatch):
     monkeypatch.setattr(scfcmi.tl, "fit_model", lambda _adata, *args, **kwargs: given.append((args, kwargs)))
     words = ["cluster", str(path), "--batch-key", "tech", "-o", str(tmp_path / "out.h5ad")]
     assert cli.main(words) == cli.OK
+    (tmp_path / "out.h5ad").unlink()
     assert cli.main([*words, "--mode", "paper", "--alpha", "0", "--seed", "3"]) == cli.OK
     assert given == [
         (("tech",), {}),
