@@ -93,7 +93,7 @@ def test_interrupt(path, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr("scfcmi.models.atlas.training.find_counterparts", interrupt)
     assert cluster(path, "-o", tmp_path / "out.h5ad") == cli.INTERRUPTED
-    assert capsys.readouterr().err == "scfcmi: interrupted; nothing was written\n"
+    assert capsys.readouterr().err == "scfcmi: interrupted; no file is half written\n"
     assert not (tmp_path / "out.h5ad").exists()
 
 
