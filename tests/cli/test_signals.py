@@ -45,6 +45,30 @@ def test_told_to_stop(small, tmp_path, number, code, line):
     assert [path.name for path in tmp_path.iterdir()] == ["in.h5ad"]
 
 
+def test_killed(small, tmp_path):
+    """The input stays, there is no output, and the next run leaves no litter."""
+    small.write_h5ad(tmp_path / "in.h5ad")
+    before = (tmp_path / "in.h5ad").read_bytes()
+    words = ["cluster", "in.h5ad", "--batch-key", "tech", "--max-epochs", "2", "-o", "out.h5ad", "--save-model", "m"]
+    for end in (["--overwrite"], []):
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", _WRITES_SLOWLY, *words, *end],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout.readline() == b"writing\n"
+        process.kill()
+        process.communicate()
+        # The second run has removed what the first left, and was killed itself.
+        assert len(list(tmp_path.iterdir())) == 2
+        assert not (tmp_path / "out.h5ad").exists()
+    command = [sys.executable, "-W", "ignore", "-m", "scfcmi", *words]
+    assert subprocess.run(command, cwd=tmp_path, stderr=subprocess.DEVNULL, check=False).returncode == cli.OK
+    assert {path.name for path in tmp_path.iterdir()} == {"in.h5ad", "out.h5ad", "m"}
+    assert (tmp_path / "in.h5ad").read_bytes() == before
+
+
 def test_handlers_are_as_before(monkeypatch):
     monkeypatch.setattr("scfcmi.cli._data._list", lambda _: None)
     mine = lambda *_: None
