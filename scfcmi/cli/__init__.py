@@ -9,16 +9,21 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 import warnings
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from scfcmi import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-OK, FAILURE, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+OK, FAILURE, WRONG_USE = 0, 1, 2
+# As a shell says that a process ended by SIGINT, SIGPIPE or SIGTERM.
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 # In the order of the help text.
 COMMANDS = ("cluster", "assign", "evaluate", "plot", "data", "benchmark", "demo")
@@ -34,21 +39,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    Exit code: 0, 2 for wrong use (of arguments, keys or files), 1 for failure, 130 for an interrupt.
+    Exit code: 0, 2 for wrong use (of arguments, keys or files), 1 for failure, 130 for an interrupt (SIGINT), 141 if the
+    reader of standard output went away, 143 for SIGTERM.
     """
-    options = _parser().parse_args(arguments)
-    with warnings.catch_warnings():
+    with _sigterm_raises(), warnings.catch_warnings():
         warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {message}")
         try:
-            options.run(options)
-            sys.stdout.flush()
+            try:
+                options = _parser().parse_args(arguments)
+                options.run(options)
+            finally:
+                # After --help, too, which ends by SystemExit.
+                _flush()
         except BrokenPipeError:
-            # The reader, head for instance, has what it wanted. Python would complain at its own last flush.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return FAILURE
+            # The reader, head for instance, has what it wanted.
+            return BROKEN_PIPE
         except KeyboardInterrupt:
-            _say("interrupted; nothing was written")
+            _say("interrupted; no file is half written")
             return INTERRUPTED
+        except _TerminatedError:
+            _say("terminated; no file is half written")
+            return TERMINATED
         except (KeyError, TypeError, ValueError, FileNotFoundError, IsADirectoryError) as error:
             _say(f"error: {_one_line(error)}")
             return WRONG_USE
@@ -56,6 +67,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(f"error: {type(error).__name__}: {_one_line(error)}")
             return FAILURE
     return OK
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM, as an exception, so that temporary files are removed on the way out."""
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    # Only the main thread may set handlers; one that another program has set is its own affair.
+    is_ours = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if is_ours:
+        signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _raise_terminated(*_signal: object) -> NoReturn:
+    raise _TerminatedError
+
+
+def _flush() -> None:
+    # There is no standard output where it was closed (>&-).
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What could not be written would be tried again, and complained about, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,7 +120,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _say(message: str) -> None:
-    print(f"scfcmi: {message}", file=sys.stderr)
+    if sys.stderr is None:
+        return
+    with suppress(BrokenPipeError):
+        print(f"scfcmi: {message}", file=sys.stderr)
 
 
 def _one_line(error: BaseException) -> str:

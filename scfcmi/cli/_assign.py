@@ -17,7 +17,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     assign.add_argument("model", type=Path, metavar="MODEL")
     _files.add_input(assign)
     _files.add_output(assign)
-    _files.add_overwrite(assign)
     assign.add_argument("--batch-key", help="column of obs; batches that the model has not seen are noted in uns")
     assign.add_argument("--layer")
     assign.add_argument("--use-rep", metavar="OBSM_KEY")
@@ -28,7 +27,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> None:
     from scfcmi import load_model, tl
 
-    _files.check_cells_output(options)
+    cells = _files.Input("IN.h5ad", options.input, _files.CELLS)
+    _files.check_paths(
+        [_files.Input("MODEL", options.model), cells],
+        [_files.Output("--output", options.output, _files.CELLS, replaces=cells)],
+        overwrite=options.overwrite,
+    )
     model = load_model(options.model)
     adata = _files.read_cells(options.input)
     tl.assign(
@@ -39,4 +43,4 @@ def _run(options: argparse.Namespace) -> None:
         use_rep=options.use_rep,
         key_added=options.key_added,
     )
-    _files.write_cells(adata, options.output)
+    _files.write_outputs([("--output", options.output, lambda: _files.write_cells(adata, options.output))])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scfcmi.cli import _files
+
 if TYPE_CHECKING:
     import argparse
 
@@ -59,6 +61,7 @@ def _run(options: argparse.Namespace) -> None:
     from scfcmi.benchmark import run
     from scfcmi.benchmark._runner import PAPER
 
+    _files.check_folder("--output", options.output)
     seeds = _validate.integer("--seeds", options.seeds, minimum=1)
     run(
         options.output,
@@ -77,6 +80,9 @@ def _run(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from scfcmi.benchmark import read_runs, write_report
 
+    _files.check_paths([_files.Input("DIR", options.folder, folder=True)], [], overwrite=False)
+    # Its own reports are made again: they are what the runs in the folder say.
+    _files.check_folder("DIR", options.folder)
     print(write_report(read_runs(options.folder), options.folder).read_text())
 
 
@@ -102,6 +108,7 @@ def _figure(options: argparse.Namespace) -> None:
 def _setting(options: argparse.Namespace) -> Setting:
     from scfcmi.benchmark._figures import Setting
 
+    _files.check_folder("--output", options.output)
     return Setting(options.output, options.dataset, options.seed, options.epochs, options.subset, options.device)
 
 

@@ -41,7 +41,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     _files.add_input(cluster)
     cluster.add_argument("--batch-key", required=True, help="column of obs that clusters must not follow")
     _files.add_output(cluster)
-    _files.add_overwrite(cluster)
     cluster.add_argument("--n-clusters", type=int, metavar="K", help="number of clusters (paper mode needs it)")
     cluster.add_argument("--resolution", type=float, help="resolution of Leiden (atlas mode; default 0.4)")
     cluster.add_argument("--mode", choices=("atlas", "paper"), help="default: atlas")
@@ -73,12 +72,19 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> None:
     from scfcmi import set_verbosity, tl
 
-    _files.check_cells_output(options)
+    cells = _files.Input("IN.h5ad", options.input, _files.CELLS)
+    outputs = [_files.Output("--output", options.output, _files.CELLS, replaces=cells)]
+    if options.save_model is not None:
+        outputs.append(_files.Output("--save-model", options.save_model))
+    if options.checkpoint is not None:
+        outputs.append(_files.Output("--checkpoint", options.checkpoint, continues=True))
+    _files.check_paths([cells], outputs, overwrite=options.overwrite)
     adata = _files.read_cells(options.input)
     if options.verbose:
         set_verbosity("info")
     given = {name: getattr(options, name) for name in _PASSED_ON if getattr(options, name) is not None}
     model = tl.fit_model(adata, options.batch_key, **given)
+    writers = [("--output", options.output, lambda: _files.write_cells(adata, options.output))]
     if options.save_model is not None:
-        model.save(options.save_model)
-    _files.write_cells(adata, options.output)
+        writers.append(("--save-model", options.save_model, lambda: model.save(options.save_model)))
+    _files.write_outputs(writers)

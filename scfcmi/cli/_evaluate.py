@@ -25,6 +25,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> None:
     from scfcmi import tl
 
+    _files.check_paths([_files.Input("IN.h5ad", options.input, _files.CELLS)], [], overwrite=False)
     adata = _files.read_cells(options.input)
     scores = tl.evaluate(adata, options.cluster_key, options.batch_key, options.label_key)
     print(json.dumps(scores.to_dict()) if options.json else _files.format_scores(scores))

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Sequence
 
     import pandas as pd
     from anndata import AnnData
+
+CELLS = (".h5ad",)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A path that a command reads."""
+
+    argument: str
+    path: Path
+    endings: Collection[str] = ()
+    folder: bool = False
+    """Whether it is a folder, and not a file."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A path that a command writes."""
+
+    argument: str
+    path: Path
+    endings: Collection[str] = ()
+    """One of these ends the name. Without any, all may but those of cells."""
+    replaces: Input | None = None
+    """The input that it may be, with ``--overwrite``."""
+    continues: bool = False
+    """Whether the command goes on from what is there, so that it may exist."""
 
 
 def add_input(parser: argparse.ArgumentParser, metavar: str = "IN.h5ad", **more: str) -> None:
@@ -19,57 +48,155 @@ def add_input(parser: argparse.ArgumentParser, metavar: str = "IN.h5ad", **more:
 
 
 def add_output(parser: argparse.ArgumentParser, metavar: str = "OUT.h5ad") -> None:
-    """Add the file to write, as ``options.output``."""
+    """Add the file to write, as ``options.output``, and the leave to replace one, as ``options.overwrite``."""
     parser.add_argument("-o", "--output", type=Path, required=True, metavar=metavar)
+    add_overwrite(parser)
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
-    """Add the leave to replace the input, as ``options.overwrite``."""
-    parser.add_argument("--overwrite", action="store_true", help="allow OUT.h5ad to be IN.h5ad")
+    """Add the leave to replace what exists, as ``options.overwrite``."""
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
 
 
-def check_output(path: Path, endings: Collection[str], *, source: Path | None = None) -> None:
-    """Raise ``ValueError`` or ``FileNotFoundError`` unless ``path`` can be written.
+def check_paths(inputs: Sequence[Input], outputs: Sequence[Output], *, overwrite: bool) -> None:
+    """Raise unless every path can be read or written, and no output is another path of the command.
+
+    To be called before anything is read: what fails here costs the user no time and no data.
 
     Parameters
     ----------
-    path
-        What ``--output`` says.
-    endings
-        Names of files may end in one of these.
-    source
-        The input, if it must not be replaced.
+    inputs, outputs
+        All paths that the user gave.
+    overwrite
+        Whether outputs may exist.
+
+    Raises
+    ------
+    FileNotFoundError
+        If an input or the folder of an output does not exist.
+    ValueError
+        If a name has a wrong ending; an output is another path, by whatever name; a folder stands where a file is
+        wanted, or the other way round; an output exists without ``overwrite``; or something is write-protected.
     """
-    if path.suffix.lower() not in endings:
-        known = next(iter(endings)) if len(endings) == 1 else f"one of {sorted(endings)}"
-        msg = f"--output must end in {known}, got {str(path)!r}."
+    for given in (*inputs, *outputs):
+        _check_ending(given)
+    for number, output in enumerate(outputs):
+        for other in (*inputs, *outputs[:number]):
+            _check_apart(output, other, overwrite=overwrite)
+    for given in inputs:
+        _check_readable(given)
+    for output in outputs:
+        _check_writable(output, overwrite=overwrite)
+
+
+def check_folder(argument: str, folder: Path) -> None:
+    """Raise ``ValueError`` unless files can be put into a folder, which need not be there yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        msg = f"{argument} {str(folder)!r} must be a folder, but {str(there)!r} is a file. Name another folder."
         raise ValueError(msg)
-    if not path.parent.is_dir():
-        msg = f"--output is in a folder that does not exist: {str(path.parent)!r}."
-        raise FileNotFoundError(msg)
-    if source is not None and path.exists() and source.exists() and path.samefile(source):
-        msg = f"--output is the input, {str(source)!r}. Name another file, or add --overwrite."
+    if not os.access(there, os.W_OK | os.X_OK):
+        msg = f"{argument} {str(folder)!r}: the folder {str(there)!r} is write-protected. Name another folder."
         raise ValueError(msg)
 
 
-def check_cells_output(options: argparse.Namespace) -> None:
-    """Check ``options.output``, an h5ad file, against ``options.input`` and ``options.overwrite``."""
-    check_output(options.output, (".h5ad",), source=None if options.overwrite else options.input)
+def _check_ending(given: Input | Output) -> None:
+    ending = given.path.suffix.lower()
+    if given.endings and ending not in given.endings:
+        known = next(iter(given.endings)) if len(given.endings) == 1 else f"one of {sorted(given.endings)}"
+        msg = f"{given.argument} must end in {known}, got {str(given.path)!r}."
+        raise ValueError(msg)
+    if not given.endings and isinstance(given, Output) and ending in CELLS:
+        msg = (
+            f"{given.argument} {str(given.path)!r} has the ending of cells, which it does not hold. Name it otherwise."
+        )
+        raise ValueError(msg)
 
 
-def check_input(path: Path) -> Path:
-    """Return ``path`` if there is a file; raise ``FileNotFoundError`` otherwise."""
-    if not path.is_file():
-        msg = f"no file at {str(path)!r}."
+def _check_apart(output: Output, other: Input | Output, *, overwrite: bool) -> None:
+    if not _same(output.path, other.path):
+        return
+    if other is not output.replaces:
+        msg = f"{output.argument} {str(output.path)!r} is {other.argument} as well. Give each a path of its own."
+        raise ValueError(msg)
+    if not overwrite:
+        msg = f"{output.argument} is the input, {str(other.path)!r}. Name another file, or add --overwrite."
+        raise ValueError(msg)
+
+
+def _same(path: Path, other: Path) -> bool:
+    # By name through links for what does not exist yet, by identity for hard links.
+    if os.path.realpath(path) == os.path.realpath(other):
+        return True
+    return path.exists() and other.exists() and path.samefile(other)
+
+
+def _check_readable(given: Input) -> None:
+    check = given.path.is_dir if given.folder else given.path.is_file
+    if not check():
+        what = "folder" if given.folder else "file"
+        is_other = f", which is a {'file' if given.folder else 'folder'}" if given.path.exists() else ""
+        msg = f"{given.argument}: no {what} at {str(given.path)!r}{is_other}."
         raise FileNotFoundError(msg)
-    return path
+    if not os.access(given.path, os.R_OK):
+        msg = f"{given.argument} {str(given.path)!r} is read-protected. Change its permissions, or copy it."
+        raise ValueError(msg)
+
+
+def _check_writable(output: Output, *, overwrite: bool) -> None:
+    path, argument, parent = output.path, output.argument, output.path.parent
+    if not parent.exists():
+        msg = f"{argument} is in a folder that does not exist: {str(parent)!r}."
+        raise FileNotFoundError(msg)
+    if not parent.is_dir():
+        msg = f"{argument} {str(path)!r} is in {str(parent)!r}, which is no folder. Name another file."
+        raise ValueError(msg)
+    if path.is_dir():
+        msg = f"{argument} {str(path)!r} is a folder. Name a file in it."
+        raise ValueError(msg)
+    if path.exists() and not path.is_file():
+        msg = f"{argument} {str(path)!r} is no file but a device or a pipe. Name a file."
+        raise ValueError(msg)
+    # A link that leads nowhere exists, too: it would be replaced.
+    if os.path.lexists(path) and not overwrite and not output.continues:
+        msg = f"{argument} {str(path)!r} exists. Name another file, or add --overwrite."
+        raise ValueError(msg)
+    if not os.access(parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        msg = f"{argument} {str(path)!r} is write-protected, or its folder is. Name another file."
+        raise ValueError(msg)
+
+
+def write_outputs(writers: Sequence[tuple[str, Path, Callable[[], object]]]) -> None:
+    """Write each output, even if another fails: what took long to compute is kept where it can be.
+
+    Parameters
+    ----------
+    writers
+        Name of the argument, path, and what writes to it.
+
+    Raises
+    ------
+    OSError
+        If any failed. The message names what failed, and why, and what was written.
+    """
+    written, failed = [], []
+    for argument, path, write in writers:
+        try:
+            write()
+        except Exception as error:  # noqa: BLE001  # whatever it was, the other outputs can still be written
+            failed.append((f"{argument} {str(path)!r} could not be written: {type(error).__name__}: {error}", error))
+        else:
+            written.append(f"{argument} {str(path)!r}")
+    if failed:
+        kept = f". Written: {', '.join(written)}" if written else ""
+        raise OSError("; ".join(words for words, _ in failed) + kept) from failed[0][1]
 
 
 def read_cells(path: Path, *, backed: bool = False) -> AnnData:
     """Read an h5ad file; ``backed`` leaves the expression on disk."""
     import anndata as ad
 
-    return ad.read_h5ad(check_input(path), backed="r" if backed else None)
+    return ad.read_h5ad(path, backed="r" if backed else None)
 
 
 def write_cells(adata: AnnData, path: Path) -> None:

@@ -70,7 +70,10 @@ def _run(options: argparse.Namespace) -> None:
     from scfcmi import _validate
     from scfcmi._files import replacing
 
-    _files.check_output(options.output, [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()])
+    endings = [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()]
+    _files.check_paths(
+        [_input(options)], [_files.Output("--output", options.output, endings)], overwrite=options.overwrite
+    )
     dpi = _validate.integer("--dpi", options.dpi, minimum=10)
     given = vars(options)
     names = ("key", "color", "split_by", "batch_key", "kind", "label_key", "normalize", "terms", "metrics", "dataset")
@@ -92,17 +95,24 @@ def _function(plot: str) -> Callable[..., Figure]:
     }[plot]
 
 
+def _input(options: argparse.Namespace) -> _files.Input:
+    if options.plot in _OF_CELLS:
+        return _files.Input("IN.h5ad", options.input, _files.CELLS)
+    name = {"benchmark": "DIR", "sensitivity": "TABLE.csv", "reconstructions": "IMAGES.npy"}[options.plot]
+    return _files.Input(name, options.input, folder=options.plot == "benchmark")
+
+
 def _read(options: argparse.Namespace) -> Any:
     if options.plot == "benchmark":
         return options.input
     if options.plot == "sensitivity":
         import pandas as pd
 
-        return pd.read_csv(_files.check_input(options.input))
+        return pd.read_csv(options.input)
     if options.plot == "reconstructions":
         import numpy as np
 
-        return np.load(_files.check_input(options.input))
+        return np.load(options.input)
     # The expression of all genes is seldom drawn: it stays on disk.
     adata = _files.read_cells(options.input, backed=True)
     if options.plot == "umap":

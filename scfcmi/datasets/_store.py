@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import numpy as np
 
-from scfcmi._files import replacing
+from scfcmi._files import replacing, replacing_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     import scipy.sparse as sp
 
@@ -89,16 +87,9 @@ def _h5ad(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
 def _zarr(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     import zarr
 
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".zarr"))
-    try:
+    with replacing_folder(path) as temporary:
         if zarr.__version__.startswith("2."):
             yield zarr.open_group(temporary, mode="w"), {}
         else:
             # Said outright: shards of the default size would be read and written again with each chunk appended.
             yield zarr.open_group(temporary, mode="w", zarr_format=3), {"shards": None}
-        # mkdtemp makes folders private; a result is as readable as the folder it is in.
-        temporary.chmod(path.parent.stat().st_mode & 0o777)
-        temporary.replace(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

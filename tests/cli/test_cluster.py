@@ -93,7 +93,7 @@ def test_interrupt(path, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr("scfcmi.models.atlas.training.find_counterparts", interrupt)
     assert cluster(path, "-o", tmp_path / "out.h5ad") == cli.INTERRUPTED
-    assert capsys.readouterr().err == "scfcmi: interrupted; nothing was written\n"
+    assert capsys.readouterr().err == "scfcmi: interrupted; no file is half written\n"
     assert not (tmp_path / "out.h5ad").exists()
 
 
@@ -103,6 +103,7 @@ def test_only_what_is_given_is_passed_on(path, tmp_path, monkeypatch):
     monkeypatch.setattr(scfcmi.tl, "fit_model", lambda _adata, *args, **kwargs: given.append((args, kwargs)))
     words = ["cluster", str(path), "--batch-key", "tech", "-o", str(tmp_path / "out.h5ad")]
     assert cli.main(words) == cli.OK
+    (tmp_path / "out.h5ad").unlink()
     assert cli.main([*words, "--mode", "paper", "--alpha", "0", "--seed", "3"]) == cli.OK
     assert given == [
         (("tech",), {}),

@@ -35,14 +35,32 @@ def test_help_is_light():
     assert float(seconds) < 0.3
 
 
-def test_a_reader_that_goes_away_is_no_error_to_speak_of():
+@pytest.mark.parametrize("words", [["data", "list"], ["--help"], ["cluster", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "command", [["-m", "scfcmi"], ["-c", "import sys; from scfcmi.cli import main; sys.exit(main())"]]
+)
+def test_a_reader_that_goes_away_is_no_error_to_speak_of(command, words):
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
-        [sys.executable, "-m", "scfcmi", "data", "list"], stdout=writing, stderr=subprocess.PIPE, check=False
-    )
+    done = subprocess.run([sys.executable, *command, *words], stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (cli.FAILURE, b"")
+    # 0 where Python does not buffer: argparse then meets the broken pipe, and passes over it.
+    unbuffered = "PYTHONUNBUFFERED" in os.environ and words != ["data", "list"]
+    assert (done.returncode, done.stderr) == (cli.OK if unbuffered else cli.BROKEN_PIPE, b"")
+
+
+def test_standard_output_that_takes_nothing():
+    """Closed, it is as if nobody asked; full, it is an error of one line."""
+    words = f"{sys.executable} -m scfcmi data list"
+    done = subprocess.run(f"{words} >&-", shell=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (cli.OK, b"")
+    done = subprocess.run(f"{words} 2>&-", shell=True, capture_output=True, check=False)
+    assert done.returncode == cli.OK
+    if Path("/dev/full").exists():
+        done = subprocess.run(f"{words} >/dev/full", shell=True, capture_output=True, check=False)
+        assert done.returncode == cli.FAILURE
+        assert done.stderr.count(b"\n") == 1
+        assert b"No space left on device" in done.stderr
 
 
 def test_as_a_module():
