@@ -26,7 +26,7 @@ OK, FAILURE, WRONG_USE = 0, 1, 2
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 # In the order of the help text.
-COMMANDS = ("cluster", "assign", "evaluate", "plot", "data", "benchmark", "demo")
+COMMANDS = ("cluster", "assign", "evaluate", "plot", "data", "benchmark", "demo", "repeat")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             try:
                 options = _parser().parse_args(arguments)
-                options.run(options)
+                code = options.run(options)
             finally:
                 # After --help, too, which ends by SystemExit.
                 _flush()
@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:  # noqa: BLE001  # the last stop before the user: one line, not a traceback
             _say(f"error: {type(error).__name__}: {_one_line(error)}")
             return FAILURE
-    return OK
+    # Most commands either end well or raise.
+    return OK if code is None else code
 
 
 class _TerminatedError(BaseException):
