@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from scfcmi import __version__
+from scfcmi._shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reader of standard output went away, 143 for SIGTERM.
     """
     with _sigterm_raises(), warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {message}")
+        warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {_one_line(message)}")
         try:
             try:
                 options = _parser().parse_args(arguments)
@@ -124,7 +125,7 @@ def _say(message: str) -> None:
     if sys.stderr is None:
         return
     with suppress(BrokenPipeError):
-        print(f"scfcmi: {message}", file=sys.stderr)
+        print(f"scfcmi: {shown(message)}", file=sys.stderr)
 
 
 def _one_line(error: BaseException) -> str:
