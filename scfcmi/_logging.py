@@ -6,6 +6,8 @@ import logging
 import sys
 from typing import Literal, TextIO, get_args
 
+from scfcmi._shown import shown
+
 Verbosity = Literal["error", "warning", "info", "debug"]
 
 logger = logging.getLogger("scfcmi")
@@ -21,6 +23,13 @@ class _StderrHandler(logging.StreamHandler):
     @property
     def stream(self) -> TextIO:
         return sys.stderr
+
+
+class _Formatter(logging.Formatter):
+    """Shows names of batches, which messages hold, without control characters."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return shown(super().formatMessage(record))
 
 
 def set_verbosity(level: Verbosity) -> None:
@@ -42,7 +51,7 @@ def set_verbosity(level: Verbosity) -> None:
         raise ValueError(msg)
     if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
         handler = _StderrHandler()
-        handler.setFormatter(logging.Formatter("scfcmi: %(message)s"))
+        handler.setFormatter(_Formatter("scfcmi: %(message)s"))
         logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False

@@ -199,6 +199,7 @@ def draw_reconstructions(images: np.ndarray) -> Figure:
 def make(number: int, setting: Setting, say: Callable[[str], None] = print) -> Path:
     """Make Fig. 3, 4, 5 or 6: numbers and picture go to ``figures`` in the folder. Return the path of the picture."""
     from scfcmi._files import replacing
+    from scfcmi._shown import without_formulas
 
     numbers, draw = {
         3: (maps, draw_maps),
@@ -212,7 +213,7 @@ def make(number: int, setting: Setting, say: Callable[[str], None] = print) -> P
     picture = setting.folder / "figures" / f"figure{number}-{setting.job('fcmi').name}.png"
     if isinstance(found, pd.DataFrame):
         with replacing(picture.with_suffix(".csv")) as path:
-            found.to_csv(path, index=False)
+            without_formulas(found).to_csv(path, index=False)
     else:
         with replacing(picture.with_suffix(".npy")) as path:
             np.save(path, found)

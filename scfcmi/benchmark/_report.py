@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scfcmi._files import replacing
+from scfcmi._shown import shown, without_formulas
 from scfcmi.benchmark._methods import ORACLE, REFERENCES, names
 from scfcmi.benchmark._paper import paper_table
 from scfcmi.benchmark._record import DONE, UNAVAILABLE, split
@@ -48,7 +49,11 @@ def write_report(runs: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
         Where to write. Existing reports are replaced.
     """
     folder, table = Path(folder), summarize(runs)
-    texts = {"report.md": _markdown(table), "report.csv": table.to_csv(index=False), "report.html": _page(table)}
+    texts = {
+        "report.md": _markdown(table),
+        "report.csv": without_formulas(table).to_csv(index=False),
+        "report.html": _page(table),
+    }
     for name, text in texts.items():
         with replacing(folder / name) as path:
             path.write_text(text)
@@ -104,8 +109,8 @@ def _markdown(table: pd.DataFrame) -> str:
         if isinstance(cells, str):
             parts.append(cells)
             continue
-        # A bar would end its cell, and a new line its row.
-        cells = cells.map(lambda text: " ".join(text.split()).replace("|", "\\|"))
+        # A bar would end its cell.
+        cells = cells.map(lambda text: text.replace("|", "\\|"))
         sides = ["left" if name in _WORDS else "right" for name in cells.columns]
         parts.append(cells.to_markdown(index=False, colalign=sides, disable_numparse=True))
     return "\n\n".join(parts) + "\n"
@@ -137,10 +142,11 @@ def _blocks(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame | str]]:
     for (dataset, subset), rows in table.groupby(["dataset", "subset"], sort=False, dropna=False):
         variants = [v for v in rows["variant"].dropna().unique() if v not in ("as published", "as in the file")]
         words = [dataset, *([] if pd.isna(subset) else [f"{subset:.0f} samples drawn"]), *variants]
+        heading = shown(", ".join(words))
         if len(rows) == 1 and rows["note"].iloc[0].startswith(UNAVAILABLE):
             note = rows["note"].iloc[0]
             # Not capitalize(), which lowers the rest: names of files and addresses must stay.
-            blocks.append((", ".join(words), note[:1].upper() + note[1:]))
+            blocks.append((heading, shown(note[:1].upper() + note[1:])))
             continue
         has_paper = rows["paper_origin"].notna().any()
         header = ["method", "seeds", *(name for _, name, _ in METRICS), "seconds", "MB"]
@@ -161,7 +167,7 @@ def _blocks(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame | str]]:
             header.append("note")
             for line, note in zip(cells, rows["note"], strict=True):
                 line.append(note)
-        blocks.append((", ".join(words), pd.DataFrame(cells, columns=header)))
+        blocks.append((heading, pd.DataFrame(cells, columns=header).map(lambda text: shown(" ".join(text.split())))))
     return blocks
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from scfcmi import __version__
+from scfcmi._shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ OK, FAILURE, WRONG_USE = 0, 1, 2
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 # In the order of the help text.
-COMMANDS = ("cluster", "assign", "evaluate", "plot", "data", "benchmark", "demo")
+COMMANDS = ("cluster", "assign", "evaluate", "plot", "data", "benchmark", "demo", "repeat")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reader of standard output went away, 143 for SIGTERM.
     """
     with _sigterm_raises(), warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {message}")
+        warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {_one_line(message)}")
         try:
             try:
                 options = _parser().parse_args(arguments)
-                options.run(options)
+                code = options.run(options)
             finally:
                 # After --help, too, which ends by SystemExit.
                 _flush()
@@ -66,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:  # noqa: BLE001  # the last stop before the user: one line, not a traceback
             _say(f"error: {type(error).__name__}: {_one_line(error)}")
             return FAILURE
-    return OK
+    # Most commands either end well or raise.
+    return OK if code is None else code
 
 
 class _TerminatedError(BaseException):
@@ -123,7 +125,7 @@ def _say(message: str) -> None:
     if sys.stderr is None:
         return
     with suppress(BrokenPipeError):
-        print(f"scfcmi: {message}", file=sys.stderr)
+        print(f"scfcmi: {shown(message)}", file=sys.stderr)
 
 
 def _one_line(error: BaseException) -> str:

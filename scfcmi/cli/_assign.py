@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scfcmi.cli import _files
+from scfcmi.cli import _cells, _files
 
 if TYPE_CHECKING:
     import argparse
@@ -34,7 +34,7 @@ def _run(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
     )
     model = load_model(options.model)
-    adata = _files.read_cells(options.input)
+    adata, compression = _cells.read_cells(cells), _cells.compression_of(options.input)
     tl.assign(
         adata,
         model,
@@ -43,4 +43,5 @@ def _run(options: argparse.Namespace) -> None:
         use_rep=options.use_rep,
         key_added=options.key_added,
     )
-    _files.write_outputs([("--output", options.output, lambda: _files.write_cells(adata, options.output))])
+    write = lambda: _cells.write_cells(adata, options.output, compression)
+    _files.write_outputs([("--output", options.output, write)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scfcmi._shown import shown
 from scfcmi.cli import _files
 
 if TYPE_CHECKING:
@@ -88,13 +89,14 @@ def _report(options: argparse.Namespace) -> None:
 
 def _table(options: argparse.Namespace) -> None:
     from scfcmi._files import replacing
+    from scfcmi._shown import without_formulas
     from scfcmi.benchmark import _figures
 
     setting = _setting(options)
     table = _figures.ablation(setting, _say)
     path = setting.folder / f"table2-{setting.job('fcmi').name}.csv"
     with replacing(path) as temporary:
-        table.to_csv(temporary, index_label="terms")
+        without_formulas(table).to_csv(temporary, index_label="terms")
     print(table.round(1).to_string())
     print(path)
 
@@ -113,4 +115,4 @@ def _setting(options: argparse.Namespace) -> Setting:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(shown(line), flush=True)

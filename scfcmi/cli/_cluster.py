@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scfcmi.cli import _files
+from scfcmi.cli import _cells, _files
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +37,7 @@ _PASSED_ON = (
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add ``cluster``."""
-    cluster = commands.add_parser("cluster", help="cluster the cells of an h5ad file")
+    cluster = commands.add_parser("cluster", help="cluster the cells of an h5ad file or a zarr store")
     _files.add_input(cluster)
     cluster.add_argument("--batch-key", required=True, help="column of obs that clusters must not follow")
     _files.add_output(cluster)
@@ -79,12 +79,12 @@ def _run(options: argparse.Namespace) -> None:
     if options.checkpoint is not None:
         outputs.append(_files.Output("--checkpoint", options.checkpoint, continues=True))
     _files.check_paths([cells], outputs, overwrite=options.overwrite)
-    adata = _files.read_cells(options.input)
+    adata, compression = _cells.read_cells(cells), _cells.compression_of(options.input)
     if options.verbose:
         set_verbosity("info")
     given = {name: getattr(options, name) for name in _PASSED_ON if getattr(options, name) is not None}
     model = tl.fit_model(adata, options.batch_key, **given)
-    writers = [("--output", options.output, lambda: _files.write_cells(adata, options.output))]
+    writers = [("--output", options.output, lambda: _cells.write_cells(adata, options.output, compression))]
     if options.save_model is not None:
         writers.append(("--save-model", options.save_model, lambda: model.save(options.save_model)))
     _files.write_outputs(writers)

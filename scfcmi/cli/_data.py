@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scfcmi._shown import shown
+
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
@@ -123,6 +125,7 @@ def _size(file: File) -> str | None:
 
 
 def _print_table(rows: list[tuple[str, ...]]) -> None:
+    rows = [tuple(map(shown, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{value:<{width}}" for value, width in zip(row, widths, strict=True)).rstrip())

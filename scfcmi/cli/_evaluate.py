@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from scfcmi.cli import _files
+from scfcmi.cli import _cells, _files
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> None:
     from scfcmi import tl
 
-    _files.check_paths([_files.Input("IN.h5ad", options.input, _files.CELLS)], [], overwrite=False)
-    adata = _files.read_cells(options.input)
+    cells = _files.Input("IN.h5ad", options.input, _files.CELLS)
+    _files.check_paths([cells], [], overwrite=False)
+    adata = _cells.read_cells(cells)
     scores = tl.evaluate(adata, options.cluster_key, options.batch_key, options.label_key)
     print(json.dumps(scores.to_dict()) if options.json else _files.format_scores(scores))

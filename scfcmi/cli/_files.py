@@ -1,20 +1,23 @@
-"""What commands share: arguments that name files, checks of them, reading, writing, and a table of scores."""
+"""What commands share: arguments that name files, checks of all of them, outputs, and a table of scores."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scfcmi._files import tidy
+from scfcmi.cli._cells import is_store, modalities_error
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection, Sequence
 
     import pandas as pd
-    from anndata import AnnData
 
-CELLS = (".h5ad",)
+CELLS = (".h5ad", ".zarr")
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,14 @@ def check_paths(inputs: Sequence[Input], outputs: Sequence[Output], *, overwrite
     FileNotFoundError
         If an input or the folder of an output does not exist.
     ValueError
-        If a name has a wrong ending; an output is another path, by whatever name; a folder stands where a file is
+        If a name has a wrong ending; an output is another path, by whatever name, or in a zarr store; a folder stands where a file is
         wanted, or the other way round; an output exists without ``overwrite``; or something is write-protected.
     """
     for given in (*inputs, *outputs):
         _check_ending(given)
+        if is_store(given.path):
+            # A run that was killed while it replaced the store may have left it under another name.
+            tidy(given.path)
     for number, output in enumerate(outputs):
         for other in (*inputs, *outputs[:number]):
             _check_apart(output, other, overwrite=overwrite)
@@ -103,8 +109,13 @@ def check_folder(argument: str, folder: Path) -> None:
 def _check_ending(given: Input | Output) -> None:
     ending = given.path.suffix.lower()
     if given.endings and ending not in given.endings:
+        if isinstance(given, Input) and ending == ".h5mu":
+            raise ValueError(modalities_error(f"{given.argument} {str(given.path)!r}", []))
         known = next(iter(given.endings)) if len(given.endings) == 1 else f"one of {sorted(given.endings)}"
         msg = f"{given.argument} must end in {known}, got {str(given.path)!r}."
+        raise ValueError(msg)
+    if ending == ".zarr" and find_spec("zarr") is None:
+        msg = f"{given.argument} {str(given.path)!r} needs the package zarr: pip install zarr. Or use an h5ad file."
         raise ValueError(msg)
     if not given.endings and isinstance(given, Output) and ending in CELLS:
         msg = (
@@ -115,6 +126,7 @@ def _check_ending(given: Input | Output) -> None:
 
 def _check_apart(output: Output, other: Input | Output, *, overwrite: bool) -> None:
     if not _same(output.path, other.path):
+        _check_outside(output, other)
         return
     if other is not output.replaces:
         msg = f"{output.argument} {str(output.path)!r} is {other.argument} as well. Give each a path of its own."
@@ -122,6 +134,16 @@ def _check_apart(output: Output, other: Input | Output, *, overwrite: bool) -> N
     if not overwrite:
         msg = f"{output.argument} is the input, {str(other.path)!r}. Name another file, or add --overwrite."
         raise ValueError(msg)
+
+
+def _check_outside(output: Output, other: Input | Output) -> None:
+    for inner, outer in ((output, other), (other, output)):
+        if is_store(outer.path) and Path(os.path.realpath(inner.path)).is_relative_to(os.path.realpath(outer.path)):
+            msg = (
+                f"{inner.argument} {str(inner.path)!r} is in the zarr store of {outer.argument}, {str(outer.path)!r}. "
+                "Name a path outside."
+            )
+            raise ValueError(msg)
 
 
 def _same(path: Path, other: Path) -> bool:
@@ -132,12 +154,15 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def _check_readable(given: Input) -> None:
-    check = given.path.is_dir if given.folder else given.path.is_file
-    if not check():
-        what = "folder" if given.folder else "file"
-        is_other = f", which is a {'file' if given.folder else 'folder'}" if given.path.exists() else ""
+    is_folder = given.folder or is_store(given.path)
+    if not (given.path.is_dir() if is_folder else given.path.is_file()):
+        what = "folder" if is_folder else "file"
+        is_other = f", which is a {'file' if is_folder else 'folder'}" if given.path.exists() else ""
         msg = f"{given.argument}: no {what} at {str(given.path)!r}{is_other}."
         raise FileNotFoundError(msg)
+    if is_store(given.path) and not _holds_zarr(given.path):
+        msg = f"{given.argument} {str(given.path)!r} is a folder without a zarr group. Was it copied in full?"
+        raise ValueError(msg)
     if not os.access(given.path, os.R_OK):
         msg = f"{given.argument} {str(given.path)!r} is read-protected. Change its permissions, or copy it."
         raise ValueError(msg)
@@ -151,10 +176,13 @@ def _check_writable(output: Output, *, overwrite: bool) -> None:
     if not parent.is_dir():
         msg = f"{argument} {str(path)!r} is in {str(parent)!r}, which is no folder. Name another file."
         raise ValueError(msg)
-    if path.is_dir():
+    if path.is_dir() and not is_store(path):
         msg = f"{argument} {str(path)!r} is a folder. Name a file in it."
         raise ValueError(msg)
-    if path.exists() and not path.is_file():
+    if path.exists() and is_store(path) and not _holds_zarr(path):
+        msg = f"{argument} {str(path)!r} exists and is no zarr store. Name another."
+        raise ValueError(msg)
+    if path.exists() and not path.is_dir() and not path.is_file():
         msg = f"{argument} {str(path)!r} is no file but a device or a pipe. Name a file."
         raise ValueError(msg)
     # A link that leads nowhere exists, too: it would be replaced.
@@ -164,6 +192,11 @@ def _check_writable(output: Output, *, overwrite: bool) -> None:
     if not os.access(parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         msg = f"{argument} {str(path)!r} is write-protected, or its folder is. Name another file."
         raise ValueError(msg)
+
+
+def _holds_zarr(folder: Path) -> bool:
+    # Formats 2 and 3.
+    return any((folder / name).is_file() for name in (".zgroup", "zarr.json"))
 
 
 def write_outputs(writers: Sequence[tuple[str, Path, Callable[[], object]]]) -> None:
@@ -190,21 +223,6 @@ def write_outputs(writers: Sequence[tuple[str, Path, Callable[[], object]]]) -> 
     if failed:
         kept = f". Written: {', '.join(written)}" if written else ""
         raise OSError("; ".join(words for words, _ in failed) + kept) from failed[0][1]
-
-
-def read_cells(path: Path, *, backed: bool = False) -> AnnData:
-    """Read an h5ad file; ``backed`` leaves the expression on disk."""
-    import anndata as ad
-
-    return ad.read_h5ad(path, backed="r" if backed else None)
-
-
-def write_cells(adata: AnnData, path: Path) -> None:
-    """Write an h5ad file, whole or not at all."""
-    from scfcmi._files import replacing
-
-    with replacing(path) as temporary:
-        adata.write_h5ad(temporary)
 
 
 def format_scores(scores: pd.Series) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scfcmi.cli import _files
+from scfcmi.cli import _cells, _files
 
 if TYPE_CHECKING:
     import argparse
@@ -113,8 +113,8 @@ def _read(options: argparse.Namespace) -> Any:
         import numpy as np
 
         return np.load(options.input)
-    # The expression of all genes is seldom drawn: it stays on disk.
-    adata = _files.read_cells(options.input, backed=True)
+    # The expression of all genes is seldom drawn: that of an h5ad file stays on disk.
+    adata = _cells.read_cells(_input(options), backed=True)
     if options.plot == "umap":
         _ensure_map(adata, options.key)
     return adata

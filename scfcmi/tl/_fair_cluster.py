@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from scfcmi import __version__, _validate
 from scfcmi._adata import check_adata
@@ -129,7 +132,7 @@ def fair_cluster(
         Atlas mode, up to 50,000 cells: neighbor graph, sparse, symmetric, float32, shape (n_obs, n_obs). ``sc.tl.leiden``,
         ``sc.tl.paga`` and ``sc.tl.umap`` work on it with ``neighbors_key=key_added``.
     ``adata.uns[key_added]``
-        ``params`` (settings as used), ``history`` (data frame, a row an epoch, as ``history_`` of the model),
+        ``params`` (settings as used, and ``call``, the arguments as given), ``history`` (data frame, a row an epoch, as ``history_`` of the model),
         ``groups`` (names of the batches in the model's code order), ``information`` (H(C), H(C|X), I(G;C) and
         I(X;C|G) of the soft assignment, in nats) and, in atlas mode, ``connectivities_key``.
 
@@ -247,6 +250,7 @@ def _run(
             raise ValueError(msg)
         given["n_components"] = None
     given["random_state"] = seed_from(random_state, rng)
+    call = _as_json(given | {"layer": layer, "use_rep": use_rep, "mask_var": mask_var})
     if len(batches.categories) > adata.n_obs // 2:
         msg = (
             f"adata.obs[{batch_key!r}] has {len(batches.categories)} batches for {adata.n_obs} cells. A batch of one cell "
@@ -264,7 +268,15 @@ def _run(
         model.var_names_ = matrix.names
     proba = model.assignment_of(model.embedding_)
     out = actual(adata, copy=copy)
-    params = {"mode": mode, "batch_key": batch_key, "matrix": matrix.words, "version": __version__}
+    params = {"mode": mode, "batch_key": batch_key, "matrix": matrix.words, "version": __version__, "call": call}
     graph = getattr(model, "graph_", None)
     write_clusters(out, key_added, model, model.embedding_, proba, model.labels_, params, graph)
     return out, model
+
+
+def _as_json(call: dict[str, Any]) -> str:
+    """Return the arguments of a call, for ``scfcmi repeat``; null for one that JSON does not hold, such as a mask."""
+    # These change how a result is reached, not the result.
+    told = {name: value for name, value in call.items() if value is not None and name not in ("progress", "checkpoint")}
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in told.items()}
+    return json.dumps({k: v if isinstance(v, (bool, int, float, str)) else None for k, v in plain.items()})

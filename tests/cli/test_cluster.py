@@ -50,7 +50,7 @@ def test_input_is_replaced_only_when_asked(path, tmp_path, capsys):
         (["--n-clusters", "-2"], "error: n_clusters must be at least 2, got -2."),
         (["--n-clusters", "many"], "argument --n-clusters: invalid int value: 'many'"),
         (["-o", "/nowhere/out.h5ad"], "error: --output is in a folder that does not exist"),
-        (["-o", "out.csv"], "error: --output must end in .h5ad"),
+        (["-o", "out.csv"], "error: --output must end in one of ['.h5ad', '.zarr'], got 'out.csv'"),
         (["--device", "gpu0"], "error: device 'gpu0' cannot be used"),
         (["--color", "red"], "unrecognized arguments: --color red"),
     ],

@@ -1,0 +1,89 @@
+"""Cells in files: h5ad, or zarr stores, read and written whole."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anndata import AnnData
+
+    from scfcmi.cli._files import Input
+
+
+def read_cells(given: Input, *, backed: bool = False) -> AnnData:
+    """Read cells; ``backed`` leaves the expression of an h5ad file on disk.
+
+    Raises
+    ------
+    ValueError
+        If the file is of another format, or holds something else than an AnnData.
+    """
+    import anndata as ad
+
+    path, name = given.path, f"{given.argument} {str(given.path)!r}"
+    if is_store(path):
+        import zarr
+
+        _check_root(zarr.open_group(path, mode="r"), name)
+        return ad.read_zarr(path)
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        msg = f"{name} is no HDF5 file, as every h5ad file is. Was it renamed, or is it compressed or cut short?"
+        raise ValueError(msg)
+    with h5py.File(path) as root:
+        _check_root(root, name)
+    return ad.read_h5ad(path, backed="r" if backed else None)
+
+
+def write_cells(adata: AnnData, path: Path, compression: dict[str, Any] | None = None) -> None:
+    """Write cells, whole or not at all; ``compression`` is from :func:`compression_of` and serves h5ad files."""
+    from scfcmi._files import replacing, replacing_folder
+
+    if is_store(path):
+        with replacing_folder(path) as temporary, warnings.catch_warnings():
+            # For who chooses the format, which is anndata's own here, whatever that is.
+            warnings.filterwarnings("ignore", "Writing zarr v2 data")
+            adata.write_zarr(temporary)
+    else:
+        with replacing(path) as temporary:
+            adata.write_h5ad(temporary, **(compression or {}))
+
+
+def compression_of(path: Path) -> dict[str, Any]:
+    """Return how ``X`` of a file is compressed, as ``write_h5ad`` takes it. A zarr store always is: gzip stands for it."""
+    if is_store(path):
+        return {"compression": "gzip"}
+    import h5py
+
+    with h5py.File(path) as root:
+        values = root.get("X")
+        if isinstance(values, h5py.Group):
+            values = values.get("data")
+        # Empty arrays are never compressed; filters of plug-ins are not known by name.
+        if not isinstance(values, h5py.Dataset) or values.compression not in ("gzip", "lzf"):
+            return {}
+        return {"compression": values.compression, "compression_opts": values.compression_opts}
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is named as a zarr store."""
+    return path.suffix.lower() == ".zarr"
+
+
+def modalities_error(name: str, modalities: list[str]) -> str:
+    """Return what to say of a MuData, in which AnnData are a part each."""
+    one = "rna" if "rna" in modalities or not modalities else modalities[0]
+    held = f" with the modalities {modalities}" if modalities else ""
+    return f"{name} is a MuData{held}. Write one modality to a file of its own: mdata[{one!r}].write_h5ad({one + '.h5ad'!r})."
+
+
+def _check_root(root: Any, name: str) -> None:
+    if "mod" in root:
+        raise ValueError(modalities_error(name, sorted(root["mod"])))
+    if "obs" not in root or "var" not in root:
+        msg = f"{name} holds no AnnData, which has 'obs' and 'var'. It has {sorted(root)[:10]}."
+        raise ValueError(msg)

@@ -1,0 +1,173 @@
+"""Cells as h5ad files and zarr stores, compressed or not, and what only looks like them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import anndata as ad
+import h5py
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from scfcmi import cli
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*changed cluster in the last epoch:UserWarning", "ignore:Writing zarr v2 data:UserWarning"
+)
+
+
+@pytest.fixture
+def cells(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small.write_h5ad("in.h5ad")
+    small.write_zarr("in.zarr")
+    return small
+
+
+def cluster(source, out, *more) -> int:
+    return cli.main(["cluster", source, "--batch-key", "tech", "--max-epochs", "2", "-o", out, *more])
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_endings_may_be_mixed(cells, tmp_path):
+    before = contents(tmp_path)
+    labels = []
+    for number, (source, ending) in enumerate((s, e) for s in ("in.h5ad", "in.zarr") for e in (".h5ad", ".zarr")):
+        assert cluster(source, f"{number}{ending}") == cli.OK
+        out = (ad.read_zarr if ending == ".zarr" else ad.read_h5ad)(f"{number}{ending}")
+        assert sp.issparse(out.X)
+        labels.append(out.obs["fcmi"].to_numpy())
+    assert all(np.array_equal(labels[0], others) for others in labels)
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_all_commands_take_a_store(cells, tmp_path, capsys):
+    assert cluster("in.zarr", "out.zarr", "--save-model", "model") == cli.OK
+    assert cli.main(["assign", "model", "in.zarr", "-o", "labeled.zarr"]) == cli.OK
+    assert "fcmi" in ad.read_zarr("labeled.zarr").obs
+    assert cli.main(["evaluate", "out.zarr", "--batch-key", "tech"]) == cli.OK
+    assert "mnce" in capsys.readouterr().out
+    assert cli.main(["plot", "history", "out.zarr", "-o", "history.png", "--dpi", "50"]) == cli.OK
+    assert (tmp_path / "history.png").exists()
+
+
+def test_a_store_is_replaced_only_when_asked(cells, tmp_path, capsys):
+    before = contents(tmp_path)
+    shutil.copytree("in.zarr", "old.zarr")
+    (tmp_path / "link.zarr").symlink_to("in.zarr")
+    (tmp_path / "folder.zarr").mkdir()
+    (tmp_path / "folder.zarr" / "thesis.txt").write_text("mine")
+    for out, words, more in (
+        ("in.zarr", "--output is the input", []),
+        ("link.zarr", "--output is the input", []),
+        ("old.zarr", "--output 'old.zarr' exists", []),
+        ("folder.zarr", "exists and is no zarr store", ["--overwrite"]),
+        ("in.zarr/out.zarr", "is in the zarr store of IN.h5ad", []),
+        ("out.zarr", "--save-model 'in.zarr/model' is in the zarr store of IN.h5ad", ["--save-model", "in.zarr/model"]),
+    ):
+        assert cluster("in.zarr", out, *more) == cli.WRONG_USE
+        assert words in capsys.readouterr().err
+    assert {name: value for name, value in contents(tmp_path).items() if name in before} == before
+    assert cluster("in.h5ad", "old.zarr", "--overwrite") == cli.OK
+    assert cluster("in.zarr", "in.zarr", "--overwrite") == cli.OK
+    for name in ("old.zarr", "in.zarr"):
+        assert "fcmi" in ad.read_zarr(name).obs
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_failure_leaves_the_store_that_was_there(cells, tmp_path, capsys, monkeypatch):
+    before = contents(tmp_path)
+
+    def fail(self, path, **_):
+        (path / "half").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ad.AnnData, "write_zarr", fail)
+    assert cluster("in.zarr", "in.zarr", "--overwrite") == cli.FAILURE
+    assert "No space left on device" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_a_store_that_a_killed_run_moved_away_is_found(cells, tmp_path):
+    """Killed between the two renames, the input is there under a temporary name only."""
+    kill = """
+import os, sys
+from pathlib import Path
+from scfcmi import cli
+replace = Path.replace
+Path.replace = lambda self, other: (replace(self, other), "-old-" in str(other) and os.kill(os.getpid(), 9))
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    words = ["cluster", "in.zarr", "--batch-key", "tech", "--max-epochs", "2", "-o", "in.zarr", "--overwrite"]
+    command = [sys.executable, "-W", "ignore", "-c", kill, *words]
+    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == -9
+    assert not (tmp_path / "in.zarr").exists()
+    assert cli.main(words) == cli.OK
+    assert "fcmi" in ad.read_zarr("in.zarr").obs
+    assert {path.name for path in tmp_path.iterdir()} == {"in.zarr", "in.h5ad"}
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "lzf"])
+@pytest.mark.parametrize("dense", [False, True])
+def test_compression_is_kept(cells, compression, dense):
+    if dense:
+        cells.X = cells.X.toarray()
+    options = {"compression_opts": 7} if compression == "gzip" else {}
+    cells.write_h5ad("in.h5ad", compression=compression, **options)
+    assert cluster("in.h5ad", "out.h5ad") == cli.OK
+    with h5py.File("out.h5ad") as root:
+        values = root["X"] if dense else root["X"]["data"]
+        assert values.compression == compression
+        assert values.compression_opts == options.get("compression_opts")
+        assert root["obsm"]["X_fcmi"].compression == compression
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mu.h5mu", "IN.h5ad 'mu.h5mu' is a MuData. Write one modality to a file of its own: mdata['rna'].write_h5ad("),
+        ("mu.h5ad", "IN.h5ad 'mu.h5ad' is a MuData with the modalities ['prot', 'rna']. Write one modality to a file"),
+        ("mu.zarr", "IN.h5ad 'mu.zarr' is a MuData with the modalities ['atac']. Write one modality to a file"),
+        ("text.h5ad", "IN.h5ad 'text.h5ad' is no HDF5 file"),
+        ("empty.h5ad", "IN.h5ad 'empty.h5ad' is no HDF5 file"),
+        ("other.h5ad", "IN.h5ad 'other.h5ad' holds no AnnData, which has 'obs' and 'var'. It has ['matrix']."),
+        ("folder.zarr", "IN.h5ad 'folder.zarr' is a folder without a zarr group"),
+        ("file.zarr", "IN.h5ad: no folder at 'file.zarr', which is a file"),
+        ("cells.loom", "IN.h5ad must end in one of ['.h5ad', '.zarr'], got 'cells.loom'"),
+        ("cells", "IN.h5ad must end in one of ['.h5ad', '.zarr'], got 'cells'"),
+    ],
+)
+def test_what_is_no_file_of_cells(tmp_path, monkeypatch, capsys, name, words):
+    import zarr
+
+    monkeypatch.chdir(tmp_path)
+    for mu in ("mu.h5mu", "mu.h5ad"):
+        with h5py.File(mu, "w") as root:
+            root.create_group("mod/rna")
+            root.create_group("mod/prot")
+    with h5py.File("other.h5ad", "w") as root:
+        root.create_group("matrix")
+    zarr.open_group("mu.zarr", mode="w").create_group("mod/atac")
+    (tmp_path / "text.h5ad").write_text("gene,cell\n")
+    for empty in ("empty.h5ad", "file.zarr", "cells.loom", "cells"):
+        (tmp_path / empty).touch()
+    (tmp_path / "folder.zarr").mkdir()
+    assert cluster(name, "out.h5ad") == cli.WRONG_USE
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_without_zarr(cells, capsys, monkeypatch):
+    monkeypatch.setattr("scfcmi.cli._files.find_spec", lambda _: None)
+    assert cluster("in.h5ad", "out.zarr") == cli.WRONG_USE
+    assert "--output 'out.zarr' needs the package zarr: pip install zarr" in capsys.readouterr().err
