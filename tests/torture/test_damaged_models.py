@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +100,14 @@ def test_a_damaged_model_is_refused_or_works(blobs, tmp_path, tally):
             tally.held()
         else:
             tally.held() if shape == (5, 3) else tally.broke(f"{attempt}: shape {shape}")
+
+
+def test_a_pickle_in_the_place_of_a_model_is_not_run(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "sprung",))
+
+    (tmp_path / "model").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(ModelFormatError):
+        scfcmi.load_model(tmp_path / "model")
+    assert not (tmp_path / "sprung").exists()
