@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+import os
+import re
+import sys
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,7 +56,50 @@ def write_cells(adata: AnnData, path: Path, compression: dict[str, Any] | None =
             adata.write_zarr(temporary)
     else:
         with replacing(path) as temporary:
-            adata.write_h5ad(temporary, **(compression or {}))
+            _write_h5ad(adata, temporary, compression or {})
+
+
+def _write_h5ad(adata: AnnData, path: Path, compression: dict[str, Any]) -> None:
+    failure: OSError | RuntimeError | None = None
+    hooks, n_open = (sys.excepthook, sys.unraisablehook), _n_open()
+    # On a full disk, HDF5 fails again for every object that is closed, and h5py prints each time. Once is enough.
+    sys.excepthook = sys.unraisablehook = lambda *_: None
+    try:
+        try:
+            adata.write_h5ad(path, **compression)
+        except (OSError, RuntimeError) as error:
+            failure = _plain(error)
+        if failure is not None:
+            gc.collect()
+            with suppress(OSError):
+                # An object that stays open would keep the room on the disk, which other outputs may need.
+                os.truncate(path, 0)
+            if _n_open() > n_open:
+                # HDF5 tries once more at the end of the process, and crashes: the process ends before.
+                atexit.register(_leave)
+    finally:
+        sys.excepthook, sys.unraisablehook = hooks
+    if failure is not None:
+        raise failure
+
+
+def _plain(error: OSError | RuntimeError) -> OSError | RuntimeError:
+    """Return the error without what HDF5 says of its buffers, and without frames that hold open objects."""
+    number = getattr(error, "errno", None) or next(iter(re.findall(r"errno = (\d+)", str(error))), None)
+    return OSError(int(number), os.strerror(int(number))) if number else type(error)(str(error))
+
+
+def _n_open() -> int:
+    import h5py
+
+    return h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_ALL)
+
+
+def _leave() -> None:
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(1)
 
 
 def compression_of(path: Path) -> dict[str, Any]:
