@@ -148,5 +148,5 @@ def test_command(small, model, tmp_path, capsys):
     assert cli.main(words) == cli.OK
     assert ad.read_h5ad(out).obs["again"].astype(str).tolist() == small.obs["fcmi"].astype(str)[:50].tolist()
     assert cli.main(["assign", str(tmp_path / "none"), str(source), "-o", str(out)]) == cli.WRONG_USE
-    assert "No file at" in capsys.readouterr().err
+    assert "no file at" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in paths)
