@@ -34,7 +34,7 @@ def _run(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
     )
     model = load_model(options.model)
-    adata, compression = _cells.read_cells(cells), _cells.compression_of(options.input)
+    adata, compression = _cells.read_cells(cells.argument, cells.path), _cells.compression_of(options.input)
     tl.assign(
         adata,
         model,

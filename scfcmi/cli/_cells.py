@@ -16,11 +16,9 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from scfcmi.cli._files import Input
 
-
-def read_cells(given: Input, *, backed: bool = False) -> AnnData:
-    """Read cells; ``backed`` leaves the expression of an h5ad file on disk.
+def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
+    """Read cells; ``backed`` leaves the expression of an h5ad file on disk. Messages call the file by ``argument``.
 
     Raises
     ------
@@ -29,7 +27,7 @@ def read_cells(given: Input, *, backed: bool = False) -> AnnData:
     """
     import anndata as ad
 
-    path, name = given.path, f"{given.argument} {str(given.path)!r}"
+    name = f"{argument} {str(path)!r}"
     if is_store(path):
         import zarr
 

@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.checkpoint is not None:
         outputs.append(_files.Output("--checkpoint", options.checkpoint, continues=True))
     _files.check_paths([cells], outputs, overwrite=options.overwrite)
-    adata, compression = _cells.read_cells(cells), _cells.compression_of(options.input)
+    adata, compression = _cells.read_cells(cells.argument, cells.path), _cells.compression_of(options.input)
     if options.verbose:
         set_verbosity("info")
     given = {name: getattr(options, name) for name in _PASSED_ON if getattr(options, name) is not None}

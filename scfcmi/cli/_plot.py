@@ -114,7 +114,8 @@ def _read(options: argparse.Namespace) -> Any:
 
         return np.load(options.input)
     # The expression of all genes is seldom drawn: that of an h5ad file stays on disk.
-    adata = _cells.read_cells(_input(options), backed=True)
+    cells = _input(options)
+    adata = _cells.read_cells(cells.argument, cells.path, backed=True)
     if options.plot == "umap":
         _ensure_map(adata, options.key)
     return adata

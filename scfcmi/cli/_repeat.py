@@ -34,9 +34,9 @@ def _run(options: argparse.Namespace) -> int:
     cells = _files.Input("IN.h5ad", options.input, _files.CELLS)
     _files.check_paths([result, cells], [], overwrite=False)
     key = options.key_added
-    before = _cells.read_cells(result, backed=True)
+    before = _cells.read_cells(result.argument, result.path, backed=True)
     params = _params(before, key)
-    adata = _cells.read_cells(cells)
+    adata = _cells.read_cells(cells.argument, cells.path)
     _check_same_cells(before, adata)
     tl.fit_model(adata, params["batch_key"], mode=params["mode"], key_added=key, **_arguments(params["call"]))
     if params["version"] != __version__:
