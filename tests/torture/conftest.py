@@ -21,6 +21,10 @@ holds if it ends in the documented result or error, in time, with the input as i
 | what was tried | attempts | held | failed |
 | --- | --- | --- | --- |
 """
+_FOOT = """
+`make test` tries a little of each family, and about a thousand wrong calls that are generated from the signatures of all public
+functions. No test may reach another machine.
+"""
 
 
 class Tally:
@@ -60,4 +64,4 @@ def pytest_sessionfinish():
         f"| {family} | {tried:,} | {tried - len(failed):,} | {len(failed):,} |"
         for family, (tried, failed) in sorted(_RESULTS.items())
     ]
-    Path(path).write_text(_HEAD.format(commit=commit.strip(), python=version) + "\n".join(lines) + "\n")
+    Path(path).write_text(_HEAD.format(commit=commit.strip(), python=version) + "\n".join(lines) + "\n" + _FOOT)
