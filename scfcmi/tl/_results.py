@@ -58,7 +58,7 @@ def check_name(argument: str, name: object) -> None:
     """Raise ``ValueError`` unless h5ad and zarr can store something under ``name``, and read it again."""
     if not isinstance(name, str) or _safe(name) != name or name in ("", ".", "..") or len(name.encode()) > _MAX_BYTES:
         msg = (
-            f"{argument} must be a string of 1 to {_MAX_BYTES} bytes, without a slash or control characters, "
+            f"{argument} must be a string of 1 to {_MAX_BYTES} bytes, without slashes or control characters, "
             f"got {name!r}: files could not hold it."
         )
         raise ValueError(msg)
@@ -82,8 +82,8 @@ def layer_name(group: str, groups: Sequence[str]) -> str:
 
 
 def _safe(name: str) -> str:
-    # A slash is a path in both formats; a lone surrogate has no bytes.
-    return "".join("_" if char == "/" or unicodedata.category(char) in ("Cc", "Cs") else char for char in name)
+    # A slash is a path in both formats, a backslash in zarr; a lone surrogate has no bytes.
+    return "".join("_" if char in "/\\" or unicodedata.category(char) in ("Cc", "Cs") else char for char in name)
 
 
 def _is_result(adata: AnnData, key: str) -> bool:

@@ -10,7 +10,7 @@ import scanpy as sc
 
 from scfcmi import load_model, tl
 
-BAD = ["run/1", "a\0b", "a\nb", "", ".", "..", "x" * 300, "\ud800", 3]
+BAD = ["run/1", "run\\1", "a\0b", "a\nb", "", ".", "..", "x" * 300, "\ud800", 3]
 ODD_BATCHES = ["10x/v2", "a\nb", "x" * 300, "é世界", "None", "", " ", "=1+1", "nan"]
 
 
