@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test torture lint docs tutorials gallery
 
 demo: $(VENV)/.package
-	$(BIN)/scfcmi demo
+	$(BIN)/scfcmi demo --overwrite
 
 # In up to four processes of one thread each: threads of processes side by side would spin while they wait for each other.
 test: $(VENV)/.test
