@@ -90,9 +90,7 @@ def _as_float32(X: object, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_arr
     if _has_sparse_chunks(X):
         msg = f"{name} is a Dask array of sparse chunks. Read it into memory first: adata = adata.to_memory()."
         raise TypeError(msg)
-    if isinstance(X, np.ma.MaskedArray):
-        msg = f"{name} is a masked array, which has no value where it is masked. Give one, such as {name}.filled(0)."
-        raise TypeError(msg)
+    _validate.matrix_like(X, name)
     X = X.tocsr() if sp.issparse(X) else np.asarray(X)
     if X.dtype.kind not in "fiub":
         msg = f"{name} must hold numbers, got dtype {X.dtype}."
