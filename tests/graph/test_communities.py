@@ -17,6 +17,7 @@ from scfcmi.graph.communities import (
     modularity,
     own_links,
     resolution_curve,
+    split,
 )
 from scfcmi.graph.neighbors import joint_graph
 
@@ -29,6 +30,14 @@ def types():
     centers = rng.normal(size=(5, 10)) * 3
     X = np.concatenate([c + rng.normal(size=(n, 10)) for c, n in zip(centers, sizes, strict=True)])
     return joint_graph([normalize(X).astype(np.float32)]), np.repeat(np.arange(5), sizes)
+
+
+def test_what_falls_apart_is_split_and_not_what_is_large(types):
+    graph, labels = types
+    # The two smallest types are one community; the largest, four times their size, holds one type.
+    joined = np.minimum(labels, 3)
+    found = split(graph, joined, 5, 0)
+    assert adjusted_rand_score(labels, found) > 0.99
 
 
 def test_small_and_large_communities_are_found(types):
