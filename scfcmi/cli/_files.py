@@ -78,8 +78,9 @@ def check_paths(inputs: Sequence[Input], outputs: Sequence[Output], *, overwrite
     FileNotFoundError
         If an input or the folder of an output does not exist.
     ValueError
-        If a name has a wrong ending; an output is another path, by whatever name, or in a zarr store; a folder stands where a file is
-        wanted, or the other way round; an output exists without ``overwrite``; or something is write-protected.
+        If a name has a wrong ending; an output is another path, by whatever name, or in a zarr store; a folder stands
+        where a file is wanted, or the other way round; an output exists without ``overwrite``; or something is
+        write-protected.
     """
     for given in (*inputs, *outputs):
         _check_ending(given)

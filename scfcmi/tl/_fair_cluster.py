@@ -132,9 +132,9 @@ def fair_cluster(
         Atlas mode, up to 50,000 cells: neighbor graph, sparse, symmetric, float32, shape (n_obs, n_obs). ``sc.tl.leiden``,
         ``sc.tl.paga`` and ``sc.tl.umap`` work on it with ``neighbors_key=key_added``.
     ``adata.uns[key_added]``
-        ``params`` (settings as used, and ``call``, the arguments as given), ``history`` (data frame, a row an epoch, as ``history_`` of the model),
-        ``groups`` (names of the batches in the model's code order), ``information`` (H(C), H(C|X), I(G;C) and
-        I(X;C|G) of the soft assignment, in nats) and, in atlas mode, ``connectivities_key``.
+        ``params`` (settings as used, and ``call``, the arguments as given), ``history`` (data frame, a row an epoch, as
+        ``history_`` of the model), ``groups`` (names of the batches in the model's code order), ``information`` (H(C),
+        H(C|X), I(G;C) and I(X;C|G) of the soft assignment, in nats) and, in atlas mode, ``connectivities_key``.
 
     What other tools stored of an earlier result under this key is removed.
 

@@ -87,7 +87,7 @@ def _safe(name: str) -> str:
 
 
 def _is_result(adata: AnnData, key: str) -> bool:
-    """Whether scfcmi wrote what is under ``key``. Of ``ad.concat`` comes a result without ``uns``."""
+    """Whether scfcmi wrote what is under ``key``. ``ad.concat`` keeps the columns of a result and drops its ``uns``."""
     if key not in adata.uns:
         return f"{key}_proba" in adata.obsm
     stored = adata.uns[key]

@@ -58,7 +58,8 @@ def translate(
     KeyError
         If a key is not in ``adata``.
     TypeError, ValueError
-        If ``model`` is no fitted model, ``to`` is none of its groups, ``layer_added`` exists or cannot be stored, or ``adata`` has other features than the model.
+        If ``model`` is no fitted model, ``to`` is none of its groups, ``layer_added`` exists or cannot be
+        stored, or ``adata`` has other features than the model.
 
     Examples
     --------

@@ -21,7 +21,8 @@ from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
 # nothing is said.
 _DOMINATED, _MIN_EXPECTED = 0.9, 5
 # Set on the eight sets, with their labels: benchmarks/diagnose.py shows what the sets would choose with one of them left
-# out, and what that costs. Distances below are in units of the distance between a cluster's own cells. Nearer than the first number, such cells exist; farther than the second, they do not.
+# out, and what that costs. Distances below are in units of the distance between a cluster's own cells. Nearer than the
+# first number, such cells exist; farther than the second, they do not.
 NEAR, FAR = 1.25, 1.4
 # The same in units of the distance across batches in clusters that both kinds of batches share.
 NEAR_AS_SHARED, FAR_AS_SHARED = 1.05, 1.25
