@@ -18,8 +18,9 @@ _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
 # Default resolution, in the sense of scanpy. benchmarks/README.md has the leave-one-set-out table.
 RESOLUTION = 0.4
-# The best of so many runs of Leiden is taken.
-_BEST_OF = 5
+# The best of so many runs of Leiden is taken, all on the graph of the small communities at so many times the resolution.
+# Of 2.5 to 50 times, this has the highest modularity on the eight sets.
+_BEST_OF, _FINER = 5, 25
 # A community that is one at this resolution is not split.
 _HIGHEST = 100.0
 # Share of the links left out of a run of the curve.
@@ -30,8 +31,12 @@ _PARTS_KEEP, _MIN_PARTED = 0.7, 40
 _CURVE, _RUNS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0), 4
 
 
-def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int = _BEST_OF) -> np.ndarray:
-    """Return the communities of highest modularity among several runs of Leiden (Traag et al., 2019).
+def leiden(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
+    """Return communities of high modularity, by Leiden (Traag et al., 2019).
+
+    Leiden is slow on many cells and fast on few nodes. So it first finds many small communities, once. Five runs then join
+    these, and the run of highest modularity is taken. In the end cells move between communities while modularity rises. On
+    the eight sets this has a higher modularity than the best of five runs on the cells, in a quarter of the time.
 
     Parameters
     ----------
@@ -41,18 +46,45 @@ def leiden(graph: csr_matrix, resolution: float, seed: int, n_runs: int = _BEST_
         Larger values give more communities.
     seed
         Of all runs. The same seed gives the same communities.
-    n_runs
-        Number of runs.
 
     Returns
     -------
     Labels from zero, the largest community first, shape (n_cells,).
     """
-    runs = [_one_run(graph, resolution, seed + run) for run in range(n_runs)]
-    return runs[0] if n_runs == 1 else max(runs, key=lambda labels: modularity(graph, labels, resolution))
+    small = _one_run(graph, _FINER * resolution, seed)
+    member = _members(small)
+    between = (member.T @ graph @ member).tocsr()
+    runs = [_one_run(between, resolution, seed + run)[small] for run in range(_BEST_OF)]
+    return _settled(graph, max(runs, key=lambda labels: modularity(graph, labels, resolution)), resolution)
+
+
+def _settled(graph: csr_matrix, labels: np.ndarray, resolution: float) -> np.ndarray:
+    """Move every cell to the community where it adds most to modularity, all at once, again while modularity rises."""
+    degrees, value = np.asarray(graph.sum(axis=1)).ravel(), modularity(graph, labels, resolution)
+    share = resolution / max(degrees.sum(), 1e-12)
+    while True:
+        links = (graph @ _members(labels)).tocsr()
+        cells, communities = np.repeat(np.arange(len(labels)), np.diff(links.indptr)), links.indices
+        others = np.bincount(labels, degrees)[communities] - np.where(communities == labels[cells], degrees[cells], 0)
+        order = np.lexsort((links.data - share * degrees[cells] * others, cells))
+        # The best community of a cell is the last of its run. A cell without links stays.
+        last = order[np.flatnonzero(np.diff(cells[order], append=-1))]
+        moved = labels.copy()
+        moved[cells[last]] = communities[last]
+        moved = by_size(np.unique(moved, return_inverse=True)[1])
+        new_value = modularity(graph, moved, resolution)
+        if new_value <= value:
+            return by_size(labels)
+        labels, value = moved, new_value
+
+
+def _members(labels: np.ndarray) -> csr_matrix:
+    """Return which cell is in which community, as ones: shape (n_cells, n_clusters)."""
+    return csr_matrix((np.ones(len(labels), np.float32), (np.arange(len(labels)), labels)))
 
 
 def _one_run(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
+    """Return the communities of one run of Leiden, the largest first."""
     if not graph.nnz:
         return np.arange(graph.shape[0])
     finder = Leiden(resolution=resolution, modularity="newman", shuffle_nodes=True, random_state=seed)
@@ -123,7 +155,7 @@ def _second_half(graph: csr_matrix, seed: int) -> np.ndarray | None:
     """Return which cells are in the second of two parts of a graph; ``None`` if it does not fall apart."""
     resolution = RESOLUTION
     while resolution <= _HIGHEST:
-        parts = leiden(graph, resolution, seed, n_runs=1)
+        parts = _one_run(graph, resolution, seed)
         if parts.max():
             return join(graph, parts, 2) == 1
         resolution *= 2
@@ -154,7 +186,7 @@ def by_size(labels: np.ndarray) -> np.ndarray:
 
 def links_between(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
     """Return the share of all link weight between each pair of communities: shape (n_clusters, n_clusters)."""
-    member = csr_matrix((np.ones(len(labels)), (np.arange(len(labels)), labels)))
+    member = _members(labels)
     links = (member.T @ graph @ member).toarray()
     return links / max(links.sum(), 1e-12)
 
@@ -176,9 +208,9 @@ def n_parts(graph: csr_matrix, labels: np.ndarray, seed: int) -> np.ndarray:
         if size >= _MIN_PARTED:
             inside = labels == label
             part = graph[inside][:, inside]
-            parts = leiden(part, 1.0, seed, n_runs=1)
+            parts = _one_run(part, 1.0, seed)
             if np.trace(links_between(part, parts)) >= _PARTS_KEEP:
-                counts[label] = max(2, leiden(part, RESOLUTION, seed, n_runs=1).max() + 1)
+                counts[label] = max(2, _one_run(part, RESOLUTION, seed).max() + 1)
     return counts
 
 
@@ -208,7 +240,7 @@ def resolution_curve(graph: csr_matrix, seed: int) -> pd.DataFrame:
     for resolution in _CURVE:
         labels = leiden(graph, resolution, seed)
         others = [
-            leiden(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1)), n_runs=1) for _ in range(_RUNS)
+            _one_run(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1))) for _ in range(_RUNS)
         ]
         rows.append(
             {

@@ -12,13 +12,13 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
+from sklearn.utils import gen_batches
 
 # Neighbors searched in each other group, unless the user gives a number.
 N_NEIGHBORS = 40
 # Cells matched at a time: time and memory do not grow with the number of cells beyond it.
-_MAX_CELLS = 10_000
+_MAX_CELLS = 5_000
 # Each group is matched with all others, or with this many that are drawn in each round.
 _MAX_PARTNERS = 8
 # A neighborhood must stay small beside its group, or everything is a neighbor of everything.
@@ -27,6 +27,8 @@ _SHARE = 6
 _MIN_PAIRS = 3
 # The neighbor in its own group whose distance a cell is measured by.
 _OWN = 10
+# Cells whose cosines are partitioned at a time.
+_BLOCK = 512
 
 
 def find_counterparts(
@@ -51,7 +53,7 @@ def find_counterparts(
     origin
         The codes before training, of the same shape. ``None`` takes the codes.
     rng
-        Source of the draw of cells (at most 10,000 are matched) and of groups (at most 8 to each, in a round).
+        Source of the draw of cells (at most 5,000 are matched) and of groups (at most 8 to each, in a round).
 
     Returns
     -------
@@ -66,26 +68,27 @@ def find_counterparts(
     codes = normalize(codes[looked_at])
     groups = groups[looked_at]
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    indices = [NearestNeighbors(algorithm="brute").fit(codes[cells]) for cells in members]
     own = np.zeros(len(codes), codes.dtype)
     apart = []
-    for cells, index in zip(members, indices, strict=True):
+    for cells in members:
         # A group of one cell says nothing of its own.
         shuffled = rng.permutation(cells if len(cells) > 1 else len(codes))
         apart.append(np.median(np.linalg.norm(origin[shuffled] - origin[np.roll(shuffled, 1)], axis=1)))
         n_own = min(_OWN, len(cells) - 1)
         if n_own:
-            own[cells] = index.kneighbors(n_neighbors=n_own)[0][:, -1]
+            # The nearest is the cell itself.
+            cosines = _kth_largest(codes[cells], codes[cells], n_own + 1)
+            own[cells] = np.sqrt(np.maximum(2 - 2 * cosines, 0))
 
     first, second = [], []
     for a, b in _partners(len(members), rng):
         if len(members[a]) == len(members[b]) == 1:
             # Neither has a neighbor of its own to measure the other by.
             continue
-        i, j = _mutual(codes, members[a], members[b], indices[a], indices[b], n_neighbors)
+        i, j = _mutual(codes, members[a], members[b], n_neighbors, rng)
         difference = codes[i] - codes[j]
         # Two pairs show no shift: of one, any difference would pass for it.
-        shift = np.median(difference, axis=0) if len(i) >= _MIN_PAIRS else 0
+        shift = np.median(np.ascontiguousarray(difference.T), axis=1) if len(i) >= _MIN_PAIRS else 0
         residual = np.linalg.norm(difference - shift, axis=1)
         near = residual <= np.maximum(own[i], own[j])
         near &= np.linalg.norm(origin[i] - origin[j], axis=1) <= (apart[a] + apart[b]) / 2
@@ -108,21 +111,27 @@ def _partners(n_groups: int, rng: np.random.Generator) -> list[tuple[int, int]]:
 
 
 def _mutual(
-    codes: np.ndarray,
-    a: np.ndarray,
-    b: np.ndarray,
-    index_a: NearestNeighbors,
-    index_b: NearestNeighbors,
-    n_neighbors: int,
+    codes: np.ndarray, a: np.ndarray, b: np.ndarray, n_neighbors: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of cells of two groups of which each is among the other's nearest."""
     k_a, k_b = (max(1, min(n_neighbors, len(cells) // _SHARE)) for cells in (a, b))
-    in_b = index_b.kneighbors(codes[a], k_b, return_distance=False)
-    in_a = index_a.kneighbors(codes[b], k_a, return_distance=False)
-    # A pair as one number, so that the pairs found from both sides are an intersection of sorted arrays.
-    forward = (np.arange(len(a))[:, None] * len(b) + in_b).ravel()
-    backward = (in_a * len(b) + np.arange(len(b))[:, None]).ravel()
-    both = np.intersect1d(forward, backward, assume_unique=True)
-    return a[both // len(b)], b[both % len(b)]
+    least_b, least_a = _kth_largest(codes[a], codes[b], k_b), _kth_largest(codes[b], codes[a], k_a)
+    found = []
+    for rows in gen_batches(len(a), _BLOCK):
+        cosines = codes[a[rows]] @ codes[b].T
+        found.append(np.flatnonzero((cosines >= least_b[rows, None]) & (cosines >= least_a)) + rows.start * len(b))
+    pairs = np.concatenate(found)
+    most = min(len(a) * k_b, len(b) * k_a)
+    if len(pairs) > most:
+        # Copies of one cell are all equally near.
+        pairs = np.sort(rng.choice(pairs, most, replace=False))
+    return a[pairs // len(b)], b[pairs % len(b)]
+
+
+def _kth_largest(codes: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:
+    """Return the k-th largest cosine of each code to the others: shape (len(codes),)."""
+    parts = [np.partition(codes[rows] @ others.T, -k, axis=1)[:, -k] for rows in gen_batches(len(codes), _BLOCK)]
+    return np.concatenate(parts)
 
 
 class Counterparts:
