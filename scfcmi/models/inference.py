@@ -40,12 +40,12 @@ def encode(network: Network, rows: Rows, *, half_precision: bool = False) -> Ten
         with autocast(inputs.device, half=half_precision):
             return network.encode(inputs)
 
-    return _in_blocks(network, rows, codes)
+    return in_blocks(network, rows, codes)
 
 
 def reconstruct(network: Network, rows: Rows, groups: Tensor) -> np.ndarray:
     """Return all rows encoded and decoded, each by the decoder of its entry in ``groups``."""
-    return _in_blocks(
+    return in_blocks(
         network, rows, lambda inputs, index: network.decode(network.encode(inputs), groups[index]).cpu()
     ).numpy()
 
@@ -57,7 +57,7 @@ def reconstruction_error(network: Network, rows: Rows, groups: Tensor) -> float:
         outputs = network.decode(network.encode(inputs), groups[index.to(groups.device)])
         return (outputs - inputs).square().flatten(1).mean(dim=1)
 
-    return float(_in_blocks(network, rows, errors).mean())
+    return float(in_blocks(network, rows, errors).mean())
 
 
 def autocast(device: torch.device, *, half: bool) -> AbstractContextManager:
@@ -65,14 +65,18 @@ def autocast(device: torch.device, *, half: bool) -> AbstractContextManager:
     return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
 
 
-def _in_blocks(network: Network, rows: Rows, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def in_blocks(network: Network, rows: Rows, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Return what a function returns for all rows; it is given blocks of one size, and the index of their rows."""
     network.eval()
-    parts, start = [], 0
-    with torch.inference_mode():
+    results, start = None, 0
+    # Not in inference mode, whose results could not be trained on.
+    with torch.no_grad():
         for block in rows.blocks(_BLOCK):
             inside = torch.arange(_BLOCK).clamp_max(len(block) - 1)
             padded = block if len(block) == _BLOCK else block[inside.to(block.device)]
-            parts.append(function(padded, start + inside)[: len(block)])
+            values = function(padded, start + inside)
+            if results is None:
+                results = values.new_empty((len(rows), *values.shape[1:]))
+            results[start : start + len(block)] = values[: len(block)]
             start += len(block)
-    # Cloned out of inference mode, so that callers may use it in training.
-    return torch.cat(parts).clone()
+    return results

@@ -17,8 +17,6 @@ from sklearn.utils import gen_batches
 
 # Neighbors searched in each other group, unless the user gives a number.
 N_NEIGHBORS = 40
-# Cells matched at a time: time and memory do not grow with the number of cells beyond it.
-_MAX_CELLS = 5_000
 # Each group is matched with all others, or with this many that are drawn in each round.
 _MAX_PARTNERS = 8
 # A neighborhood must stay small beside its group, or everything is a neighbor of everything.
@@ -33,7 +31,7 @@ _BLOCK = 512
 
 def find_counterparts(
     codes: np.ndarray, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator, origin: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Pair cells across groups.
 
     Two cells are paired if three things hold. Each is among the other's ``n_neighbors`` nearest in the other's group, by
@@ -53,20 +51,14 @@ def find_counterparts(
     origin
         The codes before training, of the same shape. ``None`` takes the codes.
     rng
-        Source of the draw of cells (at most 5,000 are matched) and of groups (at most 8 to each, in a round).
+        Source of the draw of groups: each is matched with at most 8 others.
 
     Returns
     -------
-    Indices of one and of the other cell of each pair, both directions of a pair listed, both shape (n_pairs,);
-    and of the cells that were looked at, shape (n_looked_at,).
+    Indices of one and of the other cell of each pair, both directions of a pair listed, both shape (n_pairs,).
     """
-    n_cells = len(codes)
-    looked_at = np.arange(n_cells)
-    if n_cells > _MAX_CELLS:
-        looked_at = np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
-    origin = normalize((codes if origin is None else origin)[looked_at])
-    codes = normalize(codes[looked_at])
-    groups = groups[looked_at]
+    origin = normalize(codes if origin is None else origin)
+    codes = normalize(codes)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     own = np.zeros(len(codes), codes.dtype)
     apart = []
@@ -94,8 +86,7 @@ def find_counterparts(
         near &= np.linalg.norm(origin[i] - origin[j], axis=1) <= (apart[a] + apart[b]) / 2
         first += [i[near], j[near]]
         second += [j[near], i[near]]
-    i, j = (np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64) for parts in (first, second))
-    return looked_at[i], looked_at[j], looked_at
+    return tuple(np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64) for parts in (first, second))
 
 
 def _partners(n_groups: int, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -139,13 +130,15 @@ class Counterparts:
 
     Parameters
     ----------
-    first, second, looked_at
+    first, second
         From :func:`find_counterparts`.
+    n_looked_at
+        Number of cells that were matched.
     groups
         Group codes of all cells.
     """
 
-    def __init__(self, first: np.ndarray, second: np.ndarray, looked_at: np.ndarray, groups: np.ndarray) -> None:
+    def __init__(self, first: np.ndarray, second: np.ndarray, n_looked_at: int, groups: np.ndarray) -> None:
         order = np.lexsort((groups[second], first))
         first, self._second = first[order], second[order]
         # A run holds the pairs of one cell with the cells of one group.
@@ -155,7 +148,7 @@ class Counterparts:
         self._cells, self._first_run, self._n_runs = np.unique(
             first[self._starts], return_index=True, return_counts=True
         )
-        self.share = len(self._cells) / len(looked_at)
+        self.share = len(self._cells) / n_looked_at
         """Share of the cells looked at that have a counterpart."""
 
     def draw(self, n_pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

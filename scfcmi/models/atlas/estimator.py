@@ -15,12 +15,11 @@ from scfcmi.graph.neighbors import distinct, joint_graph, with_copies
 from scfcmi.graph.sample import rare_keeping_sample
 from scfcmi.models.assignment import classify, fit_classifier
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
-from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork
+from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embedding_of
 from scfcmi.models.atlas.projection import fit_projections
-from scfcmi.models.atlas.training import AtlasSettings, codes_of, train_agreement
+from scfcmi.models.atlas.training import AtlasSettings, train_agreement
 from scfcmi.models.base import GroupedClusterer, epochs_for
 from scfcmi.models.device import choose_device
-from scfcmi.models.inference import encode
 from scfcmi.models.objective import Weights
 from scfcmi.rows import rows_of
 
@@ -159,8 +158,6 @@ class AtlasFCMI(GroupedClusterer):
 
         rows = rows_of(X, device)
         network, components = self._components(rows, len(names), settings.seed)
-        network.to(device)
-        components = torch.from_numpy(components).to(device)
         history = train_agreement(
             network,
             components,
@@ -170,8 +167,9 @@ class AtlasFCMI(GroupedClusterer):
             callbacks=self.callbacks or (),
         )
         self._network, self.groups_ = network.eval(), names
-        self.embedding_ = encode(network, rows).cpu().numpy()
-        self._find_communities(codes_of(network, components).cpu().numpy(), settings.seed)
+        self.embedding_ = embedding_of(network, components).cpu().numpy()
+        del components
+        self._find_communities(settings.seed)
         used = {
             "alpha": settings.weights.compactness,
             "beta": settings.weights.fairness,
@@ -223,32 +221,33 @@ class AtlasFCMI(GroupedClusterer):
             raise ValueError(msg)
         return super()._check_X(X, reset=reset)
 
-    def _components(self, rows: Rows, n_groups: int, seed: int) -> tuple[AtlasNetwork, np.ndarray]:
+    def _components(self, rows: Rows, n_groups: int, seed: int) -> tuple[AtlasNetwork, Tensor]:
         """Return a network that knows how to project, and what it is trained on, shape (n_views, n_cells, n_components)."""
-        projected = self.n_components is not None
-        if projected:
+        n_components, projections = rows.shape[1], []
+        if self.n_components is not None:
             projections = fit_projections(rows, self.n_components, stream(seed, Stream.COMPONENTS))
-            components = np.stack([projection(rows) for projection in projections])
-        else:
-            components = np.concatenate([block.cpu().numpy() for block in rows.blocks()])[None]
-        n_views, _, n_components = components.shape
-        architecture = AtlasArchitecture(rows.shape[1], n_components, n_groups, n_views, projected)
+            n_components = projections[0].loadings.shape[1]
+        n_views = max(1, len(projections))
+        architecture = AtlasArchitecture(rows.shape[1], n_components, n_groups, n_views, bool(projections))
         network = initialized(lambda: AtlasNetwork(architecture), torch_stream(seed, Stream.WEIGHTS))
-        if projected:
+        if projections:
             network.mean = torch.from_numpy(projections[0].mean)
             for name in ("scale", "clip", "center", "loadings"):
                 values = np.stack([getattr(projection, name) for projection in projections])
                 setattr(network, name, torch.from_numpy(values.astype(np.float32)))
-        unit = np.sqrt(np.square(components, dtype=np.float64).sum(axis=2).mean(axis=1))
-        network.unit = torch.from_numpy(np.maximum(unit, 1e-12).astype(np.float32))
-        return network, components / network.unit.numpy()[:, None, None]
+        components = components_of(network.to(choose_device(self.device)), rows)
+        lengths = torch.linalg.vector_norm(components, dim=2).double()
+        network.unit = lengths.square().mean(dim=1).sqrt().clamp_min(1e-12).float()
+        components /= network.unit[:, None, None]
+        return network, components
 
-    def _find_communities(self, views: np.ndarray, seed: int) -> None:
+    def _find_communities(self, seed: int) -> None:
         """Set the graph, its communities, and the classifier that labels cells outside it."""
         rng = stream(seed, Stream.SAMPLE)
         cells = rare_keeping_sample(self.embedding_, _MAX_CELLS, rng)
-        first, place = distinct(views[0, cells])
-        graph = joint_graph(list(views[:, cells[first]]))
+        views = np.split(self.embedding_[cells], self._network.architecture.n_views, axis=1)
+        first, place = distinct(views[0])
+        graph = joint_graph([view[first] for view in views])
         seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
         if self.n_clusters is not None:
             labels = leiden_at(graph, self.n_clusters, seed)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from scfcmi.models.inference import in_blocks
+from scfcmi.rows import DenseRows
+
+if TYPE_CHECKING:
+    from scfcmi.rows import Rows
 
 _WIDTH = 256
 
@@ -74,10 +81,11 @@ class AtlasNetwork(nn.Module):
         """Return components in units of their root mean square length, shape (n_views, n_cells, n_components)."""
         if not self.architecture.projected:
             return inputs[None] / self.unit[:, None, None]
-        views = []
-        # One after the other: dense expression is the largest thing in memory.
+        centered, views = inputs - self.mean, []
+        # The same as scaling and clipping the cells, in one pass over them instead of three.
         for scale, clip, center, loadings in zip(self.scale, self.clip, self.center, self.loadings, strict=True):
-            views.append((((inputs - self.mean) / scale).clamp(-clip, clip) - center) @ loadings)
+            clipped = centered if clip.isinf() else centered.clamp(-clip * scale, clip * scale)
+            views.append(clipped @ (loadings / scale[:, None]) - center @ loadings)
         return torch.stack(views) / self.unit[:, None, None]
 
     def encode_views(self, components: Tensor) -> Tensor:
@@ -108,3 +116,16 @@ class AtlasNetwork(nn.Module):
         # Features left out have infinite scale; they are decoded as their mean.
         scale = torch.where(self.scale.isinf(), 0, self.scale)[:, None]
         return (scaled * scale).mean(dim=0) + self.mean
+
+
+def components_of(network: AtlasNetwork, rows: Rows) -> Tensor:
+    """Return what :meth:`AtlasNetwork.project` returns for all rows."""
+    return in_blocks(network, rows, lambda inputs, _: network.project(inputs).transpose(0, 1)).transpose(0, 1)
+
+
+def embedding_of(network: AtlasNetwork, components: Tensor) -> Tensor:
+    """Return the embeddings of cells from their components: to the last bit what encoding their features returns."""
+    cells = DenseRows(components.transpose(0, 1).cpu().numpy(), components.device)
+    return in_blocks(
+        network, cells, lambda inputs, _: network.embed(network.encode_views(inputs.transpose(0, 1).contiguous()))
+    )

@@ -34,6 +34,8 @@ _PAIRED, _MOST = 0.3, 0.5
 # Neighbor whose distance is measured; cells looked at, in all and of a cluster; fewest cells of a shared cluster, of the
 # batches that are there and of the others.
 _NEIGHBOR, _MAX_CELLS, _MAX_QUERIES, _SHARED = 5, 20_000, 300, (10, 5)
+# Of these cells, so many are matched.
+_MAX_MATCHED = 10_000
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,9 @@ def presence_elsewhere(
     for absent in np.unique(lacked[lacked.any(axis=1)], axis=0):
         is_absent = absent[batches]
         others = np.flatnonzero((lacked & absent).any(axis=1))
-        first, _, looked_at = find_counterparts(units, is_absent[drawn].astype(int), N_NEIGHBORS, rng)
-        matched = np.isin(looked_at, first)
+        looked_at = np.sort(rng.choice(len(units), min(len(units), _MAX_MATCHED), replace=False))
+        first, _ = find_counterparts(units[looked_at], is_absent[drawn][looked_at].astype(int), N_NEIGHBORS, rng)
+        matched = np.isin(np.arange(len(looked_at)), first)
         across = _Across(units, clusters[drawn], is_absent[drawn])
         shared = across.shared(others)
         for cluster in np.flatnonzero((lacked == absent).all(axis=1)):

@@ -39,10 +39,6 @@ class Projection:
     loadings: np.ndarray
     """Shape (n_features, n_components)."""
 
-    def __call__(self, rows: Rows) -> np.ndarray:
-        """Return the components of cells: float32, shape (n_cells, n_components)."""
-        return np.concatenate([(self.scaled(block) - self.center) @ self.loadings for block in rows.blocks()])
-
     def scaled(self, block: Tensor) -> np.ndarray:
         """Return rows scaled and clipped."""
         return np.clip((block.cpu().numpy() - self.mean) / self.scale, -self.clip, self.clip)

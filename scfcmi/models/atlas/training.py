@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Counterparts are searched this many times during training, as codes improve.
 _ROUNDS = 10
+# Cells matched in a round, drawn anew in each: time and memory do not grow with the number of cells beyond it.
+_MAX_MATCHED = 5000
 # Mini-batches on which decoders are trained when codes are done.
 _DECODER_STEPS = 300
 # Cells encoded at a time.
@@ -85,8 +87,9 @@ def train_agreement(
     history: list[dict[str, float]] = []
     n_batches = settings.n_batches(n_cells)
     every = max(1, n_batches * settings.max_epochs // _ROUNDS)
-    codes, step = codes_of(network, components), 0
-    origin, members = components.cpu().numpy(), groups.cpu().numpy()
+    members, step = groups.cpu().numpy(), 0
+    watched = components[:, _some_cells(n_cells, stream(settings.seed, Stream.SAMPLE))]
+    codes = codes_of(network, watched)
     disable = None if show_progress is None else not show_progress
     with tqdm(total=n_batches * settings.max_epochs, desc="FCMI", unit="batch", disable=disable) as bar:
         for epoch in range(settings.max_epochs):
@@ -96,13 +99,10 @@ def train_agreement(
             orders = np.stack([rng.permutation(n_cells) for _ in range(n_views)])
             for index in np.array_split(orders, n_batches, axis=1):
                 if step % every == 0:
-                    before, codes = codes, codes_of(network, components)
+                    before, codes = codes, codes_of(network, watched)
                     code_shift = agreement_loss(codes, before).mean().item()
                     draws = stream(settings.seed, Stream.COUNTERPARTS, step)
-                    pairs = [
-                        Counterparts(*find_counterparts(view, members, settings.n_neighbors, draws, start), members)
-                        for view, start in zip(codes.cpu().numpy(), origin, strict=True)
-                    ]
+                    pairs = _pairs(network, components, members, settings.n_neighbors, draws)
                 terms = _terms(network, components, groups, index, pairs, rng, settings.weights)
                 optimizer.zero_grad()
                 terms[0].backward()
@@ -121,9 +121,28 @@ def train_agreement(
                     Epoch(epoch + 1, row, lambda: network.embed(codes_of(network, components)).cpu().numpy(), None)
                 )
     # The shift since the last search for counterparts.
-    history[-1]["code_shift"] = agreement_loss(codes_of(network, components), codes).mean().item()
+    history[-1]["code_shift"] = agreement_loss(codes_of(network, watched), codes).mean().item()
     _finish_decoder(network, components, groups, settings)
     return history
+
+
+def _some_cells(n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    if n_cells <= _MAX_MATCHED:
+        return np.arange(n_cells)
+    return np.sort(rng.choice(n_cells, _MAX_MATCHED, replace=False))
+
+
+def _pairs(
+    network: AtlasNetwork, components: Tensor, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator
+) -> list[Counterparts]:
+    """Find counterparts among some cells, in each view."""
+    cells = _some_cells(len(groups), rng)
+    origins = components[:, cells]
+    pairs = []
+    for codes, origin in zip(codes_of(network, origins).cpu().numpy(), origins.cpu().numpy(), strict=True):
+        first, second = find_counterparts(codes, groups[cells], n_neighbors, rng, origin)
+        pairs.append(Counterparts(cells[first], cells[second], len(cells), groups))
+    return pairs
 
 
 def _terms(
@@ -156,14 +175,15 @@ def _terms(
 
 def _finish_decoder(network: AtlasNetwork, components: Tensor, groups: Tensor, settings: AtlasSettings) -> None:
     """Train the decoders on the codes as they are in the end, so that cells can be decoded as members of another group."""
-    codes, optimizer = codes_of(network, components), torch.optim.Adam(network.decoder.parameters(), fused=True)
+    optimizer = torch.optim.Adam(network.decoder.parameters(), fused=True)
     rng, n_cells = stream(settings.seed, Stream.DECODER), len(groups)
     for _ in range(_DECODER_STEPS):
         index = rng.choice(n_cells, min(settings.batch_size, n_cells), replace=False)
         cells = torch.from_numpy(index).to(components.device)
-        outputs = network.decode_views(codes[:, cells], groups[cells].expand(len(codes), -1))
+        inputs = components[:, cells]
+        outputs = network.decode_views(codes_of(network, inputs), groups[cells].expand(len(inputs), -1))
         optimizer.zero_grad()
-        squared_distance(components[:, cells], outputs).backward()
+        squared_distance(inputs, outputs).backward()
         optimizer.step()
 
 
