@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import coo_matrix, csr_matrix, triu
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
-from sknetwork.clustering import Leiden
+from sknetwork.clustering import Leiden, Louvain
 
 _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
@@ -21,6 +21,8 @@ RESOLUTION = 0.4
 # The best of so many runs of Leiden is taken, all on the graph of the small communities at so many times the resolution.
 # Of 2.5 to 50 times, this has the highest modularity on the eight sets.
 _BEST_OF, _FINER = 5, 25
+# For these a rise of modularity by a hundredth is worth another pass; scikit-network goes on for a thousandth.
+_ENOUGH = 0.01
 # A community that is one at this resolution is not split.
 _HIGHEST = 100.0
 # Share of the links left out of a run of the curve.
@@ -34,9 +36,10 @@ _CURVE, _RUNS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0), 4
 def leiden(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
     """Return communities of high modularity, by Leiden (Traag et al., 2019).
 
-    Leiden is slow on many cells and fast on few nodes. So it first finds many small communities, once. Five runs then join
-    these, and the run of highest modularity is taken. In the end cells move between communities while modularity rises. On
-    the eight sets this has a higher modularity than the best of five runs on the cells, in a quarter of the time.
+    Leiden is slow on many cells and fast on few nodes. So Louvain first finds many small communities, once. Five runs of
+    Leiden join these, and the run of highest modularity is taken. In the end cells move between communities while
+    modularity rises. On the eight sets this has a higher modularity than the best of five runs on the cells, in a tenth of
+    the time.
 
     Parameters
     ----------
@@ -51,7 +54,10 @@ def leiden(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
     -------
     Labels from zero, the largest community first, shape (n_cells,).
     """
-    small = _one_run(graph, _FINER * resolution, seed)
+    if not graph.nnz:
+        return np.arange(graph.shape[0])
+    finder = Louvain(_FINER * resolution, "newman", _ENOUGH, _ENOUGH, shuffle_nodes=True, random_state=seed)
+    small = finder.fit_predict(graph)
     member = _members(small)
     between = (member.T @ graph @ member).tocsr()
     runs = [_one_run(between, resolution, seed + run)[small] for run in range(_BEST_OF)]
