@@ -1,12 +1,14 @@
-"""Seconds an epoch and peak memory, each beside a yardstick of the same run.
+"""Seconds and peak memory, each beside a yardstick of the same run.
 
-    python benchmarks/speed.py har             # 10,299 x 561, 30 groups, both decoders
-    python benchmarks/speed.py mnist           # 10,000 images 28 x 28, two groups
-    python benchmarks/speed.py memory          # fair_cluster on a sparse 50,000 x 2,000 matrix; --cells for others
+    python benchmarks/speed.py pipeline        # fair_cluster beside Harmony + Leiden, in fresh processes, cold and warm
+    python benchmarks/speed.py cells --cells 1000000   # fair_cluster on simulated cells x 2,000 genes, and predict
+    python benchmarks/speed.py har             # an epoch of 10,299 x 561, 30 groups, both decoders
+    python benchmarks/speed.py mnist           # an epoch of 10,000 images 28 x 28, two groups
 
-The yardstick of time is a bare loop of forward pass, backward pass and Adam over the same mini-batches with the same
+The yardstick of an epoch is a bare loop of forward pass, backward pass and Adam over the same mini-batches with the same
 network and precision: the ratio is what sampling, the clustering terms, encoding all cells and refreshing the centres
-cost. That of memory is the size of the matrix, sparse as it is and dense as it never must be.
+cost. That of memory is the size of the matrix, sparse as it is. ``pipeline`` and ``cells`` append to
+``results/speed.jsonl``.
 """
 
 from __future__ import annotations
@@ -14,14 +16,24 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import sets
 import torch
+from runs import RESULTS, append, version
+from sklearn.utils import gen_batches
 from torch.nn import functional as F
 
-from scfcmi import FCMI
+import scfcmi
+from scfcmi import FCMI, metrics
 
 
 def bare_epoch(model: FCMI, X: np.ndarray, groups: np.ndarray) -> float:
@@ -82,39 +94,100 @@ def resident(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**10
 
 
-def memory(n_cells: int) -> None:
-    import anndata as ad
-    import pandas as pd
-    import scipy.sparse as sp
-
-    import scfcmi
-
+def simulated(n_cells: int) -> tuple[ad.AnnData, np.ndarray]:
+    """Return sparse log-normalized cells of eleven types in three batches, 8 % of the entries filled, and their types."""
     rng = np.random.default_rng(0)
-    X = sp.random(n_cells, 2_000, density=0.1, format="csr", dtype=np.float32, random_state=rng)
-    obs = pd.DataFrame({"batch": rng.choice(["a", "b", "c"], n_cells)}, index=np.arange(n_cells).astype(str))
-    adata = ad.AnnData(X, obs=obs)
-    size = (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes) / 2**20
+    rates = rng.gamma(0.6, 0.13, 2000) * np.exp(rng.normal(0, 0.9, (11, 2000)) * (rng.random((11, 2000)) < 0.25))
+    shifts = np.exp(rng.normal(0, 0.35, (3, 2000)))
+    types, batches = rng.choice(11, n_cells, p=rng.dirichlet(np.full(11, 3))), rng.integers(3, size=n_cells)
+    blocks = []
+    for rows in gen_batches(n_cells, 20_000):
+        filled = rng.random((len(types[rows]), 2000), dtype=np.float32) < rates[types[rows]] * shifts[batches[rows]]
+        block = sp.csr_matrix(filled, dtype=np.float32)
+        block.data[:] = np.log1p(
+            rng.gamma(1.5, 1, block.nnz) + 0.3 * shifts[np.repeat(batches[rows], np.diff(block.indptr)), block.indices]
+        )
+        blocks.append(block)
+    obs = pd.DataFrame({"batch": pd.Categorical(batches.astype(str))}, index=np.arange(n_cells).astype(str))
+    return ad.AnnData(sp.vstack(blocks, format="csr"), obs=obs), types
+
+
+def cells(n_cells: int) -> None:
+    adata, types = simulated(n_cells)
+    size = (adata.X.data.nbytes + adata.X.indices.nbytes + adata.X.indptr.nbytes) / 2**20
     scfcmi.FCMI  # noqa: B018  # torch is loaded before the base is read
     # Making the matrix took more than it takes: the high-water mark starts anew (Linux only).
     Path("/proc/self/clear_refs").write_text("5")
-    base = resident("VmHWM")
+    base, start = resident("VmHWM"), time.perf_counter()
+    model = scfcmi.tl.fit_model(adata, "batch", progress=False)
+    seconds, above = time.perf_counter() - start, resident("VmHWM") - base
     start = time.perf_counter()
-    scfcmi.tl.fair_cluster(adata, "batch", n_clusters=12, max_epochs=2, progress=False)
-    peak = resident("VmHWM")
-    print(
-        f"sparse {n_cells:,} x 2,000: {size:.0f} MiB sparse, {n_cells * 2_000 * 4 / 2**20:.0f} MiB if dense; resident before "
-        f"the call {base:.0f} MiB, peak {peak:.0f} MiB, so {peak - base:.0f} MiB for the call; "
-        f"{time.perf_counter() - start:.0f} s for 2 epochs"
+    model.predict(adata.X)
+    row = {"what": "cells", "n_cells": n_cells, "seconds": round(seconds, 1), "matrix_mib": round(size)}
+    row |= {"above_mib": round(above), "ari": round(metrics.ari(types, model.labels_), 3)}
+    keep(row | {"predicted_a_second": round(n_cells / (time.perf_counter() - start))})
+
+
+def keep(row: dict) -> None:
+    """Print a row and append it to the results."""
+    row |= {"threads": torch.get_num_threads(), "version": version()}
+    print(row, flush=True)
+    append(RESULTS / "speed.jsonl", row)
+
+
+def pipeline(n_runs: int) -> None:
+    """Seconds of labels on two real sets, imports included, in fresh processes; then again in the same process."""
+    for name in ("pbmc_3tech", "kang_ctrl_8donors"):
+        with tempfile.NamedTemporaryFile(suffix=".h5ad") as file:
+            sets.load(name).write_h5ad(file.name)
+            found = {method: [fresh(method, file.name) for _ in range(n_runs)] for method in METHODS}
+        cold, warm = ({m: float(np.median(runs, axis=0)[i]) for m, runs in found.items()} for i in (0, 1))
+        for when, seconds in (("cold", cold), ("warm", warm)):
+            ratio = seconds["scfcmi"] / seconds["Harmony"]
+            keep({"what": "pipeline", "set": name, "when": when} | seconds | {"ratio": round(ratio, 2)})
+
+
+def fresh(method: str, path: str) -> tuple[float, float]:
+    """Return seconds from the start of a process to its first labels, and seconds of a second call."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROCESS.format(*METHODS[method]), path, str(time.time())],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent,
     )
+    return tuple(float(word) for word in done.stdout.split()[-2:])
+
+
+_PROCESS = """
+import sys, time
+import anndata
+import {}
+adata = anndata.read_h5ad(sys.argv[1])
+other = adata.copy()
+{}
+cold, start = time.time() - float(sys.argv[2]), time.time()
+adata = other
+{}
+print(cold, time.time() - start)
+"""
+# What is imported, and what is run first and second.
+METHODS = {
+    "scfcmi": ("scfcmi", *2 * ["scfcmi.tl.fair_cluster(adata, 'batch', progress=False)"]),
+    "Harmony": ("harmony", *2 * ["harmony.leiden(adata, None, 0, scaled=True)"]),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("har", "mnist", "memory"))
-    parser.add_argument("--cells", type=int, default=50_000, help="of memory")
+    parser.add_argument("what", choices=("pipeline", "cells", "har", "mnist"))
+    parser.add_argument("--cells", type=int, default=100_000, help="of cells")
+    parser.add_argument("--runs", type=int, default=3, help="of pipeline: the median is taken")
     options = parser.parse_args()
-    if options.what == "memory":
-        memory(options.cells)
+    if options.what == "cells":
+        cells(options.cells)
+    elif options.what == "pipeline":
+        pipeline(options.runs)
     else:
         {"har": har, "mnist": mnist}[options.what]()
 

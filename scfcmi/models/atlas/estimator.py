@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _MAX_EPOCHS = 60
 # The graph holds at most this many cells.
 _MAX_CELLS = 50_000
-# Training had settled if codes moved by at most this (1 - cosine) in its last tenth, after at least so many mini-batches.
+# Training had settled if codes moved by at most this (1 - cosine) in its last fifth, after at least so many mini-batches.
 _SETTLED, _MIN_STEPS = 0.005, 50
 
 
@@ -93,7 +93,7 @@ class AtlasFCMI(GroupedClusterer):
         keeps rare cells; the classifier labels the others. Not saved with the model.
     history_
         One row an epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``frac_with_counterpart``, and
-        ``code_shift``, one minus the mean cosine between codes and those a tenth of the training before.
+        ``code_shift``, one minus the mean cosine between codes and those a fifth of the training before.
     groups_, information_, settings_, n_clusters_, n_components_, n_iter_
         As :class:`scfcmi.FCMI`.
     n_features_in_, feature_names_in_
@@ -118,7 +118,7 @@ class AtlasFCMI(GroupedClusterer):
         n_components: int | None = 50,
         learning_rate: float = 1e-3,
         batch_size: int = 512,
-        max_epochs: int | None = 60,
+        max_epochs: int | None = None,
         random_state: RandomState = 0,
         device: str = "auto",
         progress: bool | None = None,

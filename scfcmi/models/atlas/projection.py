@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.linalg.blas import ssyrk
 from sklearn.utils.extmath import svd_flip
 
 from scfcmi.rows import total
@@ -87,14 +88,17 @@ def fit_projections(rows: Rows, n_components: int, rng: np.random.Generator) -> 
 
 def _moments(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the variance of every feature, in double precision."""
+    # Differences from the first cell: sums of a block in single precision are exact where a feature is constant.
+    origin = rows.take(np.zeros(1, np.int64))
 
     def sums(block: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        values = block.cpu().numpy()
-        return values.sum(axis=0, dtype=np.float64), np.square(values, dtype=np.float64).sum(axis=0)
+        values = block - origin
+        return tuple(part.sum(dim=0).double().cpu().numpy() for part in (values, values.square()))
 
     first, second = total(rows, sums)
     mean = first / len(rows)
-    return mean, np.maximum(second - len(rows) * mean**2, 0) / max(len(rows) - 1, 1)
+    variance = np.maximum(second - len(rows) * mean**2, 0) / max(len(rows) - 1, 1)
+    return origin[0].double().cpu().numpy() + mean, variance
 
 
 def _fit(
@@ -107,14 +111,15 @@ def _fit(
     def products(block: Tensor) -> tuple[np.ndarray, np.ndarray]:
         scaled = view.scaled(block)
         center, scaled = scaled.sum(axis=0, dtype=np.float64), scaled[:, columns]
-        return center, (scaled.T @ scaled).astype(np.float64)
+        # Half of the products, those above the diagonal: the others are the same.
+        return center, ssyrk(1.0, scaled.T).astype(np.float64)
 
     center, covariance = total(rows, products, sample)
     n_cells = len(rows) if sample is None else len(sample)
     center /= n_cells
     covariance = covariance / n_cells - np.outer(center[columns], center[columns])
     n_components = max(1, min(n_components, len(columns), len(rows) - 1))
-    vectors = eigh(covariance, subset_by_index=[len(columns) - n_components, len(columns) - 1])[1][:, ::-1]
+    vectors = eigh(covariance, lower=False, subset_by_index=[len(columns) - n_components, len(columns) - 1])[1][:, ::-1]
     # Signs do not depend on the machine's linear algebra.
     _, vectors = svd_flip(None, vectors.T, u_based_decision=False)
     loadings = np.zeros((n_features, n_components), np.float32)

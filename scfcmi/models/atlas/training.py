@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scfcmi.models.atlas.network import AtlasNetwork
 
 # Counterparts are searched this many times during training, as codes improve.
-_ROUNDS = 10
+_ROUNDS = 5
 # Cells matched in a round, drawn anew in each: time and memory do not grow with the number of cells beyond it.
 _MAX_MATCHED = 5000
 # Mini-batches on which decoders are trained when codes are done.
