@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
     from torch import Tensor, nn
 
-# Training needs optimizer steps, and costs them: where cells are many, a thousand mini-batches are enough.
+# Training needs optimizer steps, and costs them: where cells are many, a thousand mini-batches are enough for paper mode.
 _MAX_STEPS = 1000
 # Sums of squares of larger values are beyond float32.
 _LARGEST = 1e15
@@ -265,11 +265,13 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         return device
 
 
-def epochs_for(n_cells: int, batch_size: int, max_epochs: int | None, *, least: int, most: int) -> int:
-    """Return the number of epochs: as given, or what a thousand mini-batches allow, within bounds."""
+def epochs_for(
+    n_cells: int, batch_size: int, max_epochs: int | None, *, least: int, most: int, max_steps: int = _MAX_STEPS
+) -> int:
+    """Return the number of epochs: as given, or what so many mini-batches allow, within bounds."""
     if max_epochs is not None:
         return _validate.integer("max_epochs", max_epochs, minimum=1)
-    return min(most, max(least, _MAX_STEPS // -(-n_cells // batch_size)))
+    return min(most, max(least, max_steps // -(-n_cells // batch_size)))
 
 
 def _index_of(X: object) -> pd.Index | None:

@@ -98,8 +98,8 @@ def fair_cluster(
     balance
         Paper mode: weight of -H(C), clusters of one size. ``None`` as :class:`scfcmi.FCMI`.
     max_epochs
-        Passes over the cells. ``None`` takes as many as 1,000 mini-batches allow: in atlas mode at most 60; in paper
-        mode between 10 and 300, and training ends early when clusters have not changed for ten epochs.
+        Passes over the cells. ``None`` takes, in atlas mode, as many as 300 mini-batches allow, at most 60; in paper mode
+        as many as 1,000 allow, between 10 and 300, and training ends early when clusters have not changed for ten epochs.
     batch_size
         Cells a mini-batch. ``None`` takes the paper's 512.
     random_state

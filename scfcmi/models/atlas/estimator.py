@@ -17,7 +17,7 @@ from scfcmi.models.assignment import classify, fit_classifier
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embedding_of
 from scfcmi.models.atlas.projection import fit_projections
-from scfcmi.models.atlas.training import AtlasSettings, train_agreement
+from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, train_agreement
 from scfcmi.models.base import GroupedClusterer, epochs_for
 from scfcmi.models.device import choose_device
 from scfcmi.models.objective import Weights
@@ -70,8 +70,8 @@ class AtlasFCMI(GroupedClusterer):
     batch_size
         Cells a mini-batch.
     max_epochs
-        Number of passes over the cells. ``None`` takes as many as 1,000 mini-batches allow, at most 60: codes hardly
-        change after that.
+        Number of passes over the cells; of more than 300 mini-batches, a pass takes 300. ``None`` takes as many passes as
+        300 mini-batches allow, at most 60: codes hardly change after that.
     random_state
         Seed of all that is drawn. An integer gives the same labels again on the same machine.
     device
@@ -116,7 +116,7 @@ class AtlasFCMI(GroupedClusterer):
         agreement: float = 4.0,
         n_neighbors: int = N_NEIGHBORS,
         n_components: int | None = 50,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         batch_size: int = 512,
         max_epochs: int | None = None,
         random_state: RandomState = 0,
@@ -152,7 +152,9 @@ class AtlasFCMI(GroupedClusterer):
             n_neighbors=self.n_neighbors,
             learning_rate=float(self.learning_rate),
             batch_size=self.batch_size,
-            max_epochs=epochs_for(n_cells, self.batch_size, self.max_epochs, least=1, most=_MAX_EPOCHS),
+            max_epochs=epochs_for(
+                n_cells, self.batch_size, self.max_epochs, least=1, most=_MAX_EPOCHS, max_steps=MAX_STEPS
+            ),
             seed=seed_from(self.random_state),
         )
 

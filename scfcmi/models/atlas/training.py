@@ -27,6 +27,8 @@ _ROUNDS = 5
 _MAX_MATCHED = 5000
 # Mini-batches on which decoders are trained when codes are done.
 _DECODER_STEPS = 300
+# Mini-batches of a training, if the number of epochs is not given, and of one epoch at most.
+MAX_STEPS = 300
 # Cells encoded at a time.
 _BLOCK = 8192
 
@@ -45,7 +47,7 @@ class AtlasSettings:
 
     def n_batches(self, n_cells: int) -> int:
         """Return the number of mini-batches an epoch."""
-        return max(1, round(n_cells / self.batch_size))
+        return min(MAX_STEPS, max(1, round(n_cells / self.batch_size)))
 
 
 def train_agreement(
@@ -86,6 +88,8 @@ def train_agreement(
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     history: list[dict[str, float]] = []
     n_batches = settings.n_batches(n_cells)
+    # An epoch passes over all cells, or over as many as its mini-batches hold.
+    n_seen = n_cells if n_batches < MAX_STEPS else min(n_cells, n_batches * settings.batch_size)
     every = max(1, n_batches * settings.max_epochs // _ROUNDS)
     members, step = groups.cpu().numpy(), 0
     watched = components[:, _some_cells(n_cells, stream(settings.seed, Stream.SAMPLE))]
@@ -96,7 +100,7 @@ def train_agreement(
             rng = stream(settings.seed, Stream.ATLAS_ORDER, epoch)
             total = torch.zeros(3, device=components.device)
             # Each view has its own mini-batches, so that what these do is averaged out, too.
-            orders = np.stack([rng.permutation(n_cells) for _ in range(n_views)])
+            orders = np.stack([rng.permutation(n_cells)[:n_seen] for _ in range(n_views)])
             for index in np.array_split(orders, n_batches, axis=1):
                 if step % every == 0:
                     before, codes = codes, codes_of(network, watched)
@@ -107,7 +111,7 @@ def train_agreement(
                 optimizer.zero_grad()
                 terms[0].backward()
                 optimizer.step()
-                total += torch.stack(terms).detach() * index.shape[1] / n_cells
+                total += torch.stack(terms).detach() * index.shape[1] / n_seen
                 step += 1
                 bar.update()
             row = dict(zip(("loss", "L_rec", "L_agr"), total.tolist(), strict=True))
