@@ -11,15 +11,21 @@ from pathlib import Path
 import reliability
 import run_scenarios
 import single_cell
+import speed
 from runs import RESULTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "benchmarks" / "README.md", ROOT / "README.md", ROOT / "docs" / "results.md")
+PAGES = (
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "README.md",
+    ROOT / "docs" / "results.md",
+    ROOT / "docs" / "scaling.md",
+)
 
 
 def main() -> None:
     found = {}
-    for module in (single_cell, run_scenarios, reliability):
+    for module in (single_cell, run_scenarios, reliability, speed):
         path = RESULTS / f"{module.__name__.removeprefix('run_')}.jsonl"
         if path.exists():
             found |= module.tables(path)

@@ -30,7 +30,7 @@ import pandas as pd
 import scipy.sparse as sp
 import sets
 import torch
-from runs import RESULTS, append, version
+from runs import RESULTS, append, latest, table, version
 from sklearn.utils import gen_batches
 from torch.nn import functional as F
 
@@ -182,6 +182,28 @@ METHODS = {
     "scfcmi": ("scfcmi", *2 * ["scfcmi.tl.fair_cluster(adata, 'batch', progress=False)"]),
     "Harmony": ("harmony", *2 * ["harmony.leiden(adata, None, 0, scaled=True)"]),
 }
+
+
+def tables(path: Path) -> dict[str, str]:
+    """Return the tables of both commands: of runs of the same kind, the last."""
+    runs = latest(path, ["what", "set", "when", "n_cells"])
+    beside, grown = (runs[runs["what"] == what] for what in ("pipeline", "cells"))
+    rows = [
+        [f"`{run.set}`", run.when, f"{run.scfcmi:.1f} s", f"{run.Harmony:.1f} s", f"{run.ratio:.2f}"]
+        for run in beside.itertuples()
+    ]
+    growth = [
+        [f"{n:,.0f}", f"{seconds:.0f} s", f"{size:,.0f} MiB", f"{above:,.0f} MiB", f"{ari:.2f}", f"{rate:,.0f}"]
+        for n, seconds, size, above, ari, rate in grown.sort_values("n_cells")[
+            ["n_cells", "seconds", "matrix_mib", "above_mib", "ari", "predicted_a_second"]
+        ].itertuples(index=False)
+    ]
+    return {
+        "pipeline": table(["cells", "process", "scfcmi", "Harmony + Leiden", "ratio"], rows),
+        "cells": table(
+            ["cells", "`fair_cluster`", "matrix", "memory beside it", "ARI", "new cells labeled a second"], growth
+        ),
+    }
 
 
 def main() -> None:
