@@ -57,10 +57,11 @@ def _damage_told(name: str) -> Iterator[None]:
         yield
     except _ForeignError:
         raise
-    except MemoryError as error:
-        msg = f"{name} does not fit into memory ({error}). Or it is damaged, and claims more than it holds."
-        raise MemoryError(msg) from error
     except Exception as error:
+        # HDF5 has no MemoryError.
+        if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
+            msg = f"{name} does not fit into memory, or is damaged and claims more than it holds: {error}"
+            raise MemoryError(msg) from error
         # A number comes from the operating system: the disk fails, or the file may not be read.
         if isinstance(error, OSError) and error.errno is not None:
             raise
