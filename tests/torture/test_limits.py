@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import resource
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -104,3 +105,82 @@ def test_a_limit_below_what_imports_take(tmp_path):
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "out of memory (ulimit -v is 750 MB, and 2048 MB are needed to start)" in done.stderr
+
+
+# Root may write anywhere: the rights are given up once all is imported, which may be where only root can read.
+AS_A_USER = """
+import contextlib, io, json, os, sys
+from scfcmi import benchmark, cli, tl
+import anndata, h5py, scanpy, scfcmi, scfcmi.benchmark._runner, scfcmi.cli._cells
+def fail(*_args, **_kwargs):
+    raise SystemExit("cells or a model were read, though the paths are wrong")
+anndata.read_h5ad = scfcmi.load_model = fail
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+for words in json.loads(sys.stdin.read()):
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told):
+        try:
+            code = cli.main(words)
+        except BaseException as stop:
+            code = repr(stop)
+    print(json.dumps([code, told.getvalue()]))
+"""
+CLUSTER = ("cluster", "in.h5ad", "--batch-key", "tech")
+PROTECTED = [
+    [*CLUSTER, "-o", "shut/out.h5ad"],
+    [*CLUSTER, "-o", "shut/out.zarr"],
+    [*CLUSTER, "-o", "shut/old.h5ad", "--overwrite"],
+    [*CLUSTER, "-o", "open/old.h5ad", "--overwrite"],
+    [*CLUSTER, "-o", "open/out.h5ad", "--save-model", "shut/model"],
+    [*CLUSTER, "-o", "open/out.h5ad", "--mode", "paper", "--n-clusters", "3", "--checkpoint", "shut/state"],
+    [*CLUSTER, "-o", "dark/sub/out.h5ad"],
+    ["cluster", "secret.h5ad", "--batch-key", "tech", "-o", "open/out.h5ad"],
+    ["cluster", "dark/in.h5ad", "--batch-key", "tech", "-o", "open/out.h5ad"],
+    ["assign", "in.h5ad", "in.h5ad", "-o", "shut/out.h5ad"],
+    ["assign", "dark/model", "in.h5ad", "-o", "open/out.h5ad"],
+    ["plot", "composition", "in.h5ad", "-o", "shut/out.png"],
+    ["benchmark", "-o", "shut/results"],
+    ["benchmark", "-o", "dark/results"],
+    ["demo", "-o", "shut"],
+    ["demo", "-o", "dark"],
+    ["repeat", "in.h5ad", "secret.h5ad"],
+    ["evaluate", "secret.h5ad", "--batch-key", "tech", "--label-key", "label"],
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="users and rights as Linux has them")
+def test_a_user_who_may_not_write(small):
+    """No folder of pytest's: a user other than root could not look into those."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        small.write_h5ad(folder / "in.h5ad")
+        for name in ("open", "shut", "dark", "dark/sub"):
+            (folder / name).mkdir()
+        for name in ("secret.h5ad", "shut/old.h5ad", "open/old.h5ad", "dark/in.h5ad", "dark/model"):
+            (folder / name).write_bytes(b"kept")
+        modes = {"secret.h5ad": 0, "open/old.h5ad": 0o444, "shut": 0o555, "open": 0o777, "dark": 0}
+        for name, mode in modes.items():
+            (folder / name).chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_A_USER],
+            cwd=folder,
+            input=json.dumps(PROTECTED),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        for name in reversed(modes):
+            (folder / name).chmod(0o755)
+        left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        assert left == {"in.h5ad", "secret.h5ad", "shut/old.h5ad", "open/old.h5ad", "dark/in.h5ad", "dark/model"}
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(PROTECTED)
+    for words, (code, told) in zip(PROTECTED, answers, strict=True):
+        clear = code == 2 and told.count("\n") == 1 and any(why in told for why in ("protected", "may not be"))
+        assert clear, f"{words}: {code}: {told}"
