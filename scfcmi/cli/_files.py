@@ -128,7 +128,7 @@ def _check_ending(given: Input | Output) -> None:
 
 def _check_visible(given: Input | Output) -> None:
     try:
-        os.stat(given.path)
+        given.path.stat()
     except PermissionError:
         msg = f"{given.argument} {str(given.path)!r} is in a protected folder. Name another path, or change its rights."
         raise ValueError(msg) from None
