@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scfcmi import _validate
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -127,6 +129,7 @@ def read_runs(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
+    _validate.path("folder", folder)
     records = {key_of(record): record for record in read_records(folder)}
     if not records:
         msg = f"no runs in {str(folder)!r}: there is no {FILE}, or it is empty."

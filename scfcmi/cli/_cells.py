@@ -34,7 +34,7 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
 
         with _damage_told(name):
             _check_root(zarr.open_group(path, mode="r"), name)
-            return ad.read_zarr(path)
+            return _checked(ad.read_zarr(path))
     import h5py
 
     if not h5py.is_hdf5(path):
@@ -43,7 +43,16 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
     with _damage_told(name):
         with h5py.File(path) as root:
             _check_root(root, name)
-        return ad.read_h5ad(path, backed="r" if backed else None)
+        return _checked(ad.read_h5ad(path, backed="r" if backed else None))
+
+
+def _checked(adata: AnnData) -> AnnData:
+    from scfcmi import _validate
+
+    if not adata.isbacked:
+        for part, values in (("X", adata.X), *((f"layers[{key!r}]", layer) for key, layer in adata.layers.items())):
+            _validate.sparse_structure(part, values)
+    return adata
 
 
 class _ForeignError(ValueError):
