@@ -49,25 +49,28 @@ def cells(seed: int) -> ad.AnnData:
 
 
 @pytest.fixture
-def threads():
+def one_thread():
     before = torch.get_num_threads()
-    yield torch.set_num_threads
+    torch.set_num_threads(1)
+    yield
     torch.set_num_threads(before)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.attempts(
-    7,
-    70,
-    family="Repeatability: labels of dense, sparse, backed cells, in another process; in atlas mode with 1 and 2 threads",
+    6,
+    60,
+    family="Repeatability: labels of dense, sparse, backed cells, in another process; with 2 threads in atlas mode",
 )
-def test_labels_are_the_same(tmp_path, tally, threads):
-    for seed in range(tally.n_attempts // 7):
+def test_labels_are_the_same(tmp_path, tally):
+    for seed in range(tally.n_attempts // 6):
         path = tmp_path / f"{seed}.h5ad"
         adata = cells(seed)
         adata.write_h5ad(path)
         elsewhere = subprocess.run(
             [sys.executable, "-c", ELSEWHERE, str(path), json.dumps(MODES)],
-            env=os.environ | {"OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2"},
+            # Passive: threads that wait for each other otherwise keep a busy machine busy.
+            env=os.environ | {"OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"},
             capture_output=True,
             text=True,
             check=True,
@@ -76,14 +79,10 @@ def test_labels_are_the_same(tmp_path, tally, threads):
             found = {"another process": json.loads(other)}
             forms = {
                 "1 thread": cells(seed),
-                "2 threads": cells(seed),
                 "sparse": ad.AnnData(sp.csr_matrix(adata.X), obs=adata.obs),
                 "backed": ad.read_h5ad(path, backed="r"),
             }
-            if mode == "paper":
-                del forms["2 threads"]
             for form, given_cells in forms.items():
-                threads(2 if form == "2 threads" else 1)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     tl.fair_cluster(given_cells, "batch", progress=False, **given)
