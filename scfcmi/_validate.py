@@ -85,6 +85,23 @@ def path(name: str, value: object) -> None:
         raise TypeError(msg)
 
 
+def names(name: str, value: object) -> list:
+    """Return a list of what a sequence holds; ``TypeError`` for one string, or what is no sequence."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or not hasattr(value, "__iter__"):
+        msg = f"{name} must be a list, got {value!r}."
+        raise TypeError(msg)
+    return list(value)
+
+
+def table(name: str, value: object, columns: Iterable[str] = ()) -> None:
+    """Raise ``TypeError`` unless ``value`` is a DataFrame, ``KeyError`` unless it has the columns."""
+    if not isinstance(value, pd.DataFrame):
+        msg = f"{name} must be a pandas.DataFrame, got {value!r}."
+        raise TypeError(msg)
+    for column in columns:
+        key_in(value.columns, column, name)
+
+
 def matrix_like(X: object, name: str = "X") -> None:
     """Raise ``TypeError`` for what is no array; whether its shape and numbers are right is seen later."""
     if hasattr(X, "obsm"):
@@ -97,6 +114,26 @@ def matrix_like(X: object, name: str = "X") -> None:
     if isinstance(X, (str, bytes, dict)) or not any(hasattr(X, name) for name in known):
         msg = f"{name} must be a matrix of shape (n_cells, n_features), got {X!r}."
         raise TypeError(msg)
+
+
+def sparse_structure(name: str, X: object) -> None:
+    """Raise ``ValueError`` if a CSR or CSC matrix points outside itself: scipy would read, or write, foreign memory."""
+    if getattr(X, "format", None) not in ("csr", "csc") or not hasattr(X, "indptr"):
+        return
+    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
+    indptr = X.indptr
+    is_whole = len(indptr) == n_major + 1 and indptr[0] == 0 and bool((indptr[1:] >= indptr[:-1]).all())
+    # Room may be left at the end.
+    is_whole = is_whole and indptr[-1] <= min(len(X.indices), len(X.data))
+    if is_whole and indptr[-1] > 0:
+        indices = X.indices[: indptr[-1]]
+        is_whole = indices.min() >= 0 and indices.max() < n_minor
+    if not is_whole:
+        msg = (
+            f"{name} is a damaged {X.format.upper()} matrix: its indices do not fit its shape, {X.shape}. Read it again, "
+            "or check its file."
+        )
+        raise ValueError(msg)
 
 
 def group_name(value: object) -> str:

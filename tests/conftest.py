@@ -4,6 +4,7 @@ import inspect
 import logging
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import anndata as ad
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 import scanpy as sc
 import scipy.sparse as sp
+from jupyter_core.paths import jupyter_runtime_dir
 from scipy.special import softmax
 
 # No test opens a window.
@@ -30,8 +32,59 @@ def _refuse_network(event, arguments):
         raise RuntimeError(msg)
 
 
+# What may be written to: temporary folders, caches of Python, pytest, matplotlib, hypothesis and Jupyter, devices, and
+# the report of "make torture".
+_WRITABLE_FOLDERS = tuple(
+    os.path.realpath(folder)
+    for folder in (
+        *(tempfile.gettempdir(), mpl.get_cachedir(), mpl.get_configdir(), jupyter_runtime_dir()),
+        *("/dev", "/proc/self", os.environ.get("SCFCMI_TORTURE", os.devnull)),
+    )
+)
+_WRITABLE_NAMES = {"__pycache__", ".pytest_cache", ".hypothesis", ".coverage"}
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Events of one path or two, each followed by as many folders that the paths are relative to.
+_CHANGES = {
+    **dict.fromkeys(("os.remove", "os.rmdir"), (1, 1)),
+    **dict.fromkeys(("os.mkdir", "os.chmod", "os.truncate", "os.utime"), (1, None)),
+    **dict.fromkeys(("os.rename", "os.link"), (2, 2)),
+    **dict.fromkeys(("shutil.rmtree", "sqlite3.connect"), (1, None)),
+}
+_written: list[str] = []
+
+
+def _refuse_writes(event, arguments):
+    """No code under test writes outside: what HDF5 opens by itself is not seen, but its temporary name is."""
+    if event == "open":
+        paths = arguments[:1] if (arguments[2] or 0) & _WRITES else ()
+    elif event in _CHANGES:
+        number, folder = _CHANGES[event]
+        # A path that is relative to an open folder is of a tree whose removal was seen.
+        paths = arguments[:number] if folder is None or arguments[number] in (-1, None) else ()
+    else:
+        return
+    for path in paths:
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            continue
+        full = os.path.realpath(os.fsdecode(path))
+        inside = any(full == folder or full.startswith(folder + os.sep) for folder in _WRITABLE_FOLDERS)
+        if not inside and not _WRITABLE_NAMES.intersection(Path(full).parts):
+            _written.append(f"{event} of {full!r}")
+            msg = f"a test would write outside temporary folders: {_written[-1]}"
+            raise RuntimeError(msg)
+
+
 def pytest_configure():
     sys.addaudithook(_refuse_network)
+    sys.addaudithook(_refuse_writes)
+
+
+@pytest.fixture(autouse=True)
+def written_outside():
+    """Code under test may catch what the hook raises, but not this."""
+    _written.clear()
+    yield _written
+    assert not _written
 
 
 def pytest_collection_modifyitems(items):

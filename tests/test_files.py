@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import scfcmi
 from scfcmi import _files
 from scfcmi._files import replacing, replacing_folder, tidy
 from scfcmi.models import files
@@ -139,3 +141,20 @@ def test_elsewhere_than_on_posix_nobody_is_asked(monkeypatch):
     monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("this would end the process"))
     monkeypatch.setattr(os, "name", "nt")
     assert _files._runs(1)
+
+
+def test_no_test_writes_outside_temporary_folders(written_outside, tmp_path):
+    package = Path(scfcmi.__file__).parent
+    (tmp_path / "link").symlink_to(package)
+    for change in (
+        (package / "new").touch,
+        (package / "new").mkdir,
+        (package / "errors.py").unlink,
+        lambda: (tmp_path / "x").rename(package / "new"),
+        lambda: (tmp_path / "link" / "new").write_text("x"),
+        lambda: (package / "errors.py").chmod(0o777),
+    ):
+        with pytest.raises(RuntimeError, match="outside temporary folders"):
+            change()
+    assert len(written_outside) == 6
+    written_outside.clear()

@@ -214,3 +214,19 @@ def test_model_file_cannot_ask_for_memory_that_is_not_there(tmp_path):
     save_file(tensors, path, header | {"content": json.dumps(content)})
     with pytest.raises(ModelFormatError, match="do not fit its own description"):
         FCMI.load(path)
+
+
+@pytest.mark.parametrize(("part", "value"), [("indices", 10**6), ("indices", -1), ("indptr", 10**6), ("indptr", -1)])
+def test_a_sparse_matrix_that_points_outside_itself(blobs, part, value):
+    """scipy would read foreign memory, or crash."""
+    X = sp.csr_matrix(blobs[0])
+    getattr(X, part)[5] = value
+    adata = ad.AnnData(sp.csr_matrix(blobs[0]), obs={"batch": blobs[2].astype(str)})
+    getattr(adata.X, part)[5] = value
+    for fit in (
+        lambda: scfcmi.AtlasFCMI(3).fit(X, groups=blobs[2]),
+        lambda: scfcmi.tl.fair_cluster(adata, "batch"),
+        lambda: scfcmi.tl.fair_cluster(adata, "batch", mask_var=np.arange(20) < 10),
+    ):
+        with pytest.raises(ValueError, match="X is a damaged CSR matrix: its indices do not fit its shape"):
+            fit()

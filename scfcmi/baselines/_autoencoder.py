@@ -56,8 +56,14 @@ def pretrain_autoencoder(
     from scfcmi.baselines import _deep
 
     epochs = _validate.integer("epochs", epochs, minimum=1)
-    widths = tuple(_validate.integer("widths", width, minimum=1) for width in widths)
+    widths = tuple(_validate.integer("widths", width, minimum=1) for width in _validate.names("widths", widths))
+    if not widths:
+        msg = "widths must name at least one layer, that of the code."
+        raise ValueError(msg)
     X = flat(X)
+    if len(np.shape(X)) < 2:
+        msg = f"X must have shape (n_cells, n_features), got {np.shape(X)}."
+        raise ValueError(msg)
     inputs = check_inputs(X, np.zeros(X.shape[0], dtype=int), 1, random_state, dense=True)
     return _deep.pretrain(inputs.X, inputs.seed, epochs, widths)
 
@@ -78,6 +84,9 @@ def given_or_trained(autoencoder: AutoEncoder | None, inputs: Inputs, epochs: in
     epochs = _validate.integer("pretrain_epochs", epochs, minimum=1)
     if autoencoder is None:
         return _deep.pretrain(inputs.X, inputs.seed, epochs, WIDTHS)
+    if not isinstance(autoencoder, _deep.AutoEncoder):
+        msg = f"autoencoder must come from pretrain_autoencoder, got {autoencoder!r}."
+        raise TypeError(msg)
     if autoencoder.n_features != inputs.X.shape[1]:
         msg = f"autoencoder was trained on {autoencoder.n_features} features, X has {inputs.X.shape[1]}."
         raise ValueError(msg)

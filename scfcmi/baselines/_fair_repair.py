@@ -64,6 +64,7 @@ def fair_repair(proba: ArrayLike, groups: ArrayLike, *, delta: float = 0.2, fair
     >>> fair_repair(proba, ["a", "a", "b", "b"], delta=0)
     array([0, 1, 0, 1], dtype=int32)
     """
+    _validate.matrix_like(proba, "proba")
     scores = check_array(proba, dtype=np.float64, input_name="proba")
     codes, names = _validate.group_codes(groups, len(scores))
     delta = _validate.number("delta", delta)

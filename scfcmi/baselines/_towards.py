@@ -76,8 +76,8 @@ def towards(
 
     inputs = check_inputs(flat(X), groups, n_clusters, random_state, dense=True)
     max_epochs = _validate.integer("max_epochs", max_epochs, minimum=1)
-    auto = given_or_trained(autoencoder, inputs, pretrain_epochs)
     fairness = _validate.number("fairness", fairness)
+    auto = given_or_trained(autoencoder, inputs, pretrain_epochs)
     copied = _deep.copy_of(auto)
     x = auto.prepare(inputs.X)
     groups_of = torch.from_numpy(inputs.codes)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scfcmi import _validate
 from scfcmi.pl._figure import COLUMN, at_print_size, hand_out, panels
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def plot_reconstructions(
     ValueError
         If ``images`` has another shape, or the number of ``names`` is not the number of rows.
     """
+    names = _validate.names("names", names)
+    _validate.matrix_like(images, "images")
     if np.ndim(images) != 4 or len(images) != len(names):
         msg = f"images must have shape ({len(names)}, n_images, height, width), one row a name, got {np.shape(images)}."
         raise ValueError(msg)

@@ -56,8 +56,7 @@ def plot_sensitivity(
     ValueError
         If a pair of weights comes twice, or the number of ``ax`` is not the number of panels.
     """
-    for column in ("alpha", "beta", *metrics):
-        _validate.key_in(table.columns, column, "table")
+    _validate.table("table", table, ("alpha", "beta", *_validate.names("metrics", metrics)))
     if table.duplicated(["alpha", "beta"]).any():
         msg = "table has a pair of alpha and beta more than once. Give the mean over seeds."
         raise ValueError(msg)

@@ -69,10 +69,11 @@ def plot_table(
     ValueError
         If the number of ``ax`` is not the number of panels.
     """
+    metrics = [name for name, _, _ in METRICS] if metrics is None else _validate.names("metrics", metrics)
     table = results if isinstance(results, pd.DataFrame) else _read(results)
-    metrics = [name for name, _, _ in METRICS] if metrics is None else list(metrics)
     for name in metrics:
         _validate.key_in([known for known, _, _ in METRICS], name, "the report")
+    _validate.table("results", table, ("dataset", "subset", "method", "epochs", "note"))
     if dataset is not None:
         _validate.key_in(table["dataset"].unique(), dataset, "the report")
         table = table[table["dataset"] == dataset]
@@ -90,6 +91,7 @@ def plot_table(
 
 
 def _read(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    _validate.path("results", folder)
     path = Path(folder) / "report.csv"
     if not path.is_file():
         msg = f"no report in {os.fspath(folder)!r}. Run: scfcmi benchmark report {os.fspath(folder)}"

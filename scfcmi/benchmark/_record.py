@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scfcmi import _validate
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -101,14 +103,17 @@ def append(folder: Path, record: dict[str, Any]) -> None:
 
 
 def read_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return all records in the order they were made; lines cut off by a kill are passed over."""
+    """Return all records in the order they were made; lines cut off by a kill, and what is no record, are passed over."""
     path = Path(folder) / FILE
     records = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+            record = json.loads(line)
+        # Brackets nested without end are a RecursionError.
+        except (ValueError, RecursionError):
             continue
+        if isinstance(record, dict) and {*Job.__dataclass_fields__, "status"} <= record.keys():
+            records.append(record)
     return records
 
 
@@ -124,6 +129,7 @@ def read_runs(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
+    _validate.path("folder", folder)
     records = {key_of(record): record for record in read_records(folder)}
     if not records:
         msg = f"no runs in {str(folder)!r}: there is no {FILE}, or it is empty."

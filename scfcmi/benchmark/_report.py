@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scfcmi import _validate
 from scfcmi._files import replacing
 from scfcmi._shown import shown, without_formulas
 from scfcmi.benchmark._methods import ORACLE, REFERENCES, names
 from scfcmi.benchmark._paper import paper_table
-from scfcmi.benchmark._record import DONE, UNAVAILABLE, split
+from scfcmi.benchmark._record import DONE, UNAVAILABLE, Job, split
 from scfcmi.metrics._table import METRICS
 
 if TYPE_CHECKING:
@@ -47,7 +48,14 @@ def write_report(runs: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
         From :func:`scfcmi.benchmark.read_runs`.
     folder
         Where to write. Existing reports are replaced.
+
+    Raises
+    ------
+    TypeError, KeyError
+        If ``runs`` is no such table, or ``folder`` no path.
     """
+    _validate.path("folder", folder)
+    _validate.table("runs", runs, (*Job.__dataclass_fields__, "status"))
     folder, table = Path(folder), summarize(runs)
     texts = {
         "report.md": _markdown(table),

@@ -89,7 +89,16 @@ def run(
     TypeError, ValueError
         If an argument is not as said, or there is no such method or data set.
     """
+    _validate.path("output", output)
     folder = Path(output)
+    _validate.boolean("retry", retry)
+    if not callable(say):
+        msg = f"say must be a function of a line, such as print, got {say!r}."
+        raise TypeError(msg)
+    if device != "auto":
+        from scfcmi.models.device import choose_device
+
+        choose_device(_validate.text("device", device))
     jobs = _jobs(datasets, methods, seeds, epochs, subset)
     if time_limit is not None:
         time_limit = _validate.number("time_limit", time_limit, strict=True)
@@ -121,12 +130,13 @@ def _jobs(
 ) -> list[Job]:
     from scfcmi.datasets._manifest import NAMES
 
+    datasets = _validate.names("datasets", datasets)
     for dataset in datasets:
-        if not dataset.endswith(".h5ad"):
+        if not isinstance(dataset, str) or not dataset.endswith(".h5ad"):
             _validate.one_of("dataset", dataset, NAMES)
-    methods = _methods.names() if methods is None else list(methods)
+    methods = _methods.names() if methods is None else _validate.names("methods", methods)
     trains = {method: _methods.takes_epochs(method) for method in methods}
-    seeds = [_validate.integer("seed", seed, minimum=0) for seed in seeds]
+    seeds = [_validate.integer("seed", seed, minimum=0) for seed in _validate.names("seeds", seeds)]
     if epochs is not None:
         epochs = _validate.integer("epochs", epochs, minimum=1)
     if subset is not None:

@@ -26,6 +26,19 @@ OK, FAILURE, WRONG_USE = 0, 1, 2
 # As a shell says that a process ended by SIGINT, SIGPIPE or SIGTERM.
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
+# Bytes of address space that torch and its like take before any cells are read. With less, some of them never return.
+_LEAST_MEMORY = 2 << 30
+# What torch, faiss, HDF5, the loader of libraries and, last, Python itself say instead of a MemoryError.
+_MEMORY = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "memory allocation failed",
+    "bad_alloc",
+    "failed to map segment",
+    "without setting an exception",
+    "without exception set",
+)
+
 # In the order of the help text.
 COMMANDS = ("cluster", "assign", "evaluate", "plot", "data", "benchmark", "demo", "repeat")
 
@@ -48,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             try:
                 options = _parser().parse_args(arguments)
+                _check_limit()
                 code = options.run(options)
             finally:
                 # After --help, too, which ends by SystemExit.
@@ -64,8 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (KeyError, TypeError, ValueError, FileNotFoundError, IsADirectoryError) as error:
             _say(f"error: {_one_line(error)}")
             return WRONG_USE
+        except MemoryError as error:
+            _say(f"error: {_out_of_memory(error)}")
+            return FAILURE
         except Exception as error:  # noqa: BLE001  # the last stop before the user: one line, not a traceback
-            _say(f"error: {type(error).__name__}: {_one_line(error)}")
+            said = f"{type(error).__name__}: {_one_line(error)}"
+            is_memory = any(words in said for words in _MEMORY)
+            _say(f"error: {_out_of_memory(error) if is_memory else said}")
             return FAILURE
     # Most commands either end well or raise.
     return OK if code is None else code
@@ -92,6 +111,22 @@ def _sigterm_raises() -> Iterator[None]:
 
 def _raise_terminated(*_signal: object) -> NoReturn:
     raise _TerminatedError
+
+
+def _check_limit() -> None:
+    try:
+        import resource
+    except ImportError:
+        # There are no such limits on Windows.
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY:
+        msg = f"ulimit -v is {limit >> 20} MB, and {_LEAST_MEMORY >> 20} MB are needed to start"
+        raise MemoryError(msg)
+
+
+def _out_of_memory(error: BaseException) -> str:
+    return f"out of memory ({_one_line(error) or 'no more is said'}). No file is half written. Give it more memory, or fewer cells."
 
 
 def _flush() -> None:

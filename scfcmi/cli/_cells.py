@@ -8,10 +8,11 @@ import os
 import re
 import sys
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from anndata import AnnData
@@ -23,7 +24,7 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
     Raises
     ------
     ValueError
-        If the file is of another format, or holds something else than an AnnData.
+        If the file is of another format, is damaged, or holds something else than an AnnData.
     """
     import anndata as ad
 
@@ -31,16 +32,50 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
     if is_store(path):
         import zarr
 
-        _check_root(zarr.open_group(path, mode="r"), name)
-        return ad.read_zarr(path)
+        with _damage_told(name):
+            _check_root(zarr.open_group(path, mode="r"), name)
+            return _checked(ad.read_zarr(path))
     import h5py
 
     if not h5py.is_hdf5(path):
         msg = f"{name} is no HDF5 file, as every h5ad file is. Was it renamed, or is it compressed or cut short?"
         raise ValueError(msg)
-    with h5py.File(path) as root:
-        _check_root(root, name)
-    return ad.read_h5ad(path, backed="r" if backed else None)
+    with _damage_told(name):
+        with h5py.File(path) as root:
+            _check_root(root, name)
+        return _checked(ad.read_h5ad(path, backed="r" if backed else None))
+
+
+def _checked(adata: AnnData) -> AnnData:
+    from scfcmi import _validate
+
+    if not adata.isbacked:
+        for part, values in (("X", adata.X), *((f"layers[{key!r}]", layer) for key, layer in adata.layers.items())):
+            _validate.sparse_structure(part, values)
+    return adata
+
+
+class _ForeignError(ValueError):
+    """What the file is instead, in words for the user."""
+
+
+@contextmanager
+def _damage_told(name: str) -> Iterator[None]:
+    """Name the file in whatever error a damaged one leads to: the readers raise any kind, about their own insides."""
+    try:
+        yield
+    except _ForeignError:
+        raise
+    except Exception as error:
+        # HDF5 has no MemoryError.
+        if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
+            msg = f"{name} does not fit into memory, or is damaged and claims more than it holds: {error}"
+            raise MemoryError(msg) from error
+        # A number comes from the operating system: the disk fails, or the file may not be read.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        msg = f"{name} is damaged or no AnnData ({type(error).__name__}: {error}). Was it copied in full?"
+        raise ValueError(msg) from error
 
 
 def write_cells(adata: AnnData, path: Path, compression: dict[str, Any] | None = None) -> None:
@@ -130,7 +165,7 @@ def modalities_error(name: str, modalities: list[str]) -> str:
 
 def _check_root(root: Any, name: str) -> None:
     if "mod" in root:
-        raise ValueError(modalities_error(name, sorted(root["mod"])))
+        raise _ForeignError(modalities_error(name, sorted(root["mod"])))
     if "obs" not in root or "var" not in root:
         msg = f"{name} holds no AnnData, which has 'obs' and 'var'. It has {sorted(root)[:10]}."
-        raise ValueError(msg)
+        raise _ForeignError(msg)

@@ -84,6 +84,7 @@ def check_paths(inputs: Sequence[Input], outputs: Sequence[Output], *, overwrite
     """
     for given in (*inputs, *outputs):
         _check_ending(given)
+        _check_visible(given)
         if is_store(given.path):
             # A run that was killed while it replaced the store may have left it under another name.
             tidy(given.path)
@@ -123,6 +124,17 @@ def _check_ending(given: Input | Output) -> None:
             f"{given.argument} {str(given.path)!r} has the ending of cells, which it does not hold. Name it otherwise."
         )
         raise ValueError(msg)
+
+
+def _check_visible(given: Input | Output) -> None:
+    try:
+        given.path.stat()
+    except PermissionError:
+        msg = f"{given.argument} {str(given.path)!r} is in a protected folder. Name another path, or change its rights."
+        raise ValueError(msg) from None
+    except OSError:
+        # Not there, or no path at all: told by the checks of what it is for.
+        pass
 
 
 def _check_apart(output: Output, other: Input | Output, *, overwrite: bool) -> None:

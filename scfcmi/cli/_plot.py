@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from scfcmi.cli import _cells, _files
 
@@ -105,14 +106,17 @@ def _input(options: argparse.Namespace) -> _files.Input:
 def _read(options: argparse.Namespace) -> Any:
     if options.plot == "benchmark":
         return options.input
-    if options.plot == "sensitivity":
+    if options.plot in ("sensitivity", "reconstructions"):
+        import numpy as np
         import pandas as pd
 
-        return pd.read_csv(options.input)
-    if options.plot == "reconstructions":
-        import numpy as np
-
-        return np.load(options.input)
+        read, what = (pd.read_csv, "table") if options.plot == "sensitivity" else (np.load, "array of numbers")
+        try:
+            return read(options.input)
+        # Of what numpy says, the advice to allow pickles is not passed on.
+        except (EOFError, ValueError, BadZipFile) as error:
+            msg = f"{_input(options).argument} {str(options.input)!r} is damaged, or no {what}."
+            raise ValueError(msg) from error
     # The expression of all genes is seldom drawn: that of an h5ad file stays on disk.
     cells = _input(options)
     adata = _cells.read_cells(cells.argument, cells.path, backed=True)

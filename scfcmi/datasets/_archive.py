@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import zipfile
 from pathlib import PurePosixPath, PureWindowsPath
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
 # The largest member of a known archive, X_train.txt of HAR, has 66 MB.
 _LARGEST = 256 << 20
+# Bytes: the list of members of that archive has less than 4 KB.
+_LONGEST_LIST = 1 << 20
+# The record that ends an archive: its signature, its length, and how long a comment may follow it.
+_END, _END_SIZE, _LONGEST_COMMENT = b"PK\x05\x06", 22, 0xFFFF
 
 
 class Archive:
@@ -24,10 +29,11 @@ class Archive:
     ------
     ValueError
         If a member's path is absolute or climbs with ``..``, a member is a link, is encrypted, or declares more than
-        256 MiB; on reading, if its content does not fit its declared size or checksum.
+        256 MiB, or there are a great many; on reading, if its content does not fit its declared size or checksum.
     """
 
     def __init__(self, path: Path) -> None:
+        _check_length(path)
         self._zip = zipfile.ZipFile(path)
         try:
             self._members = [member for member in self._zip.infolist() if not member.is_dir()]
@@ -60,6 +66,20 @@ class Archive:
             msg = f"{len(found)} members end in {end!r}, one was expected"
             raise ValueError(msg)
         return found[0]
+
+
+def _check_length(path: Path) -> None:
+    """Look at the length of the list of members before it is read: a million take minutes and gigabytes."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - _END_SIZE - _LONGEST_COMMENT - 20))
+        tail = stream.read()
+    end = tail.rfind(_END)
+    # Longer lists, and a second one that would be read in place of this, come with a record of 20 bytes before the end.
+    is_long = tail[max(0, end - 20) : end].startswith(b"PK\x06\x07")
+    if end >= 0 and (is_long or int.from_bytes(tail[end + 12 : end + 16], "little") > _LONGEST_LIST):
+        msg = f"{path.name} has more members than any known archive"
+        raise ValueError(msg)
 
 
 def _check(member: zipfile.ZipInfo) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 
 _BLOCK = 1 << 20
+# Bytes that a .gz may hold. The largest of a known data set has 1 GB.
+_LARGEST_CONTENT = 4 << 30
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -83,11 +85,26 @@ def digest(stream: BinaryIO, kind: str, size: int = 0) -> str:
     return f"{kind}:{state.hexdigest()}"
 
 
+class _Limited:
+    """A stream that ends in an error where it is longer than any that is known: a thousand bytes decompress to a million."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._left = stream, _LARGEST_CONTENT
+
+    def read(self, size: int) -> bytes:
+        block = self._stream.read(size)
+        self._left -= len(block)
+        if self._left < 0:
+            msg = f"holds more than {_LARGEST_CONTENT} bytes"
+            raise ValueError(msg)
+        return block
+
+
 def _payload_fault(path: Path, payload: str) -> str | None:
     try:
         with gzip.open(path) as stream:
-            found = digest(stream, payload.partition(":")[0])
-    except (EOFError, OSError, zlib.error) as error:
+            found = digest(_Limited(stream), payload.partition(":")[0])
+    except (EOFError, OSError, ValueError, zlib.error) as error:
         return f"cannot be decompressed ({error})"
     return None if found == payload else f"decompresses to checksum {found} instead of {payload}"
 
@@ -99,7 +116,8 @@ def _own_fault(path: Path, file: File) -> str | None:
     try:
         if path.suffix == ".gz":
             with gzip.open(path) as stream:
-                while stream.read(_BLOCK):
+                limited = _Limited(stream)
+                while limited.read(_BLOCK):
                     pass
         elif path.suffix == ".zip":
             return _member_fault(path, file)

@@ -72,7 +72,7 @@ def mnist_usps(
     (1000, 784)
     """
     manifest = read_manifest("mnist_usps")
-    found = obtain(manifest, data_dir, download=download, progress=progress)
+    found = obtain(manifest, data_dir, download=download, progress=progress, subset=subset)
     mnist = read_idx(found["mnist_images"].path), read_idx(found["mnist_labels"].path)
     usps = read_usps(found["usps"].path)
     labels = np.concatenate([mnist[1], usps[1]])
@@ -123,7 +123,7 @@ def reverse_mnist(
     LeCun et al., Proceedings of the IEEE, 1998.
     """
     manifest = read_manifest("reverse_mnist")
-    found = obtain(manifest, data_dir, download=download, progress=progress)
+    found = obtain(manifest, data_dir, download=download, progress=progress, subset=subset)
     images, digits = read_idx(found["mnist_images"].path), read_idx(found["mnist_labels"].path)
     n = len(digits)
     labels, domains = np.tile(digits, 2), np.repeat(["original", "reversed"], n)

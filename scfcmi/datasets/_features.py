@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -89,14 +91,22 @@ def read_features(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Raises
     ------
     ValueError
-        If an array is missing, of the wrong shape, or not finite.
+        If the file holds other things than arrays of numbers and text, or an array is missing, of the wrong shape, or
+        not finite.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        absent = {"features", "label", "group"} - set(arrays)
-        if absent:
-            msg = f"{path} lacks the arrays {sorted(absent)}."
-            raise ValueError(msg)
-        features, labels, groups = arrays["features"], arrays["label"], arrays["group"]
+    wanted = ("features", "label", "group")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in wanted if name in arrays}
+    # Of what numpy says, the advice to allow pickles is not passed on.
+    except (AttributeError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        msg = f"{path} is damaged, or no .npz file of numbers and text: write it with numpy.savez."
+        raise ValueError(msg) from error
+    absent = set(wanted) - found.keys()
+    if absent:
+        msg = f"{path} lacks the arrays {sorted(absent)}."
+        raise ValueError(msg)
+    features, labels, groups = (found[name] for name in wanted)
     if features.ndim != 2 or not len(features) == len(labels) == len(groups) or not np.isfinite(features).all():
         msg = f"{path}: features must be finite, with a row each for label and group; got shape {features.shape}."
         raise ValueError(msg)

@@ -14,6 +14,7 @@ import requests
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from scfcmi import _validate
 from scfcmi._logging import logger
 from scfcmi.datasets._check import examine, miscount
 from scfcmi.errors import ChecksumError, DatasetUnavailableError
@@ -43,7 +44,12 @@ def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
 
 
 def obtain(
-    manifest: Manifest, data_dir: str | os.PathLike[str] | None, *, download: bool, progress: bool | None
+    manifest: Manifest,
+    data_dir: str | os.PathLike[str] | None,
+    *,
+    download: bool,
+    progress: bool | None,
+    subset: int | None = None,
 ) -> dict[str, Found]:
     """Return a good file for each part of a data set, every checksum recomputed.
 
@@ -57,14 +63,25 @@ def obtain(
         Whether files that are missing or damaged may be fetched.
     progress
         Whether to draw a progress bar; ``None`` draws it on a terminal or in a notebook only.
+    subset
+        What the loader was asked for, checked here since a download may take hours.
 
     Raises
     ------
+    TypeError, ValueError
+        If an argument is not as said.
     DatasetUnavailableError
         If a file is missing and cannot, or must not, be fetched.
     ChecksumError
         If a file is not the one that the manifest describes, and no good one could be fetched in its place.
     """
+    if data_dir is not None:
+        _validate.path("data_dir", data_dir)
+    _validate.boolean("download", download)
+    if progress is not None:
+        _validate.boolean("progress", progress)
+    if subset is not None:
+        _validate.integer("subset", subset, minimum=1)
     folder = data_folder(data_dir)
     found = {}
     for part, files in manifest.parts().items():

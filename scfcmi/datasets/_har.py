@@ -55,7 +55,7 @@ def har(
     Anguita et al., ESANN, 2013. https://doi.org/10.24432/C54S4K
     """
     manifest = read_manifest("har")
-    path, file = obtain(manifest, data_dir, download=download, progress=progress)["har"]
+    path, file = obtain(manifest, data_dir, download=download, progress=progress, subset=subset)["har"]
     X, activities, subjects = (read_npz if path.suffix == ".npz" else read_zip)(path)
     names = np.array(list(manifest.expected.labels))
     rows = draw(activities, subjects, subset)

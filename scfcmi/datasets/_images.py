@@ -66,7 +66,7 @@ def office31(
     Saenko et al., ECCV, 2010. He et al., CVPR, 2016.
     """
     manifest = read_manifest("office31")
-    found = obtain(manifest, data_dir, download=download, progress=progress)
+    found = obtain(manifest, data_dir, download=download, progress=progress, subset=subset)
     path, file = found["amazon"]
     if path.suffix == ".npz":
         adata = _from_features(path, manifest, subset, file.variant)
@@ -124,7 +124,7 @@ def mtfl(
     Zhang et al., ECCV, 2014. He et al., CVPR, 2016.
     """
     manifest = read_manifest("mtfl")
-    found = obtain(manifest, data_dir, download=download, progress=progress)
+    found = obtain(manifest, data_dir, download=download, progress=progress, subset=subset)
     path, file = found["training"]
     if path.suffix == ".npz":
         adata = _from_features(path, manifest, subset, file.variant)

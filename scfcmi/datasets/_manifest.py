@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import scfcmi
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from importlib.resources.abc import Traversable
 
 # In the order of the paper's table, then our own.
@@ -23,6 +24,9 @@ _REQUIRED = dict.fromkeys(_TEXTS, str) | {"version": int, "citation": list, "exp
 
 # Hexadecimal digits of each kind of checksum.
 _DIGITS = {"md5": 32, "sha256": 64, "git_blob": 40}
+
+# Bytes: as long as a name may be in most file systems.
+_LONGEST_PATH = 255
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,13 @@ def read_manifest(name: str) -> Manifest:
         guess = f" Did you mean {words[close[0]]!r}?" if close else ""
         msg = f"Unknown dataset {name!r}.{guess} Available: {list(NAMES)}."
         raise ValueError(msg)
-    return parse(tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8")), name)
+    try:
+        table = tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8"))
+    # Brackets nested without end are a RecursionError.
+    except (ValueError, RecursionError) as error:
+        what = str(error) if isinstance(error, tomllib.TOMLDecodeError) else type(error).__name__
+        raise _wrong(name, f"is no TOML, so the installation is damaged ({what})") from error
+    return parse(table, name)
 
 
 def _folder() -> Traversable:
@@ -124,6 +134,8 @@ def parse(table: dict[str, Any], name: str) -> Manifest:
     _fields(table, name, _REQUIRED, optional={})
     if table["name"] != name:
         raise _wrong(name, f"is named {table['name']!r}")
+    _all_of(table["citation"], str, name, "citation")
+    _all_of(table["files"], dict, name, "files")
     return Manifest(
         name=name,
         version=table["version"],
@@ -141,6 +153,11 @@ def _expected(table: dict[str, Any], name: str) -> Expected:
     _fields(table, f"{name}: expected", {"samples": int, "groups": dict}, optional={"features": int, "labels": dict})
     groups, labels = table["groups"], table.get("labels", {})
     rows = {label: tuple(counts) for label, counts in labels.items() if isinstance(counts, list)}
+    _all_of(groups.values(), int, name, "groups")
+    for counts in labels.values():
+        _all_of(counts if isinstance(counts, list) else [counts], int, name, "labels")
+    if any(len(row) != len(groups) for row in rows.values()):
+        raise _wrong(name, f"a label needs one count for each of the {len(groups)} groups")
     sums = {label: sum(rows[label]) if label in rows else counts for label, counts in labels.items()}
     for counts in (groups, sums) if sums else (groups,):
         if sum(counts.values()) != table["samples"]:
@@ -156,7 +173,12 @@ def _file(entry: dict[str, Any], name: str) -> File:
     path = PurePosixPath(entry["path"])
     if path.is_absolute() or ".." in path.parts or "\\" in entry["path"]:
         raise _wrong(name, f"path {entry['path']!r} leaves the data folder")
+    if not path.parts or not entry["path"].isprintable() or len(entry["path"].encode()) > _LONGEST_PATH:
+        raise _wrong(name, f"path {entry['path']!r} names no file")
     urls = tuple(entry.get("urls", ()))
+    _all_of(urls, str, name, "urls")
+    for sums in entry.get("members", {}).values():
+        _all_of(sums if isinstance(sums, list) else [sums], str, name, "members")
     if not all(url.startswith(("https://", "http://")) for url in urls):
         raise _wrong(name, f"urls of {entry['path']!r} are not all http")
     members = {end: tuple(sums) for end, sums in entry.get("members", {}).items()}
@@ -178,6 +200,12 @@ def _fields(table: dict[str, Any], where: str, required: dict[str, type], *, opt
             raise _wrong(where, f"has an unknown field {key!r}")
         if type(value) is not kind:
             raise _wrong(where, f"{key!r} must be of type {kind.__name__}, got {value!r}")
+
+
+def _all_of(values: Iterable[Any], kind: type, where: str, key: str) -> None:
+    for value in values:
+        if type(value) is not kind:
+            raise _wrong(where, f"{key!r} must hold values of type {kind.__name__}, got {value!r}")
 
 
 def _wrong(where: str, what: str) -> ValueError:

@@ -177,7 +177,7 @@ def _load(
     name: str, data_dir: str | os.PathLike[str] | None, *, download: bool, subset: int | None, progress: bool | None
 ) -> AnnData:
     manifest = read_manifest(name)
-    found = obtain(manifest, data_dir, download=download, progress=progress)
+    found = obtain(manifest, data_dir, download=download, progress=progress, subset=subset)
     obs = read_cells(found["cells"].path, manifest)
     X, cells, genes = read_expression(found["expression"].path, progress=progress)
     places = pd.Index(cells).get_indexer(obs.index)

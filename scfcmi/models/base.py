@@ -219,6 +219,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
     def _check_X(self, X: ArrayLike | sp.spmatrix, *, reset: bool) -> np.ndarray | sp.csr_matrix | sp.csr_array:
         """Return a matrix, float32, dense or CSR; on ``reset``, remember its features."""
         _validate.matrix_like(X)
+        _validate.sparse_structure("X", X)
         return validate_data(
             self,
             X,

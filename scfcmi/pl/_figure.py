@@ -112,15 +112,19 @@ def given_axes(ax: Axes | Sequence[Axes] | None, n: int) -> list[Axes] | None:
 
 
 def hand_out(
-    axes: list[Axes], *, given: object, show: bool | None, return_fig: bool, single: bool = False
+    axes: list[Axes], *, given: object, show: bool | None, return_fig: bool, single: bool = False, math: bool = False
 ) -> Axes | list[Axes] | Figure | None:
     """Return axes (``single``: the first alone) or the figure; or show it, and return ``None``.
 
     With ``show=None`` the figure is shown if scanpy would show it. A figure whose axes were ``given`` is not: its owner
-    has not finished.
+    has not finished. Without ``math``, dollars are dollars: a name such as ``"$x$"`` is no formula.
     """
+    from matplotlib.text import Text
+
     for panel in axes:
         _fix_ticks(panel)
+        for text in () if math else panel.findobj(Text):
+            text.set_parse_math(False)
     if return_fig:
         return axes[0].figure
     if show is None and given is None:

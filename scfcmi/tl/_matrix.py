@@ -67,6 +67,7 @@ def choose_matrix(
     if X is None or adata.n_vars == 0:
         msg = f"adata.{name} is empty: there are no features to cluster by."
         raise ValueError(msg)
+    _validate.sparse_structure(f"adata.{name}", X)
     mask, which = feature_mask(adata, mask_var, all_features=use_rep == "X")
     if mask is not None:
         # Columns of a backed matrix cannot be chosen by mask and read at once.

@@ -70,10 +70,11 @@ def test_wrong_use_is_one_line_and_code_two(path, tmp_path, capsys, arguments, w
 def test_missing_and_damaged_input(path, tmp_path, capsys):
     assert cluster(tmp_path / "none.h5ad", "-o", tmp_path / "out.h5ad") == cli.WRONG_USE
     path.write_bytes(path.read_bytes()[:2000])
-    assert cluster(path, "-o", tmp_path / "out.h5ad") == cli.FAILURE
+    assert cluster(path, "-o", tmp_path / "out.h5ad") == cli.WRONG_USE
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert "no file at" in lines[0]
+    assert f"IN.h5ad {str(path)!r} is damaged or no AnnData" in lines[1]
 
 
 def test_failure_while_writing_leaves_no_file(path, tmp_path, capsys, monkeypatch):
