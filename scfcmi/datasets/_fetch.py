@@ -14,7 +14,6 @@ import requests
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from scfcmi import _validate
 from scfcmi._logging import logger
 from scfcmi.datasets._check import examine, miscount
 from scfcmi.errors import ChecksumError, DatasetUnavailableError
@@ -75,6 +74,9 @@ def obtain(
     ChecksumError
         If a file is not the one that the manifest describes, and no good one could be fetched in its place.
     """
+    # It brings pandas, for which a list of the data sets should not wait.
+    from scfcmi import _validate
+
     if data_dir is not None:
         _validate.path("data_dir", data_dir)
     _validate.boolean("download", download)

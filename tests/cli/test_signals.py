@@ -36,7 +36,10 @@ def test_told_to_stop(small, tmp_path, number, code, line):
     small.write_h5ad(tmp_path / "in.h5ad")
     words = ["cluster", "in.h5ad", "--batch-key", "tech", "--max-epochs", "2", "-o", "out.h5ad"]
     command = [sys.executable, "-W", "ignore", "-c", _WRITES_SLOWLY, *words]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Where the tests run in the background of a shell, processes are started deaf to SIGINT.
+    hearing = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=tmp_path, text=True, **pipes, **hearing)
     assert process.stdout.readline() == "writing\n"
     process.send_signal(number)
     _, error = process.communicate(timeout=30)
