@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfcmi.cli import _cells, _files
+from scfcmi.cli._written import write_results
 
 if TYPE_CHECKING:
     import argparse
@@ -34,14 +35,14 @@ def _run(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
     )
     model = load_model(options.model)
-    adata, compression = _cells.read_cells(cells.argument, cells.path), _cells.compression_of(options.input)
-    tl.assign(
-        adata,
-        model,
-        batch_key=options.batch_key,
-        layer=options.layer,
-        use_rep=options.use_rep,
-        key_added=options.key_added,
-    )
-    write = lambda: _cells.write_cells(adata, options.output, compression)
+    with _cells.opened(cells.argument, cells.path) as adata:
+        tl.assign(
+            adata,
+            model,
+            batch_key=options.batch_key,
+            layer=options.layer,
+            use_rep=options.use_rep,
+            key_added=options.key_added,
+        )
+    write = lambda: write_results(adata, options.key_added, options.input, options.output)
     _files.write_outputs([("--output", options.output, write)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scfcmi.cli import _cells, _files
+from scfcmi.cli import _files
+from scfcmi.cli._written import write_cells
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +40,7 @@ def _run(options: argparse.Namespace) -> None:
     figure = pl.umap(adata, ["fcmi", "phase", "bulk_labels"], return_fig=True)
     with replacing(picture) as path:
         figure.savefig(path, dpi=150, bbox_inches="tight")
-    _cells.write_cells(adata, cells)
+    write_cells(adata, cells)
 
     print(f"{adata.n_obs} blood cells, clusters against the phase of the cell cycle; labels are the authors' own:\n")
     print(_files.format_scores(tl.evaluate(adata, "fcmi", "phase", "bulk_labels")))
