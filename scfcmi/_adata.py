@@ -58,3 +58,10 @@ def check_adata(adata: object, *, copy: object = False, written: bool = True) ->
 def column(table: pd.DataFrame, key: str) -> pd.Series:
     """Return a column of ``obs`` or ``var``; of an AnnData from ``read_lazy``, read that column into memory."""
     return table[key] if isinstance(table, pd.DataFrame) else table[[key]].to_memory()[key]
+
+
+def in_memory(values: object) -> object:
+    """Return an entry of an AnnData, read from disk or computed where it has to be; of a data frame, its values."""
+    for method in ("to_memory", "compute"):
+        values = getattr(values, method)() if hasattr(values, method) else values
+    return values.to_numpy() if isinstance(values, pd.DataFrame) else values

@@ -31,9 +31,7 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
             return _checked(ad.read_zarr(path))
     import h5py
 
-    if not h5py.is_hdf5(path):
-        msg = f"{name} is no HDF5 file, as every h5ad file is. Was it renamed, or is it compressed or cut short?"
-        raise ValueError(msg)
+    _check_hdf5(path, name)
     with _damage_told(name):
         with h5py.File(path) as root:
             _check_root(root, name)
@@ -50,6 +48,8 @@ def opened(argument: str, path: Path) -> Iterator[AnnData]:
     import h5py
 
     name = f"{argument} {str(path)!r}"
+    if not is_store(path):
+        _check_hdf5(path, name)
     if is_legacy(path):
         yield read_cells(argument, path)
         return
@@ -81,6 +81,14 @@ def _opened(element: Any) -> Any:
     if encoding in ("csr_matrix", "csc_matrix"):
         return ad.io.sparse_dataset(element)
     return element if encoding == "array" else ad.io.read_elem(element)
+
+
+def _check_hdf5(path: Path, name: str) -> None:
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        msg = f"{name} is no HDF5 file, as every h5ad file is. Was it renamed, or is it compressed or cut short?"
+        raise ValueError(msg)
 
 
 def is_legacy(path: Path) -> bool:

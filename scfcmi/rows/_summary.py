@@ -46,8 +46,10 @@ def summarize(rows: Rows, tracked: Callable[[Iterator], Iterator] = iter) -> Sum
         # numpy's maximum, unlike Python's, keeps NaN.
         largest = float(np.maximum(largest, block_largest))
     n_cells = len(rows)
-    mean = first / n_cells
-    variance = np.maximum(second - n_cells * mean**2, 0) / max(n_cells - 1, 1)
+    # Infinite values are told by the largest.
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = first / n_cells
+        variance = np.maximum(second - n_cells * mean**2, 0) / max(n_cells - 1, 1)
     return Summary(origin[0].double().cpu().numpy() + mean, variance, largest)
 
 

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics.cluster import contingency_matrix
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata, column
+from scfcmi._adata import check_adata, column, in_memory
 from scfcmi._random import stream
 from scfcmi.graph.communities import n_parts, own_links
 from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
@@ -130,7 +130,7 @@ def diagnose(
     counts = contingency_matrix(clusters, batches)
     rates = counts / counts.sum(axis=0)
     lacked = lacked_batches(counts)
-    elsewhere = presence_elsewhere(np.asarray(adata.obsm[use_rep]), clusters, batches, lacked, stream(0))
+    elsewhere = presence_elsewhere(np.asarray(in_memory(adata.obsm[use_rep])), clusters, batches, lacked, stream(0))
     table = pd.DataFrame(
         {
             "n_cells": counts.sum(axis=1).astype(int),
@@ -149,7 +149,7 @@ def diagnose(
     table["own_links"], table["n_parts"] = np.nan, np.nan
     graph = adata.obsp.get(own.get("connectivities_key", f"{key}_connectivities"))
     if graph is not None:
-        graph = csr_matrix(graph)
+        graph = csr_matrix(in_memory(graph))
         table["own_links"], table["n_parts"] = own_links(graph, clusters), n_parts(graph, clusters, 0).astype(float)
     proba = adata.obsm.get(f"{key}_proba")
     largest = np.full(adata.n_obs, np.nan) if proba is None else np.asarray(proba).max(axis=1)

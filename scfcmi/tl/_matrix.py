@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
 from scfcmi import _validate
+from scfcmi._adata import in_memory
 from scfcmi.rows import outside
 from scfcmi.tl._mask import feature_mask
 
@@ -62,7 +62,7 @@ def choose_matrix(
         raise ValueError(msg)
     if use_rep is not None and use_rep != "X":
         _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint="use_rep='X' takes adata.X.")
-        X = _as_float32(_in_memory(adata.obsm[use_rep]), f"adata.obsm[{use_rep!r}]")
+        X = _as_float32(in_memory(adata.obsm[use_rep]), f"adata.obsm[{use_rep!r}]")
         return Matrix(X, f"{X.shape[1]} dimensions of obsm[{use_rep!r}]", is_representation=True)
 
     if layer is not None:
@@ -79,7 +79,7 @@ def choose_matrix(
         _warn_of_scale(X.subset(np.arange(min(_FEW, adata.n_obs)), np.arange(X.shape[1])).to_memory(), name)
     else:
         _warn_of_columns(X, name)
-        X = _in_memory(X)
+        X = in_memory(X)
         _validate.sparse_structure(f"adata.{name}", X)
         X = _as_float32(X if mask is None else X[:, mask], f"adata.{name}")
         if are_images:
@@ -88,13 +88,6 @@ def choose_matrix(
         _warn_of_scale(X, name)
     names = adata.var_names if mask is None else adata.var_names[mask]
     return Matrix(X, f"{X.shape[1]} {which} of {name}", names.to_numpy(dtype=object))
-
-
-def _in_memory(X: object) -> object:
-    """Read what lies on disk, or is still to be computed."""
-    for method in ("to_memory", "compute"):
-        X = getattr(X, method)() if hasattr(X, method) else X
-    return X.to_numpy() if isinstance(X, pd.DataFrame) else X
 
 
 def _warn_of_columns(X: object, name: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import scfcmi
 from scfcmi import cli
+from scfcmi.cli import _written
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
 
@@ -155,7 +156,7 @@ def test_one_output_fails_and_the_other_is_written(folder, capsys, monkeypatch, 
     def fail(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    target = (ad.AnnData, "write_h5ad") if failing == "out.h5ad" else (scfcmi.AtlasFCMI, "save")
+    target = (_written, "_put") if failing == "out.h5ad" else (scfcmi.AtlasFCMI, "save")
     monkeypatch.setattr(*target, fail)
     assert cli.main([*CLUSTER, O, "out.h5ad", M, "model"]) == cli.FAILURE
     error = capsys.readouterr().err.splitlines()[-1]
