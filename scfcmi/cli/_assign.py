@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfcmi.cli import _cells, _files
+from scfcmi.cli._workers import add_workers, working
 from scfcmi.cli._written import write_results
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     assign.add_argument("--layer")
     assign.add_argument("--use-rep", metavar="OBSM_KEY")
     assign.add_argument("--key-added", default="fcmi")
+    add_workers(assign)
     assign.set_defaults(run=_run)
 
 
@@ -35,7 +37,7 @@ def _run(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
     )
     model = load_model(options.model)
-    with _cells.opened(cells.argument, cells.path) as adata:
+    with working(options) as with_dask, _cells.opened(cells.argument, cells.path, with_dask=with_dask) as adata:
         tl.assign(
             adata,
             model,

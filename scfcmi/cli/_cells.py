@@ -39,10 +39,15 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
 
 
 @contextmanager
-def opened(argument: str, path: Path) -> Iterator[AnnData]:
+def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[AnnData]:
     """Yield the cells of a file, whose expression, layers and ``obsm`` stay there until they are needed.
 
-    Errors are those of :func:`read_cells`.
+    Parameters
+    ----------
+    argument, path
+        As for :func:`read_cells`, and with the errors of that.
+    with_dask
+        Whether matrices are Dask arrays, whose chunks any process that sees the file can read.
     """
     import anndata as ad
     import h5py
@@ -62,25 +67,32 @@ def opened(argument: str, path: Path) -> Iterator[AnnData]:
             root = stack.enter_context(h5py.File(path))
         _check_root(root, name)
         parts = {
-            part: {key: _opened(root[part][key]) for key in root[part]} if part in root else {}
+            part: {key: _opened(root[part][key], with_dask=with_dask) for key in root[part]} if part in root else {}
             for part in ("layers", "obsm")
         }
         tables = {part: ad.io.read_elem(root[part]) for part in ("obs", "var", "uns") if part in root}
-        adata = ad.AnnData(X=_opened(root["X"]) if "X" in root else None, **tables, **parts)
+        X = _opened(root["X"], with_dask=with_dask) if "X" in root else None
+        adata = ad.AnnData(X=X, **tables, **parts)
         # Errors of whoever works on these cells are theirs.
         stack = stack.pop_all()
     with stack:
         yield adata
 
 
-def _opened(element: Any) -> Any:
+def _opened(element: Any, *, with_dask: bool) -> Any:
     """Return a matrix of a file, to be read in parts if it can be."""
     import anndata as ad
 
     encoding = element.attrs.get("encoding-type", "")
-    if encoding in ("csr_matrix", "csc_matrix"):
-        return ad.io.sparse_dataset(element)
-    return element if encoding == "array" else ad.io.read_elem(element)
+    if encoding not in ("csr_matrix", "csc_matrix", "array"):
+        return ad.io.read_elem(element)
+    matrix = element if encoding == "array" else ad.io.sparse_dataset(element)
+    if with_dask and encoding != "csc_matrix" and len(matrix.shape) == 2:
+        from scfcmi.rows import rows_at_once
+
+        n_rows = min(rows_at_once(matrix), matrix.shape[0])
+        return ad.experimental.read_elem_lazy(element, chunks=(max(1, n_rows), matrix.shape[1]))
+    return matrix
 
 
 def _check_hdf5(path: Path, name: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfcmi.cli import _cells, _files
+from scfcmi.cli._workers import add_workers, working
 from scfcmi.cli._written import write_results, write_results_only
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     cluster.add_argument(
         "--results-only", action="store_true", help="write obs and the result to --output, without expression"
     )
+    add_workers(cluster)
     cluster.add_argument("-v", "--verbose", action="store_true", help="say which matrix and weights were taken")
     cluster.set_defaults(run=_run)
 
@@ -86,7 +88,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.verbose:
         set_verbosity("info")
     given = {name: getattr(options, name) for name in _PASSED_ON if getattr(options, name) is not None}
-    with _cells.opened(cells.argument, cells.path) as adata:
+    with working(options) as with_dask, _cells.opened(cells.argument, cells.path, with_dask=with_dask) as adata:
         model = tl.fit_model(adata, options.batch_key, **given)
     key = options.key_added or "fcmi"
     if options.results_only:

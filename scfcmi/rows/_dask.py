@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from sklearn.utils import gen_batches
 
+from scfcmi import __version__
 from scfcmi.rows._chunked import ChunkedRows, as_block, check_numbers
 from scfcmi.rows._csr import CSRRows
 from scfcmi.rows._dense import DenseRows
@@ -70,6 +72,7 @@ class DaskRows(ChunkedRows):
     def map(self, function: Callable[[torch.Tensor, int], T], n_rows: int | None = None) -> Iterator[T]:
         import dask
 
+        check_workers()
         step = rows_per_block(self, n_rows)
         # Kept on the cluster: the weights of a network travel once, and not with every chunk.
         (held,) = self._run(dask.persist, dask.delayed(function, pure=False, traverse=False))
@@ -100,6 +103,7 @@ class DaskRows(ChunkedRows):
     def _parts(self, index: np.ndarray | None, columns: np.ndarray) -> Iterator[np.ndarray | sp.csr_matrix]:
         import dask
 
+        check_workers()
         pick, tasks = dask.delayed(_pick, pure=False), []
         for chunk, end, size in zip(self._chunks(), self._ends, self._X.chunks[0], strict=True):
             wanted = None
@@ -134,16 +138,14 @@ class DaskRows(ChunkedRows):
                 )
             elif kinds & _LOST:
                 msg = f"The Dask scheduler was lost while {self.name} was read ({type(error).__name__}: {error})."
-            elif isinstance(error, ImportError) or "deserialization of the task graph" in str(error):
-                msg = (
-                    f"A Dask worker cannot load what it is sent ({error}). Every worker needs scfcmi, in the versions of this "
-                    "process: client.get_versions(check=True) compares them."
-                )
+            elif "deserialization of the task graph" in str(error):
+                msg = f"The Dask scheduler cannot load what it is sent. {_NEEDED} ({error})"
             else:
                 raise
             raise RuntimeError(msg) from error
 
 
+_NEEDED = f"The scheduler and every worker need scfcmi {__version__}."
 # What distributed raises when it cannot reach the scheduler.
 _LOST = {
     "distributed.CommClosedError",
@@ -153,6 +155,26 @@ _LOST = {
     "asyncio.CancelledError",
     "builtins.TimeoutError",
 }
+
+
+def check_workers() -> None:
+    """Raise ``RuntimeError`` unless every worker of the active client has this version: others would wait forever."""
+    if "distributed" not in sys.modules:
+        return
+    from distributed import get_client
+
+    try:
+        client = get_client()
+    except ValueError:
+        # There is none: Dask works in this process.
+        return
+    # A function of Python's own: a worker that could not load it would not answer.
+    found = client.run(eval, "__import__('scfcmi').__version__", on_error="return")
+    others = {worker: version for worker, version in found.items() if version != __version__}
+    if others:
+        worker, version = next(iter(others.items()))
+        msg = f"{len(others)} of {len(found)} Dask workers have another version of scfcmi, or none. {_NEEDED} {worker}: {version}"
+        raise RuntimeError(msg)
 
 
 def name_of_rechunk(rows: DaskRows) -> str:

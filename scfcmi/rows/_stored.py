@@ -36,14 +36,7 @@ class StoredRows(ChunkedRows, LocalRows):
         check_numbers(X.dtype, name)
         super().__init__(X.shape, columns, name)
         self._X = X
-        if hasattr(X, "group"):
-            # Values and their columns.
-            n_bytes = (
-                X.group["data"].shape[0] * (X.dtype.itemsize + X.group["indices"].dtype.itemsize) / max(1, len(self))
-            )
-        else:
-            n_bytes = X.shape[1] * X.dtype.itemsize
-        self._rows_at_once = max(1, int(_BYTES_AT_ONCE / max(1, n_bytes)))
+        self._rows_at_once = rows_at_once(X)
 
     def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
         step = rows_per_block(self, n_rows)
@@ -73,3 +66,13 @@ class StoredRows(ChunkedRows, LocalRows):
             msg = f"{self.name} has {chunk.shape[0]} rows where {stop - start} are wanted. Has the file changed?"
             raise OSError(msg)
         return as_block(chunk, columns, self.name)
+
+
+def rows_at_once(X: object | CSRDataset) -> int:
+    """Return the number of rows of a stored matrix to read at a time, so that they take about 16 MB."""
+    n_bytes = X.shape[1] * X.dtype.itemsize
+    if hasattr(X, "group"):
+        # Values and their columns.
+        values, indices = X.group["data"], X.group["indices"]
+        n_bytes = values.shape[0] * (values.dtype.itemsize + indices.dtype.itemsize) / max(1, X.shape[0])
+    return max(1, int(_BYTES_AT_ONCE / max(1, n_bytes)))
