@@ -5,6 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 _ROUNDS = 1000
+# Share of a map, across, that half a name takes.
+_SMALL = 0.04
+
+
+def middle(cells: np.ndarray, wide: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return the middle cell of a cluster, and whether a name on it would hide the cluster.
+
+    ``cells`` are its places, shape (n, 2), and ``wide`` the width and height of the whole map.
+    """
+    place = cells[np.linalg.norm(cells - np.median(cells, axis=0), axis=1).argmin()]
+    return place, bool((np.quantile(np.abs(cells - place), 0.3, axis=0) < _SMALL * wide).all())
 
 
 def spread(places: np.ndarray, sizes: np.ndarray, room: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ import pandas as pd
 from scfcmi import _validate
 from scfcmi._adata import check_adata
 from scfcmi.pl._colors import categories, colors_of
-from scfcmi.pl._figure import at_print_size, hand_out, panels
+from scfcmi.pl._figure import at_print_size, hand_out, no_formulas, panels
 from scfcmi.pl._labels import legend, legend_size, scale
-from scfcmi.pl._places import spread
+from scfcmi.pl._places import middle, spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,6 +144,7 @@ def umap(
         if "legend_loc" not in kwargs and key in columns:
             if ax is None:
                 # Names are placed in points, so that the size of the axes has to be known.
+                no_formulas(axes)
                 axes[0].figure.draw_without_rendering()
             _name_clusters(light, key, axes[columns.index(key)])
     else:
@@ -208,17 +209,15 @@ def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
     from matplotlib.patheffects import withStroke
 
     place = light.obsm[f"X_{key}_umap"]
-    small = 0.08 * np.ptp(place, axis=0)
+    wide = np.ptp(place, axis=0)
     texts, wanted = [], []
     for name, rows in light.obs.groupby(key, observed=True).indices.items():
-        cells = place[rows]
-        middle = cells[np.linalg.norm(cells - np.median(cells, axis=0), axis=1).argmin()]
-        hidden = (np.quantile(np.abs(cells - middle), 0.3, axis=0) < small / 2).all()
+        center, hidden = middle(place[rows], wide)
         wanted.append((0.0, _ABOVE if hidden else 0.0))
         texts.append(
             ax.annotate(
                 str(name),
-                middle,
+                center,
                 xytext=wanted[-1],
                 textcoords="offset points",
                 ha="center",
@@ -237,8 +236,8 @@ def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
     unit = 72 / ax.figure.dpi
     boxes = [text.get_window_extent() for text in texts]
     sizes = np.array([(box.width, box.height) for box in boxes]) * unit + _GAP
-    middles = ax.transData.transform([text.xy for text in texts]) * unit
-    moved = spread(middles + wanted, sizes, ax.get_window_extent().get_points() * unit) - middles
+    centers = ax.transData.transform([text.xy for text in texts]) * unit
+    moved = spread(centers + wanted, sizes, ax.get_window_extent().get_points() * unit) - centers
     for text, by, to, (_, high) in zip(texts, wanted, moved, sizes, strict=True):
         text.set_position(tuple(to))
         if np.hypot(*(to - by)) > high:
