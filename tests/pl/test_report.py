@@ -240,6 +240,11 @@ def test_markers():
         found, why = markers(adata, clusters, 5)
         assert not found
         assert words in why
+    # As scanpy, from raw where there is one.
+    scaled = ad.AnnData(counts.astype(float), obs=pd.DataFrame(index=np.arange(151).astype(str)))
+    scaled.raw = scaled.copy()
+    scaled.X = counts - 5.0
+    assert markers(scaled, clusters, 1)[0]["a"] == ["3"]
     assert "two clusters" in markers(ad.AnnData(counts), pd.Categorical(["a"] * 151), 5)[1]
     assert markers(ad.AnnData(counts), clusters, 0) == ({}, "")
 

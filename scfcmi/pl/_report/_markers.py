@@ -20,25 +20,27 @@ def markers(adata: AnnData, clusters: pd.Categorical, n_markers: int) -> tuple[d
     """Return the first marker genes of each cluster, and in words why there are none.
 
     Genes are higher in the cluster than in all other cells (t-test of ``sc.tl.rank_genes_groups``, adjusted p below 0.05).
-    Counts are normalized and logarithms taken first, on a copy.
+    Expression is that of ``adata.raw`` if there is one. Counts are normalized and logarithms taken first, on a copy.
     """
     if n_markers == 0:
         return {}, ""
-    if adata.n_vars == 0 or adata.X is None:
+    # As scanpy does: what was scaled has its expression in raw.
+    held = adata if adata.raw is None else adata.raw
+    if held.n_vars == 0 or held.X is None:
         return {}, "There is no expression in adata.X, so that no marker genes are shown."
     rows = _sampled(np.asarray(clusters.codes))
     names = clusters[rows].remove_unused_categories()
     if len(names.categories) < 2:
         return {}, f"Marker genes need two clusters of at least {_FEWEST_CELLS} cells."
     # In the order of the file, which may be on disk.
-    X = adata.X[rows]
+    X = held.X[rows]
     X = csr_matrix(X, dtype=np.float32) if issparse(X) else np.array(X, np.float32)
     numbers = X.data if issparse(X) else X.ravel()
     if not np.isfinite(numbers).all():
-        return {}, "adata.X holds NaN or infinite numbers, so that no marker genes are shown."
+        return {}, "Expression holds NaN or infinite numbers, so that no marker genes are shown."
     if (numbers < 0).any():
-        return {}, "adata.X holds negative numbers, as scaled expression does, so that no marker genes are shown."
-    return _ranked(X, names, adata.var_names, n_markers, counts=bool((numbers == np.rint(numbers)).all())), ""
+        return {}, "Expression holds negative numbers, as if it was scaled, so that no marker genes are shown."
+    return _ranked(X, names, held.var_names, n_markers, counts=bool((numbers == np.rint(numbers)).all())), ""
 
 
 def _sampled(codes: np.ndarray) -> np.ndarray:
