@@ -14,6 +14,7 @@ import pytest
 import scipy.sparse as sp
 
 import scfcmi
+from scfcmi.pl._report._charts import line_chart
 from scfcmi.pl._report._maps import maps
 from scfcmi.pl._report._markers import markers
 
@@ -86,6 +87,27 @@ def test_what_stands_on_it(mapped, page):
     assert list(mapped.uns) == list(before.uns)
     pd.testing.assert_frame_equal(mapped.obs, before.obs)
     assert (mapped.X != before.X).nnz == 0
+
+
+def test_charts():
+    x = np.arange(3.0)
+    lines = {
+        "<one>": np.array([0.0, 0.5, 1.0]),
+        "two": np.array([0.0, np.nan, 1.0]),
+        "three": np.array([1.0, 0.0, 0.99]),
+    }
+    drawn = line_chart(x, lines, title="a & b", x_label="x", mark=1.0, above=[(0.0, "3")])
+    assert "<title" not in drawn
+    assert "a &amp; b" in drawn
+    assert "&lt;one&gt;</text>" in drawn
+    assert re.search(r'class="line1" points="[\d.]+,[\d.]+ [\d.]+,[\d.]+"', drawn)
+    # Names at the ends of lines can be read.
+    ends = sorted(float(y) for y in re.findall(r'<text class="line\d" x="[\d.]+" y="([\d.]+)"', drawn))
+    assert len(ends) == 3
+    assert np.diff(ends).min() > 11
+    # One epoch, the same value throughout, or no number at all.
+    for values in (np.array([2.0]), np.array([np.nan])):
+        assert "</svg>" in line_chart(np.array([1.0]), {"": values}, title="", x_label="")
 
 
 def test_cells_come_back(mapped, page):
@@ -266,6 +288,13 @@ def test_wrong_use(mapped, tmp_path, monkeypatch, arguments, error, words):
     with pytest.raises(error, match=words):
         scfcmi.pl.report(**({"adata": mapped, "path": "page.html"} | arguments))
     assert not list(tmp_path.iterdir())
+
+
+def test_clusters_of_other_tools(mapped, tmp_path):
+    mapped.obs["leiden"], mapped.uns["leiden"] = mapped.obs["fcmi"], {"params": {"resolution": 1}}
+    mapped.obsm["X_leiden_umap"] = mapped.obsm["X_fcmi_umap"]
+    with pytest.raises(ValueError, match=r"key='leiden' is no result of fair_cluster.* Run scfcmi\.tl\.fair_cluster"):
+        scfcmi.pl.report(mapped, tmp_path / "page.html", key="leiden")
 
 
 def test_a_map_is_needed_and_a_failure_leaves_the_old_page(clustered, put_map, tmp_path, monkeypatch):

@@ -120,7 +120,7 @@ def line_chart(
         parts.append(Markup(line).format(x_of(mark), top, _HEIGHT - _BOTTOM))
     # Names at the ends of lines stand apart.
     ends = np.array([(0.0, y_of(values[-1]) if np.isfinite(values[-1]) else top) for values in lines.values()])
-    ends = spread(ends, np.full((len(ends), 2), (0.1, 12.0)), np.array([[-0.1, 0.0], [0.1, _HEIGHT]]))
+    ends = spread(ends, np.full((len(ends), 2), (width, 12.0)), np.array([[-width, 0.0], [width, _HEIGHT]]))
     for number, (name, values) in enumerate(lines.items()):
         points = " ".join(f"{x_of(a)},{y_of(b)}" for a, b in zip(x, values, strict=True) if np.isfinite(b))
         parts.append(Markup('<polyline class="line{}" points="{}"/>').format(number, points))

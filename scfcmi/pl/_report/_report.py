@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +69,7 @@ def report(
     >>> scfcmi.tl.fair_cluster(adata, "phase", n_clusters=8, max_epochs=50)
     >>> scfcmi.tl.umap(adata)
     >>> table = scfcmi.tl.diagnose(adata)
-    >>> scfcmi.pl.report(adata, "report.html", label_key="bulk_labels")  # doctest: +SKIP
+    >>> scfcmi.pl.report(adata, "report.html", label_key="bulk_labels")
     """
     check_adata(adata, written=False)
     _check_target(path)
@@ -81,7 +82,11 @@ def report(
     _validate.key_in(adata.uns.keys(), key, "adata.uns", hint=hint)
     map_hint = f"Run scfcmi.tl.umap(adata, key={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"X_{key}_umap", "adata.obsm", hint=map_hint)
-    batch_key = adata.uns[key]["params"]["batch_key"]
+    params = adata.uns[key].get("params", {}) if isinstance(adata.uns[key], Mapping) else {}
+    if "batch_key" not in params:
+        msg = f"key={key!r} is no result of fair_cluster: adata.uns[{key!r}]['params'] names no batch_key. {hint}"
+        raise ValueError(msg)
+    batch_key = params["batch_key"]
     if label_key is not None:
         _validate.key_in(adata.obs.columns, label_key, "adata.obs")
     if adata.n_obs == 0:
