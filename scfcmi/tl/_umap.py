@@ -77,7 +77,8 @@ def umap(
         raise ValueError(msg)
     seed = seed_from(random_state, rng)
     graph_key = adata.uns.get(key, {}).get("connectivities_key", f"{key}_connectivities")
-    if graph_key in adata.obsp:
+    # A few cells of many may have kept no link to each other.
+    if graph_key in adata.obsp and csr_matrix(adata.obsp[graph_key]).nnz:
         place, source = _of_graph(adata, key, graph_key, seed), {"connectivities_key": graph_key}
     else:
         n_neighbors = min(_N_NEIGHBORS, adata.n_obs - 1)

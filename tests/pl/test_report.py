@@ -110,6 +110,16 @@ def test_charts():
         assert "</svg>" in line_chart(np.array([1.0]), {"": values}, title="", x_label="")
 
 
+def test_many_batches_go_down_the_page(mapped, page):
+    few = page(mapped)
+    heads = [words for words in few.words if words in ("fcmi", "tech")]
+    mapped.obs["tech"] = pd.Categorical([f"donor {i % 12}" for i in range(240)])
+    many = page(mapped)
+    assert heads != [words for words in many.words if words in ("fcmi", "tech")]
+    assert many.tags.count("tr") == 1 + 3 + 1 + 12
+    assert few.tags.count("tr") == 1 + 3 + 1 + 3
+
+
 def test_cells_come_back(mapped, page):
     cells = page(mapped, label_key="label").cells
     assert [of["column"] for of in cells["maps"]] == ["fcmi", "tech", "label"]

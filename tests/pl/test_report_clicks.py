@@ -52,6 +52,15 @@ row(0).querySelector("button").click(); step("lens by keyboard");
 document.getElementById("all").click(); step("all");
 button(clusters, 2).dispatchEvent(new MouseEvent("click", {shiftKey: true})); step("alone");
 document.getElementById("all").click();
+const canvas = clusters.querySelector("canvas");
+const box = canvas.getBoundingClientRect();
+const at = (name) => {
+  const raw = atob(JSON.parse(document.getElementById("cells").textContent)[name]);
+  return 10 + (raw.charCodeAt(0) + 256 * raw.charCodeAt(1)) / 65535 * (canvas.clientWidth - 20);
+};
+canvas.dispatchEvent(new MouseEvent("click", {clientX: box.left + at("x"), clientY: box.top + at("y")}));
+step("on a cell");
+document.getElementById("all").click();
 window.dispatchEvent(new Event("beforeprint")); step("paper"); window.dispatchEvent(new Event("afterprint"));
 seen.fetched = performance.getEntriesByType("resource").map((entry) => entry.name);
 seen.title = document.title;
@@ -120,6 +129,8 @@ def test_clicks(clicked, clustered):
     assert steps["lens off"]["lens"] == []
     assert steps["lens by keyboard"]["lens"] == ["0"]
     assert steps["alone"]["shown"] == f"{sizes[2]} of 240 cells shown"
+    # The first cell that is drawn is in one of the clusters, or its nearest neighbor on the map is.
+    assert len(steps["on a cell"]["lens"]) == 1
     assert set(of_clusters) <= set(steps["paper"]["clusters"])
 
 

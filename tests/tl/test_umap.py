@@ -78,6 +78,14 @@ def test_a_view_becomes_actual(clustered, monkeypatch):
     assert "X_fcmi_umap" not in clustered.obsm
 
 
+def test_cells_without_links_are_laid_out_by_their_embedding(clustered, monkeypatch):
+    _no_compiling(monkeypatch)
+    clustered.obsp["fcmi_connectivities"] = sp.csr_matrix((240, 240))
+    scfcmi.tl.umap(clustered)
+    assert clustered.uns["fcmi_umap"]["n_neighbors"] == 15
+    assert "connectivities_key" not in clustered.uns["fcmi_umap"]
+
+
 def test_wrong_use(clustered):
     with pytest.raises(KeyError, match=r"'X_other' not found in adata\.obsm.* Run scfcmi\.tl\.fair_cluster"):
         scfcmi.tl.umap(clustered, "other")

@@ -79,7 +79,7 @@ def gather(
         "clusters": _clusters(adata, key, np.asarray(clusters.codes), counts, colors[key], diagnosis.get("clusters")),
         "has_diagnosis": "clusters" in diagnosis,
         "has_proba": f"{key}_proba" in adata.obsm,
-        "enrichment": _enrichment(counts),
+        "enrichment": _enrichment(counts, key, batch_key),
         "metrics": None if label_key is None else _metrics(clusters, batches, values[label_key]),
         "confusion": None if label_key is None else _confusion(clusters, values[label_key]),
         "resolutions": _resolutions(adata, key),
@@ -170,18 +170,24 @@ def _clusters(
     return rows
 
 
-def _enrichment(counts: pd.DataFrame) -> dict[str, Any] | None:
+def _enrichment(counts: pd.DataFrame, key: str, batch_key: str) -> dict[str, Any] | None:
     """Return log2 of cells over what independence gives, as ``scfcmi.pl.composition`` draws it."""
     counts = counts.loc[counts.sum(axis=1) > 0, counts.sum() > 0]
     if counts.size > _MOST_FIELDS:
         return None
+    corner = key
+    if counts.shape[1] > counts.shape[0]:
+        # The shorter side goes across: a page is longer than wide.
+        counts, corner = counts.T, batch_key
     expected = np.outer(counts.sum(axis=1), counts.sum()) / counts.to_numpy().sum()
-    values = np.log2((counts.to_numpy() + 0.5) / (expected + 0.5))
-    return {
-        "columns": list(map(str, counts.columns)),
-        # Without negative zeros.
-        "rows": [(str(name), row) for name, row in zip(counts.index, (values.round(1) + 0.0).tolist(), strict=True)],
-    }
+    # Without negative zeros.
+    values = np.log2((counts.to_numpy() + 0.5) / (expected + 0.5)).round(1) + 0.0
+    return _table(counts, values) | {"corner": corner}
+
+
+def _table(counts: pd.DataFrame, values: np.ndarray) -> dict[str, Any]:
+    rows = [(str(name), row) for name, row in zip(counts.index, values.tolist(), strict=True)]
+    return {"columns": list(map(str, counts.columns)), "rows": rows}
 
 
 def _metrics(clusters: pd.Categorical, batches: pd.Categorical, labels: pd.Categorical) -> dict[str, Any]:
@@ -203,10 +209,7 @@ def _confusion(clusters: pd.Categorical, labels: pd.Categorical) -> dict[str, An
     if counts.empty or counts.size > _MOST_FIELDS:
         return None
     percent = 100 * counts.div(counts.sum(axis=1), axis=0)
-    return {
-        "columns": list(map(str, counts.columns)),
-        "rows": [(str(name), row) for name, row in zip(counts.index, percent.to_numpy().tolist(), strict=True)],
-    }
+    return _table(counts, percent.to_numpy())
 
 
 def _resolutions(adata: AnnData, key: str) -> str | None:
