@@ -49,8 +49,9 @@ def umap(
 ) -> list[Axes] | Figure | None:
     """Draw the map of :func:`scfcmi.tl.umap`: cluster, batch and label side by side.
 
-    Cells are drawn in random order, so that no batch hides another, and smaller where there are many. Names of clusters
-    stand on the map.
+    Cells are drawn in random order, so that no batch hides another, and smaller where there are many. Of more than 100,000,
+    those are left out that others hide to the pixel: a million take seconds. Names of clusters stand on the map, clear of
+    each other.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def test_six_lines(result):
         "sizes": "10 to 150 cells, half of them 80 or more; smallest: 2 (10), 1 (80), 0 (150)",
         "batches": "no cluster lacks any of the 2 batches",
         "training": "settled after 30 epochs",
-        "next": "scfcmi report 'folder/my out.h5ad' -o 'folder/my out.html' shows them all",
+        "next": "scfcmi report 'folder/my out.h5ad' -o 'folder/my out.html' shows all of this on one page",
         "written": "folder/my out.h5ad, model.fcmi",
     }
     pd.testing.assert_frame_equal(result.obs, before.obs)
@@ -49,7 +49,7 @@ def test_batches_that_clusters_lack(result):
         "a lacks d1, d2, d3 and 2 more; b lacks d0, d2, d3 and 2 more; c lacks d0, d1, d3 and 2 more; "
         "and 3 more clusters lack some"
     )
-    assert said["next"].endswith("shows whether a cluster that lacks batches is likely biology or the batch")
+    assert said["next"].endswith("tells whether these clusters are likely biology or the batch")
 
 
 def test_names_move_no_cursor(result):
