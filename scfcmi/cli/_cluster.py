@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfcmi.cli import _cells, _files
+from scfcmi.cli._summary import summary
 from scfcmi.cli._workers import add_workers, working
 from scfcmi.cli._written import write_results, write_results_only
 
@@ -99,3 +100,4 @@ def _run(options: argparse.Namespace) -> None:
     if options.save_model is not None:
         writers.append(("--save-model", options.save_model, lambda: model.save(options.save_model)))
     _files.write_outputs(writers)
+    print(summary(adata, key, [path for _, path, _ in writers]))

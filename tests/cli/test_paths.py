@@ -95,6 +95,9 @@ O, M, C, W = "-o", "--save-model", "--checkpoint", "--overwrite"
         (["benchmark", O, "model"], "--output 'model' must be a folder, but 'model' is a file"),
         (["benchmark", "table", "2", O, "model/x"], "--output 'model/x' must be a folder, but '"),
         (["benchmark", "report", "none"], "DIR: no folder at 'none'"),
+        (["report", "in.h5ad", O, "in.h5ad", W], "--output must end in one of"),
+        (["report", "in.h5ad", O, "none/a.html"], "--output is in a folder that does not exist"),
+        (["report", "none.h5ad", O, "a.html"], "OUT.h5ad: no file at 'none.h5ad'"),
         (["demo", O, "model"], "--output-dir 'model' must be a folder"),
     ],
 )
