@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfcmi.cli import _cells, _files
+from scfcmi.cli._memory import add_memory, check_memory
 from scfcmi.cli._summary import summary
 from scfcmi.cli._workers import add_workers, working
 from scfcmi.cli._written import write_results, write_results_only
@@ -64,13 +65,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     cluster.add_argument("--seed", type=int, dest="random_state", metavar="SEED", help="default: 0")
     cluster.add_argument("--device", help="default: auto")
     cluster.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="paper mode")
-    cluster.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="keep, and take up, the state of training (paper mode)"
-    )
+    cluster.add_argument("--checkpoint", type=Path, metavar="FILE", help="keep, and take up, the state of the run")
     cluster.add_argument("--save-model", type=Path, metavar="FILE")
     cluster.add_argument(
         "--results-only", action="store_true", help="write obs and the result to --output, without expression"
     )
+    add_memory(cluster)
     add_workers(cluster)
     cluster.add_argument("-v", "--verbose", action="store_true", help="say which matrix and weights were taken")
     cluster.set_defaults(run=_run)
@@ -86,10 +86,15 @@ def _run(options: argparse.Namespace) -> None:
     if options.checkpoint is not None:
         outputs.append(_files.Output("--checkpoint", options.checkpoint, continues=True))
     _files.check_paths([cells], outputs, overwrite=options.overwrite)
+    if options.memory is not None and options.mode == "paper":
+        msg = "--memory is for atlas mode: paper mode reads all expression into memory."
+        raise ValueError(msg)
     if options.verbose:
         set_verbosity("info")
     given = {name: getattr(options, name) for name in _PASSED_ON if getattr(options, name) is not None}
     with working(options) as with_dask, _cells.opened(cells.argument, cells.path, with_dask=with_dask) as adata:
+        if options.mode != "paper":
+            check_memory(options.memory, *adata.shape)
         model = tl.fit_model(adata, options.batch_key, **given)
     key = options.key_added or "fcmi"
     if options.results_only:

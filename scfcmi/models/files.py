@@ -73,6 +73,16 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Tensor], di
         raise ModelFormatError(msg) from error
 
 
+def check_run(path: str | os.PathLike[str], theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Raise ``ValueError`` unless a checkpoint, which says whose run it is, is of this run."""
+    # Through JSON, as the file's own, so that tuples equal lists.
+    ours = json.loads(json.dumps(ours))
+    differing = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
+    if differing:
+        msg = f"checkpoint {str(path)!r} is of another run: {differing} differ. Delete it, or name another file."
+        raise ValueError(msg)
+
+
 def network_tensors(network: nn.Module) -> dict[str, Tensor]:
     """Return the network's state under names that cannot meet other tensors'."""
     return {f"network.{k}": v for k, v in network.state_dict().items()}

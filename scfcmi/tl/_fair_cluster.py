@@ -62,7 +62,8 @@ def fair_cluster(
     ----------
     adata
         Annotated data. An error or an interrupt leaves it as it is. A view becomes an actual AnnData when written to.
-        Of a file-backed one the parts in memory are written to, and ``copy`` reads it into memory.
+        Expression may be on disk (file-backed, or from ``read_lazy``) or a Dask array: atlas mode reads it in parts, on
+        the workers of the active Dask client if there is one. Results are written to the parts in memory.
     batch_key
         Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Values of any kind,
         such as strings, numbers, dates or intervals. Batches go by the text of these: 1, 1.0 and ``"1"`` are one batch, also
@@ -113,7 +114,8 @@ def fair_cluster(
     progress
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
-        Paper mode: file to keep the state of training in, and to go on from if it exists.
+        File to keep the state of the run in, and to go on from if it exists. Atlas mode keeps components, so that
+        expression is read once; paper mode keeps the state of training.
     copy
         Whether to write to, and return, a copy.
 
@@ -145,7 +147,11 @@ def fair_cluster(
     TypeError, ValueError
         If an argument is of the wrong kind or value, the mode has no use for it, ``adata`` has one batch only, cells
         without a batch, no cells or no features, the same values in all cells, or values that are NaN or infinite; if it
-        is no AnnData in memory (a path, a MuData, one of ``read_lazy``), or a view of a file-backed one.
+        is no AnnData (a path, a MuData), or a view of a file-backed one.
+    OSError
+        If a file of expression is damaged, or changes while it is read.
+    RuntimeError
+        If the workers or the scheduler of a Dask cluster are lost.
 
     Examples
     --------

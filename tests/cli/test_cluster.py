@@ -101,6 +101,7 @@ def test_only_what_is_given_is_passed_on(path, tmp_path, monkeypatch):
     """What fair_cluster takes by default is said in one place; a mode refuses what it has no use for."""
     given = []
     monkeypatch.setattr(scfcmi.tl, "fit_model", lambda _adata, *args, **kwargs: given.append((args, kwargs)))
+    monkeypatch.setattr("scfcmi.cli._cluster.summary", lambda *_: "")
     words = ["cluster", str(path), "--batch-key", "tech", "-o", str(tmp_path / "out.h5ad")]
     assert cli.main(words) == cli.OK
     (tmp_path / "out.h5ad").unlink()

@@ -260,7 +260,7 @@ def test_settings_of_the_default_can_be_reached(small):
     assert len(epochs) == 3
 
 
-@pytest.mark.parametrize("argument", [{"precision": "float32"}, {"checkpoint": "state"}, {"beta": 0.2}, {"alpha": 0.1}])
+@pytest.mark.parametrize("argument", [{"precision": "float32"}, {"beta": 0.2}, {"alpha": 0.1}])
 def test_no_argument_changes_the_algorithm(small, argument):
     (name,) = argument
     with pytest.raises(TypeError, match=f"mode='atlas' has no use for {name}. Use mode='paper'"):

@@ -14,6 +14,7 @@ from scfcmi.graph.communities import RESOLUTION, by_size, leiden, leiden_at
 from scfcmi.graph.neighbors import distinct, joint_graph, with_copies
 from scfcmi.graph.sample import rare_keeping_sample
 from scfcmi.models.assignment import classify, fit_classifier
+from scfcmi.models.atlas import checkpoint
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embed_in_place
 from scfcmi.models.atlas.projection import fit_projections
@@ -26,6 +27,7 @@ from scfcmi.models.progress import Stages
 from scfcmi.rows import ChunkedRows, rows_of, summarize
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
     import scipy.sparse as sp
@@ -80,6 +82,9 @@ class AtlasFCMI(GroupedClusterer):
         ``"auto"`` takes a CUDA device if there is one, else the CPU; or any name torch knows.
     progress
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
+    checkpoint
+        File to keep components in, 400 bytes a cell. If it exists, ``fit`` takes them from there and does not read
+        expression again. A file of other data or settings is refused. It stays when ``fit`` is done.
     callbacks
         Functions that receive a :class:`scfcmi.models.callbacks.Epoch` after every epoch.
 
@@ -124,6 +129,7 @@ class AtlasFCMI(GroupedClusterer):
         random_state: RandomState = 0,
         device: str = "auto",
         progress: bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callable[[Epoch], None]] | None = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -137,6 +143,7 @@ class AtlasFCMI(GroupedClusterer):
         self.random_state = random_state
         self.device = device
         self.progress = progress
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
 
     def fit(self, X: ArrayLike | sp.spmatrix, y: object = None, *, groups: ArrayLike | None = None) -> AtlasFCMI:
@@ -161,7 +168,7 @@ class AtlasFCMI(GroupedClusterer):
         )
 
         rows, stages = rows_of(X, device), Stages(self.progress)
-        network, components = self._components(rows, len(names), settings.seed, stages)
+        network, components = self._kept_components(rows, len(names), settings.seed, stages)
         history = train_agreement(
             network,
             components,
@@ -233,6 +240,18 @@ class AtlasFCMI(GroupedClusterer):
             msg = f"AtlasFCMI takes a matrix (n_cells, n_features), got images of shape {X.shape}. Use FCMI."
             raise ValueError(msg)
         return super()._check_X(X, reset=reset)
+
+    def _kept_components(self, rows: Rows, n_groups: int, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
+        """Return what :meth:`_components` does, or did in a run that was killed."""
+        if self.checkpoint is None:
+            return self._components(rows, n_groups, seed, stages)
+        run = checkpoint.identity(rows, self.n_components, n_groups, seed)
+        found = checkpoint.take_up(self.checkpoint, run)
+        if found is None:
+            found = self._components(rows, n_groups, seed, stages)
+            checkpoint.keep(self.checkpoint, run, *found)
+        device = choose_device(self.device)
+        return found[0].to(device), found[1].to(device)
 
     def _components(self, rows: Rows, n_groups: int, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
         """Return a network that knows how to project, and what it is trained on, shape (n_views, n_cells, n_components)."""

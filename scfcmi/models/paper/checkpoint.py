@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import zlib
 from dataclasses import asdict
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scfcmi._logging import logger
-from scfcmi.models.files import network_tensors, read, read_network, write
+from scfcmi.models.files import check_run, network_tensors, read, read_network, write
 from scfcmi.models.paper.network import Architecture, AutoEncoder
 
 if TYPE_CHECKING:
@@ -88,12 +87,7 @@ def _write(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any]
 
 def _read(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any]) -> None:
     tensors, content = read(path, "checkpoint")
-    # Through JSON, as the file's own, so that tuples equal lists.
-    theirs, ours = content["run"], json.loads(json.dumps(run))
-    differing = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
-    if differing:
-        msg = f"checkpoint {str(path)!r} is of another run: {differing} differ. Delete it, or name another file."
-        raise ValueError(msg)
+    check_run(path, content["run"], run)
     device = progress.centers.device
     network = read_network(lambda **a: AutoEncoder(Architecture(**a)), content["architecture"], tensors, path)
     progress.network.load_state_dict(network.state_dict())

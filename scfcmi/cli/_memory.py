@@ -1,0 +1,58 @@
+"""Whether a run fits into memory, told before it starts."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+# What atlas mode takes at most, with expression on disk (benchmarks/scale.py): bytes for libraries, chunks and the graph of a
+# sample; for each cell, its embedding, probabilities and columns; and for each pair of genes, in what components are found of.
+_FIXED, _PER_CELL, _PER_PAIR, _MOST_GENES = 850 * 10**6, 650, 24, 4000
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """Add the limit, as ``options.memory``."""
+    parser.add_argument(
+        "--memory", metavar="4GB", help="refuse to start if more would be needed (atlas mode; default: all there is)"
+    )
+
+
+def check_memory(limit: str | None, n_cells: int, n_genes: int) -> None:
+    """Raise ``ValueError`` if atlas mode would need more memory than there may be.
+
+    Parameters
+    ----------
+    limit
+        Such as ``"4GB"``; ``None`` is the memory of this machine.
+    n_cells, n_genes
+        Of the cells, with expression on disk.
+    """
+    most = _machine() if limit is None else _parsed(limit)
+    needed = _FIXED + _PER_CELL * n_cells + _PER_PAIR * min(n_genes, _MOST_GENES) ** 2
+    if needed > most:
+        given = "This machine has" if limit is None else f"--memory {limit}:"
+        msg = (
+            f"{given} {most / 1e9:.1f} GB, and {n_cells:,} cells of {n_genes:,} genes take about {needed / 1e9:.1f} GB. Allow "
+            "more, choose highly variable genes with --mask-var, or cluster fewer cells and label the rest with 'scfcmi assign'."
+        )
+        raise ValueError(msg)
+
+
+def _parsed(limit: str) -> int:
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", limit.upper())
+    if found is None or found[2] not in _UNITS:
+        msg = f"--memory must be a number of bytes such as 4GB or 500MB, got {limit!r}."
+        raise ValueError(msg)
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def _machine() -> int:
+    # Not told by every operating system: there, nothing is refused.
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 2**63
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
