@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import scfcmi
+
+_here = Path(__file__).parent
+sys.path.insert(0, str(_here / "extensions"))
 
 project = "scfcmi"
 author = "The scfcmi developers"
@@ -12,6 +17,7 @@ copyright = f"2026, {author}"  # Sphinx's name
 version = release = scfcmi.__version__
 
 extensions = [
+    "mathml",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -21,15 +27,22 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
+html_math_renderer = "mathml"
 
-# Notebooks are executed by the tests and shown as they were committed. Sphinx reads one folder only, so they are copied;
-# their links lead to the right place in the repository, and here.
-nb_execution_mode = "off"
-_here = Path(__file__).parent
+# Tutorials are executed by the tests and shown as they were committed. Sphinx reads one folder only, so they are copied; their
+# links lead to the right place in the repository, and here. Pages with {code-cell} are executed when they are built.
 (_here / "tutorials").mkdir(exist_ok=True)
 for _path in (_here.parent / "tutorials").glob("*.ipynb"):
     (_here / "tutorials" / _path.name).write_text(_path.read_text().replace("](../docs/", "](../"))
-myst_enable_extensions = ["amsmath", "dollarmath"]
+nb_execution_mode = "cache"
+nb_execution_excludepatterns = ["tutorials/*"]
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+# For the kernels that execute pages.
+os.environ["PYTHONWARNINGS"] = "ignore"
+os.environ["PYTHONPATH"] = os.pathsep.join([str(_here.parent), str(_here), os.environ.get("PYTHONPATH", "")])
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
@@ -54,4 +67,12 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_navbar_depth": 1,
     "show_toc_level": 2,
+    "use_edit_page_button": True,
+    "use_download_button": False,
+    "path_to_docs": "docs",
+    "repository_branch": "main",
+    # Where the repository is hosted is known when the pages are built; without it there is no button.
+    "repository_url": os.environ.get("SCFCMI_REPOSITORY", ""),
 }
+if not html_theme_options["repository_url"]:
+    del html_theme_options["use_edit_page_button"], html_theme_options["repository_url"]

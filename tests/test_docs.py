@@ -1,4 +1,4 @@
-"""The examples of docs/estimators.md run as they stand there."""
+"""The examples of docs/in_code.md run as they stand there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sklearn
 
-PAGE = Path(__file__).parents[1] / "docs" / "estimators.md"
+PAGE = Path(__file__).parents[1] / "docs" / "in_code.md"
 
 
 @pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")

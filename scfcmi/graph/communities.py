@@ -16,7 +16,7 @@ from sknetwork.clustering import Leiden, Louvain
 
 _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
-# Default resolution, in the sense of scanpy. benchmarks/README.md has the leave-one-set-out table.
+# Default resolution, in the sense of scanpy. docs/atlas_mode.md has the leave-one-set-out table.
 RESOLUTION = 0.4
 # The best of so many runs of Leiden is taken, all on the graph of the small communities at so many times the resolution.
 # Of 2.5 to 50 times, this has the highest modularity on the eight sets.
