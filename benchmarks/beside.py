@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runs import latest, table
 from sets import JOINED, SETS
-from single_cell import FREE, KEYS, MEASURES, K
+from single_cell import KEYS, MEASURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ METHODS = {
 
 
 def tables(path: Path) -> dict[str, str]:
-    """Return a row a method and setting; of the two forms of Harmony and of PCA, the one of higher mean NMI.
+    """Return a row a method, without and with the number of types; of two forms, the one of higher mean NMI.
 
     Sets on which nothing was chosen are those that are neither ``SETS`` nor ``JOINED``: rows of their own, marked.
     """
@@ -30,14 +30,18 @@ def tables(path: Path) -> dict[str, str]:
     rows = []
     for mark, sets in (("", list(SETS)), (" *", apart)):
         for title, forms in METHODS.items():
-            for setting, given in ((FREE, "resolution"), (K, "number of types")):
-                names = [form if setting == FREE else f"{form}, K" for form in forms]
-                found = [mean for name in names if (mean := _mean(means, name, sets)) is not None]
-                if found:
-                    best = max(found, key=lambda mean: mean["nmi"])
-                    scores = [f"{100 * best[column]:.1f}" for column in MEASURES]
-                    rows.append([title + mark, given, *scores, f"{best['seconds']:.0f}"])
-    return {"means": table(["method", "given", "NMI", "ARI", "leakage", "seconds"], rows)}
+            free, given = (_best(means, [form + words for form in forms], sets) for words in ("", ", K"))
+            if free is not None and given is not None:
+                scores = (f"{100 * found[column]:.1f}" for found in (free, given) for column in MEASURES)
+                rows.append([title + mark, *scores, f"{free['seconds']:.0f}"])
+    heads = ["method", "NMI", "ARI", "leakage", "K: NMI", "K: ARI", "K: leakage", "seconds"]
+    return {"means": table(heads, rows)}
+
+
+def _best(means: pd.DataFrame, methods: list[str], sets: list[str]) -> pd.Series | None:
+    """Return the highest mean, by NMI, of methods that ran on all sets."""
+    found = [mean for method in methods if (mean := _mean(means, method, sets)) is not None]
+    return max(found, key=lambda mean: mean["nmi"], default=None)
 
 
 def _mean(means: pd.DataFrame, method: str, sets: list[str]) -> pd.Series | None:
