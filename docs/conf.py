@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import scfcmi
 
 _here = Path(__file__).parent
-sys.path.insert(0, str(_here / "extensions"))
 
 project = "scfcmi"
 author = "The scfcmi developers"
@@ -17,17 +15,16 @@ copyright = f"2026, {author}"  # Sphinx's name
 version = release = scfcmi.__version__
 
 extensions = [
-    "mathml",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
+    "sphinx-mathjax-offline",  # brings the files of MathJax along, so that a page fetches nothing
     "sphinx_copybutton",
     "sphinxarg.ext",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
-html_math_renderer = "mathml"
 
 # Tutorials are executed by the tests and shown as they were committed. Sphinx reads one folder only, so they are copied; their
 # links lead to the right place in the repository, and here. Pages with {code-cell} are executed when they are built.
@@ -62,6 +59,7 @@ html_theme = "sphinx_book_theme"
 html_title = "scfcmi"
 html_static_path = ["_static"]
 html_css_files = ["scfcmi.css"]
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navbar_persistent": [],  # the sidebar has a search field already
     "navigation_with_keys": False,
