@@ -31,7 +31,7 @@ exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 (_here / "tutorials").mkdir(exist_ok=True)
 for _path in (_here.parent / "tutorials").glob("*.ipynb"):
     (_here / "tutorials" / _path.name).write_text(_path.read_text().replace("](../docs/", "](../"))
-nb_execution_mode = "cache"
+nb_execution_mode = "force"
 nb_execution_excludepatterns = ["tutorials/*"]
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300

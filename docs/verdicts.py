@@ -5,6 +5,7 @@ All are the 700 blood cells that come with scanpy, split at random into two batc
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -49,9 +50,10 @@ def show(found: tuple[AnnData, pd.DataFrame], words: str, n_clusters: int = 1) -
     """Draw the first clusters whose verdict holds these words, a panel a batch, below their verdicts."""
     adata, table = found
     named = table.index[table["verdict"].str.contains(words, regex=False)][:n_clusters]
-    print("\n".join(f"cluster {name}, {table.n_cells[name]} cells: {table.verdict[name]}" for name in named))
+    for name in named:
+        print(textwrap.fill(f"cluster {name}: {table.verdict[name]}", 78, subsequent_indent="  "))
     place, batches = adata.obsm["X_umap"], adata.obs["batch"].astype("category")
-    _, panels = plt.subplots(1, 2, figsize=(6, 2.6), layout="constrained")
+    _, panels = plt.subplots(1, 2, figsize=(6, 2.9), layout="constrained")
     for panel, batch in zip(panels, batches.cat.categories, strict=True):
         here = (batches == batch).to_numpy()
         panel.scatter(*place.T, s=4, c="#e4e4e4")
@@ -60,5 +62,7 @@ def show(found: tuple[AnnData, pd.DataFrame], words: str, n_clusters: int = 1) -
             mine = here & (adata.obs["clusters"] == name).to_numpy()
             panel.scatter(*place[mine].T, s=9, c=color, label=f"cluster {name}: {mine.sum()} cells")
         panel.set(xticks=[], yticks=[], title=f"batch {batch}")
-        panel.legend(frameon=False, fontsize="small", loc="lower left")
+        panel.legend(
+            frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handletextpad=0
+        )
     plt.show()
