@@ -117,9 +117,8 @@ def main() -> None:
         "## The same mistakes in other tools",
         "",
         f'Made by `benchmarks/peers.py` with scanpy {version("scanpy")} and harmonypy {version("harmonypy")}. "Named"',
-        'means that the message says what is wrong. "Result, no word" means that the tool returned a result without a warning. That is '
-        "not always a fault:",
-        "some calls are wrong for one tool only. scVI was not tried.",
+        'means that the message says what is wrong. "Result, no word" means a result without a warning. That is not',
+        "always a fault: some calls are wrong for one tool only. scVI was not tried.",
         "",
         f"| mistake | {' | '.join(ways)} |",
         "| --- | --- | --- |",
