@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from base64 import b64decode
 from pathlib import Path
 
 import scfcmi
@@ -31,6 +33,11 @@ exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 (_here / "tutorials").mkdir(exist_ok=True)
 for _path in (_here.parent / "tutorials").glob("*.ipynb"):
     (_here / "tutorials" / _path.name).write_text(_path.read_text().replace("](../docs/", "](../"))
+    # The first picture, if there is one, is the thumbnail in tutorials.md.
+    _outputs = [_output for _cell in json.loads(_path.read_text())["cells"] for _output in _cell.get("outputs", [])]
+    _pictures = [_output["data"]["image/png"] for _output in _outputs if "image/png" in _output.get("data", {})]
+    for _picture in _pictures[:1]:
+        (_here / "tutorials" / f"{_path.stem}.png").write_bytes(b64decode("".join(_picture)))
 nb_execution_mode = "force"
 nb_execution_excludepatterns = ["tutorials/*"]
 nb_execution_raise_on_error = True

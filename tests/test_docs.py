@@ -103,5 +103,5 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
             folder = DOCS if page.name == "changelog.md" else page.parent
             # Tutorials are copied into the documentation when it is built.
-            path = ROOT / target if target.startswith("tutorials/") else folder / target
+            path = ROOT / target.replace(".png", ".ipynb") if target.startswith("tutorials/") else folder / target
             assert target.startswith("https://") or path.exists(), (page.name, target)
