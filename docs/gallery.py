@@ -116,6 +116,7 @@ def page(calls: dict[str, list[tuple[str, str]]], names: dict[str, object]) -> s
             )
             mpl.pyplot.close(figure)
     style = "body{font-family:sans-serif;margin:2em}pre{color:#555}img{max-width:100%;border:1px solid #ddd}"
+    parts.append('<h2>report</h2><p>three chemistries, as a page: <a href="report.html">report.html</a></p>')
     return f"<!doctype html><meta charset=utf-8><title>scfcmi.pl</title><style>{style}</style>" + "\n".join(parts)
 
 
@@ -123,5 +124,8 @@ if __name__ == "__main__":
     mpl.use("agg")
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / "index.html"
-    path.write_text(page(CALLS, cells() | numbers()))
+    names = cells() | numbers()
+    path.write_text(page(CALLS, names))
+    scfcmi.tl.diagnose(names["pbmc"])
+    pl.report(names["pbmc"], FOLDER / "report.html", label_key="label")
     print(path)

@@ -27,7 +27,7 @@ def check_adata(adata: object, *, copy: object = False, written: bool = True) ->
     Raises
     ------
     TypeError
-        If it is no AnnData (a path, a MuData), was opened by ``read_lazy``, or ``copy`` is no boolean.
+        If it is no AnnData (a path, a MuData), or ``copy`` is no boolean.
     ValueError
         If it is a view of a file-backed AnnData, and would be written to.
     """
@@ -47,15 +47,21 @@ def check_adata(adata: object, *, copy: object = False, written: bool = True) ->
     if not isinstance(adata, AnnData):
         msg = f"adata must be an AnnData, got {type(adata).__name__}. For arrays use scfcmi.AtlasFCMI or scfcmi.FCMI."
         raise TypeError(msg)
-    if not isinstance(adata.obs, pd.DataFrame):
-        msg = (
-            f"adata.obs is a {type(adata.obs).__name__}, as anndata.experimental.read_lazy gives. "
-            "Read it into memory first: adata = adata.to_memory()."
-        )
-        raise TypeError(msg)
     if written and not copy and adata.is_view and adata.isbacked:
         msg = (
             "adata is a view of a file-backed AnnData, which cannot be written to. Read it into memory first: "
             "adata = adata.to_memory()."
         )
         raise ValueError(msg)
+
+
+def column(table: pd.DataFrame, key: str) -> pd.Series:
+    """Return a column of ``obs`` or ``var``; of an AnnData from ``read_lazy``, read that column into memory."""
+    return table[key] if isinstance(table, pd.DataFrame) else table[[key]].to_memory()[key]
+
+
+def in_memory(values: object) -> object:
+    """Return an entry of an AnnData, read from disk or computed where it has to be; of a data frame, its values."""
+    for method in ("to_memory", "compute"):
+        values = getattr(values, method)() if hasattr(values, method) else values
+    return values.to_numpy() if isinstance(values, pd.DataFrame) else values

@@ -53,7 +53,7 @@ WRONG = {
 # Values that are right after all.
 RIGHT = {
     *(("key_added", "nothere"), ("layer_added", "nothere"), ("checkpoint", "nothere"), ("path", "nothere")),
-    *(("fairness", float("inf")), ("beta", float("inf"))),
+    *(("source", "nothere"), ("fairness", float("inf")), ("beta", float("inf"))),
     *(("output", "nothere"), ("folder", "nothere"), ("data_dir", "nothere")),
 }
 
@@ -148,7 +148,8 @@ def test_tools(clustered, fitted, no_training, name, argument, value):
 
 
 PLOTS = {
-    name: getattr(pl, name) for name in ("umap", "composition", "confidence", "confusion", "history", "n_clusters")
+    name: getattr(pl, name)
+    for name in ("umap", "composition", "confidence", "confusion", "history", "n_clusters", "report")
 }
 
 
@@ -156,15 +157,19 @@ PLOTS = {
 @pytest.mark.parametrize(
     ("name", "argument", "value"), [case for case in cases(PLOTS) if case.id != "history-data-DataFrame4"]
 )
-def test_plots(clustered, put_map, name, argument, value):
+def test_plots(clustered, put_map, tmp_path, monkeypatch, name, argument, value):
+    monkeypatch.chdir(tmp_path)
     put_map(clustered)
     clustered.uns["fcmi_n_clusters"] = {"curve": _curve()}
     arguments = {"data" if name == "history" else "adata": clustered, "show": False}
     if name == "confusion":
         arguments["label_key"] = "label"
+    if name == "report":
+        arguments = {"adata": clustered, "path": "page.html"}
     before = content(clustered)
     refused(PLOTS[name], arguments, argument, value)
     assert content(clustered) == before
+    assert not list(tmp_path.iterdir())
 
 
 def _curve():

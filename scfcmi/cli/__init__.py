@@ -40,7 +40,7 @@ _MEMORY = (
 )
 
 # In the order of the help text.
-COMMANDS = ("cluster", "assign", "evaluate", "plot", "data", "benchmark", "demo", "repeat")
+COMMANDS = ("cluster", "assign", "evaluate", "plot", "report", "data", "benchmark", "demo", "repeat")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

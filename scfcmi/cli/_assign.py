@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfcmi.cli import _cells, _files
+from scfcmi.cli._workers import add_workers, working
+from scfcmi.cli._written import write_results
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +23,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     assign.add_argument("--layer")
     assign.add_argument("--use-rep", metavar="OBSM_KEY")
     assign.add_argument("--key-added", default="fcmi")
+    add_workers(assign)
     assign.set_defaults(run=_run)
 
 
@@ -34,14 +37,14 @@ def _run(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
     )
     model = load_model(options.model)
-    adata, compression = _cells.read_cells(cells.argument, cells.path), _cells.compression_of(options.input)
-    tl.assign(
-        adata,
-        model,
-        batch_key=options.batch_key,
-        layer=options.layer,
-        use_rep=options.use_rep,
-        key_added=options.key_added,
-    )
-    write = lambda: _cells.write_cells(adata, options.output, compression)
+    with working(options) as with_dask, _cells.opened(cells.argument, cells.path, with_dask=with_dask) as adata:
+        tl.assign(
+            adata,
+            model,
+            batch_key=options.batch_key,
+            layer=options.layer,
+            use_rep=options.use_rep,
+            key_added=options.key_added,
+        )
+    write = lambda: write_results(adata, options.key_added, options.input, options.output)
     _files.write_outputs([("--output", options.output, write)])

@@ -1,14 +1,8 @@
-"""Cells in files: h5ad, or zarr stores, read and written whole."""
+"""Cells in files, h5ad or zarr stores: reading them."""
 
 from __future__ import annotations
 
-import atexit
-import gc
-import os
-import re
-import sys
-import warnings
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,13 +31,87 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
             return _checked(ad.read_zarr(path))
     import h5py
 
-    if not h5py.is_hdf5(path):
-        msg = f"{name} is no HDF5 file, as every h5ad file is. Was it renamed, or is it compressed or cut short?"
-        raise ValueError(msg)
+    _check_hdf5(path, name)
     with _damage_told(name):
         with h5py.File(path) as root:
             _check_root(root, name)
         return _checked(ad.read_h5ad(path, backed="r" if backed else None))
+
+
+@contextmanager
+def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[AnnData]:
+    """Yield the cells of a file, whose expression, layers and ``obsm`` stay there until they are needed.
+
+    Parameters
+    ----------
+    argument, path
+        As for :func:`read_cells`, and with the errors of that.
+    with_dask
+        Whether matrices are Dask arrays, whose chunks any process that sees the file can read.
+    """
+    import anndata as ad
+    import h5py
+
+    name = f"{argument} {str(path)!r}"
+    if not is_store(path):
+        _check_hdf5(path, name)
+    if is_legacy(path):
+        yield read_cells(argument, path)
+        return
+    with _damage_told(name), ExitStack() as stack:
+        if is_store(path):
+            import zarr
+
+            root = zarr.open_group(path, mode="r")
+        else:
+            root = stack.enter_context(h5py.File(path))
+        _check_root(root, name)
+        parts = {
+            part: {key: _opened(root[part][key], with_dask=with_dask) for key in root[part]} if part in root else {}
+            for part in ("layers", "obsm")
+        }
+        tables = {part: ad.io.read_elem(root[part]) for part in ("obs", "var", "uns") if part in root}
+        X = _opened(root["X"], with_dask=with_dask) if "X" in root else None
+        adata = ad.AnnData(X=X, **tables, **parts)
+        # Errors of whoever works on these cells are theirs.
+        stack = stack.pop_all()
+    with stack:
+        yield adata
+
+
+def _opened(element: Any, *, with_dask: bool) -> Any:
+    """Return a matrix of a file, to be read in parts if it can be."""
+    import anndata as ad
+
+    encoding = element.attrs.get("encoding-type", "")
+    if encoding not in ("csr_matrix", "csc_matrix", "array"):
+        return ad.io.read_elem(element)
+    matrix = element if encoding == "array" else ad.io.sparse_dataset(element)
+    if with_dask and encoding != "csc_matrix" and len(matrix.shape) == 2:
+        from scfcmi.rows import rows_at_once
+
+        n_rows = min(rows_at_once(matrix), matrix.shape[0])
+        return ad.experimental.read_elem_lazy(element, chunks=(max(1, n_rows), matrix.shape[1]))
+    return matrix
+
+
+def _check_hdf5(path: Path, name: str) -> None:
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        msg = f"{name} is no HDF5 file, as every h5ad file is. Was it renamed, or is it compressed or cut short?"
+        raise ValueError(msg)
+
+
+def is_legacy(path: Path) -> bool:
+    """Whether a file was written by an anndata that did not say what its parts are; no file is, that cannot be read."""
+    import h5py
+
+    if is_store(path) or not h5py.is_hdf5(path):
+        return False
+    with suppress(Exception), h5py.File(path) as root:
+        return "encoding-type" not in root.attrs and "obs" in root
+    return False
 
 
 def _checked(adata: AnnData) -> AnnData:
@@ -76,79 +144,6 @@ def _damage_told(name: str) -> Iterator[None]:
             raise
         msg = f"{name} is damaged or no AnnData ({type(error).__name__}: {error}). Was it copied in full?"
         raise ValueError(msg) from error
-
-
-def write_cells(adata: AnnData, path: Path, compression: dict[str, Any] | None = None) -> None:
-    """Write cells, whole or not at all; ``compression`` is from :func:`compression_of` and serves h5ad files."""
-    from scfcmi._files import replacing, replacing_folder
-
-    if is_store(path):
-        with replacing_folder(path) as temporary, warnings.catch_warnings():
-            # For who chooses the format, which is anndata's own here, whatever that is.
-            warnings.filterwarnings("ignore", "Writing zarr v2 data")
-            adata.write_zarr(temporary)
-    else:
-        with replacing(path) as temporary:
-            _write_h5ad(adata, temporary, compression or {})
-
-
-def _write_h5ad(adata: AnnData, path: Path, compression: dict[str, Any]) -> None:
-    failure: OSError | RuntimeError | None = None
-    hooks, n_open = (sys.excepthook, sys.unraisablehook), _n_open()
-    # On a full disk, HDF5 fails again for every object that is closed, and h5py prints each time. Once is enough.
-    sys.excepthook = sys.unraisablehook = lambda *_: None
-    try:
-        try:
-            adata.write_h5ad(path, **compression)
-        except (OSError, RuntimeError) as error:
-            failure = _plain(error)
-        if failure is not None:
-            gc.collect()
-            with suppress(OSError):
-                # An object that stays open would keep the room on the disk, which other outputs may need.
-                os.truncate(path, 0)
-            if _n_open() > n_open:
-                # HDF5 tries once more at the end of the process, and crashes: the process ends before.
-                atexit.register(_leave)
-    finally:
-        sys.excepthook, sys.unraisablehook = hooks
-    if failure is not None:
-        raise failure
-
-
-def _plain(error: OSError | RuntimeError) -> OSError | RuntimeError:
-    """Return the error without what HDF5 says of its buffers, and without frames that hold open objects."""
-    number = getattr(error, "errno", None) or next(iter(re.findall(r"errno = (\d+)", str(error))), None)
-    return OSError(int(number), os.strerror(int(number))) if number else type(error)(str(error))
-
-
-def _n_open() -> int:
-    import h5py
-
-    return h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_ALL)
-
-
-def _leave() -> None:
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        with suppress(OSError):
-            stream.flush()
-    os._exit(1)
-
-
-def compression_of(path: Path) -> dict[str, Any]:
-    """Return how ``X`` of a file is compressed, as ``write_h5ad`` takes it. A zarr store always is: gzip stands for it."""
-    if is_store(path):
-        return {"compression": "gzip"}
-    import h5py
-
-    with h5py.File(path) as root:
-        values = root.get("X")
-        if isinstance(values, h5py.Group):
-            values = values.get("data")
-        # Empty arrays are never compressed; filters of plug-ins are not known by name.
-        if not isinstance(values, h5py.Dataset) or values.compression not in ("gzip", "lzf"):
-            return {}
-        return {"compression": values.compression, "compression_opts": values.compression_opts}
 
 
 def is_store(path: Path) -> bool:

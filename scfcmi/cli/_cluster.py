@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfcmi.cli import _cells, _files
+from scfcmi.cli._summary import summary
+from scfcmi.cli._workers import add_workers, working
+from scfcmi.cli._written import write_results, write_results_only
 
 if TYPE_CHECKING:
     import argparse
@@ -65,6 +68,10 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--checkpoint", type=Path, metavar="FILE", help="keep, and take up, the state of training (paper mode)"
     )
     cluster.add_argument("--save-model", type=Path, metavar="FILE")
+    cluster.add_argument(
+        "--results-only", action="store_true", help="write obs and the result to --output, without expression"
+    )
+    add_workers(cluster)
     cluster.add_argument("-v", "--verbose", action="store_true", help="say which matrix and weights were taken")
     cluster.set_defaults(run=_run)
 
@@ -79,12 +86,18 @@ def _run(options: argparse.Namespace) -> None:
     if options.checkpoint is not None:
         outputs.append(_files.Output("--checkpoint", options.checkpoint, continues=True))
     _files.check_paths([cells], outputs, overwrite=options.overwrite)
-    adata, compression = _cells.read_cells(cells.argument, cells.path), _cells.compression_of(options.input)
     if options.verbose:
         set_verbosity("info")
     given = {name: getattr(options, name) for name in _PASSED_ON if getattr(options, name) is not None}
-    model = tl.fit_model(adata, options.batch_key, **given)
-    writers = [("--output", options.output, lambda: _cells.write_cells(adata, options.output, compression))]
+    with working(options) as with_dask, _cells.opened(cells.argument, cells.path, with_dask=with_dask) as adata:
+        model = tl.fit_model(adata, options.batch_key, **given)
+    key = options.key_added or "fcmi"
+    if options.results_only:
+        write = lambda: write_results_only(adata, key, options.output)
+    else:
+        write = lambda: write_results(adata, key, options.input, options.output)
+    writers = [("--output", options.output, write)]
     if options.save_model is not None:
         writers.append(("--save-model", options.save_model, lambda: model.save(options.save_model)))
     _files.write_outputs(writers)
+    print(summary(adata, key, [path for _, path, _ in writers]))

@@ -36,9 +36,9 @@ def _run(options: argparse.Namespace) -> int:
     key = options.key_added
     before = _cells.read_cells(result.argument, result.path, backed=True)
     params = _params(before, key)
-    adata = _cells.read_cells(cells.argument, cells.path)
-    _check_same_cells(before, adata)
-    tl.fit_model(adata, params["batch_key"], mode=params["mode"], key_added=key, **_arguments(params["call"]))
+    with _cells.opened(cells.argument, cells.path) as adata:
+        _check_same_cells(before, adata)
+        tl.fit_model(adata, params["batch_key"], mode=params["mode"], key_added=key, **_arguments(params["call"]))
     if params["version"] != __version__:
         print(f"made by scfcmi {params['version']}, repeated by scfcmi {__version__}")
     labels = adata.obs[key].astype(str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import asdict
@@ -20,7 +21,7 @@ from scfcmi.errors import ModelFormatError
 from scfcmi.models import files, inference
 from scfcmi.models.device import choose_device
 from scfcmi.models.objective import information
-from scfcmi.rows import rows_of
+from scfcmi.rows import ChunkedRows, rows_of
 
 if TYPE_CHECKING:
     import os
@@ -75,7 +76,13 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         """Return the codes: float32, shape (n_cells, n_components), rows of unit length."""
         check_is_fitted(self, "n_clusters_")
         X = self._check_X(X, reset=False)
-        return inference.encode(self._network, rows_of(X, self._to_device())).cpu().numpy()
+        rows = rows_of(X, self._to_device())
+        self._network.to(rows.device)
+        codes = inference.encode(self._network, rows).cpu().numpy()
+        # Values outside of memory are not looked at before.
+        if isinstance(X, ChunkedRows) and not np.isfinite(codes).all():
+            check_largest(math.nan, X.name)
+        return codes
 
     def reconstruct(self, X: ArrayLike | sp.spmatrix, groups: ArrayLike) -> np.ndarray:
         """Encode cells and decode each as a member of a group, its own or another (Fig. 4 of the paper).
@@ -216,8 +223,16 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             msg = f"callbacks must be a list of functions that take an Epoch, got {callbacks!r}."
             raise TypeError(msg)
 
-    def _check_X(self, X: ArrayLike | sp.spmatrix, *, reset: bool) -> np.ndarray | sp.csr_matrix | sp.csr_array:
-        """Return a matrix, float32, dense or CSR; on ``reset``, remember its features."""
+    def _check_X(
+        self, X: ArrayLike | sp.spmatrix | ChunkedRows, *, reset: bool
+    ) -> np.ndarray | sp.csr_matrix | sp.csr_array | ChunkedRows:
+        """Return a matrix, float32, dense or CSR; on ``reset``, remember its features.
+
+        Rows outside of memory are encoded where they are. ``fit`` reads them into it, unless a subclass can do without.
+        """
+        if isinstance(X, ChunkedRows) and not reset:
+            return self._check_shape(X, reset=False)
+        X = X.to_memory() if isinstance(X, ChunkedRows) else X
         _validate.matrix_like(X)
         _validate.sparse_structure("X", X)
         return validate_data(
@@ -230,24 +245,34 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             ensure_min_samples=2 if reset else 1,
         )
 
+    def _check_shape(self, X: ChunkedRows, *, reset: bool) -> ChunkedRows:
+        """Return rows outside of memory if there are enough, of as many features as in ``fit``."""
+        if reset:
+            self.n_features_in_ = X.shape[1]
+        problem = ""
+        if reset and len(X) < 2:
+            problem = f"{len(X)} cells: give two or more"
+        elif X.shape[1] != self.n_features_in_:
+            problem = f"{X.shape[1]} features, but {type(self).__name__} was fitted on {self.n_features_in_}"
+        if problem:
+            msg = f"{X.name} has {problem}."
+            raise ValueError(msg)
+        return X
+
     def _check_cells(
         self, X: ArrayLike | sp.spmatrix, groups: ArrayLike | None
-    ) -> tuple[np.ndarray | sp.csr_matrix | sp.csr_array, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray | sp.csr_matrix | sp.csr_array | ChunkedRows, np.ndarray, np.ndarray]:
         """Return the matrix of ``fit``, the codes of the groups, and their names."""
         self._check_call()
         groups = _validate.aligned(groups, _index_of(X), "groups", "X")
         X = self._check_X(X, reset=True)
         n_cells = X.shape[0]
         self._check_n_clusters(n_cells)
-        values = X.data if sp.issparse(X) else X
-        largest = max(values.max(initial=0), -values.min(initial=0))
-        if largest > _LARGEST:
-            msg = (
-                f"X holds values as large as {largest:.3g}, whose squares do not fit into float32. Normalize and "
-                "log-transform it, or divide it by a number."
-            )
-            raise ValueError(msg)
-        if _all_the_same(X):
+        # Of rows outside of memory, both are seen in the first pass over them.
+        if not isinstance(X, ChunkedRows):
+            values = X.data if sp.issparse(X) else X
+            check_largest(max(values.max(initial=0), -values.min(initial=0)))
+        if not isinstance(X, ChunkedRows) and _all_the_same(X):
             msg = (
                 f"All {self.n_features_in_} features of X have the same value in all {n_cells} cells: there is nothing to "
                 "cluster by."
@@ -264,6 +289,19 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         device = choose_device(self.device)
         self._network.to(device)
         return device
+
+
+def check_largest(largest: float, name: str = "X") -> None:
+    """Raise ``ValueError`` unless the largest absolute value is finite, and small enough to be computed with."""
+    if not math.isfinite(largest):
+        msg = f"{name} has entries that are NaN or infinite. Remove these cells or genes, or impute."
+        raise ValueError(msg)
+    if largest > _LARGEST:
+        msg = (
+            f"{name} holds values as large as {largest:.3g}, whose squares do not fit into float32. Normalize and "
+            "log-transform it, or divide it by a number."
+        )
+        raise ValueError(msg)
 
 
 def epochs_for(

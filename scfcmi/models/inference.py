@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     import numpy as np
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from scfcmi.rows import Rows
 
+T = TypeVar("T")
+
 # Matrix products round differently for different numbers of rows. So the last block is padded to this size.
-_BLOCK = 512
+BLOCK = 512
 
 
 class Network(Protocol):
@@ -65,18 +67,42 @@ def autocast(device: torch.device, *, half: bool) -> AbstractContextManager:
     return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
 
 
-def in_blocks(network: Network, rows: Rows, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Return what a function returns for all rows; it is given blocks of one size, and the index of their rows."""
+def in_blocks(
+    network: Network,
+    rows: Rows,
+    function: Callable[[Tensor, Tensor], Tensor],
+    *,
+    out: Tensor | None = None,
+    tracked: Callable[[Iterator[T]], Iterator[T]] = iter,
+) -> Tensor:
+    """Return what a function returns for all rows.
+
+    Parameters
+    ----------
+    network
+        What the function computes with.
+    rows
+        The cells.
+    function
+        Receives a block of rows, always of one size, and the index of these rows.
+    out
+        Where to put results; ``None`` makes a tensor for them. It may be what ``rows`` are read from.
+    tracked
+        Wraps the iterator over blocks, to show progress.
+    """
     network.eval()
-    results, start = None, 0
-    # Not in inference mode, whose results could not be trained on.
-    with torch.no_grad():
-        for block in rows.blocks(_BLOCK):
-            inside = torch.arange(_BLOCK).clamp_max(len(block) - 1)
-            padded = block if len(block) == _BLOCK else block[inside.to(block.device)]
+
+    def results_of(block: Tensor, start: int) -> tuple[int, Tensor]:
+        inside = torch.arange(BLOCK).clamp_max(len(block) - 1)
+        padded = block if len(block) == BLOCK else block[inside.to(block.device)]
+        # Not in inference mode, whose results could not be trained on.
+        with torch.no_grad():
             values = function(padded, start + inside)
-            if results is None:
-                results = values.new_empty((len(rows), *values.shape[1:]))
-            results[start : start + len(block)] = values[: len(block)]
-            start += len(block)
-    return results
+        # Not a part of a larger tensor, which would travel with it.
+        return start, values if len(block) == BLOCK else values[: len(block)].clone()
+
+    for start, values in tracked(rows.map(results_of, BLOCK)):
+        if out is None:
+            out = values.new_empty((len(rows), *values.shape[1:]))
+        out[start : start + len(values)] = values
+    return out

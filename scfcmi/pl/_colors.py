@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from natsort import natsorted
 
-from scfcmi import _validate
+from scfcmi import _adata, _validate
 from scfcmi.pl._palette import palette
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def categories(adata: AnnData, column: str, *, hint: str = "") -> pd.Categorical
     Categories without cells stay: each has a color.
     """
     _validate.key_in(adata.obs.columns, column, "adata.obs", hint=hint)
-    values = adata.obs[column]
+    values = _adata.column(adata.obs, column)
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values.array
     text = values.astype(str).where(values.notna(), np.nan)

@@ -119,12 +119,10 @@ def hand_out(
     With ``show=None`` the figure is shown if scanpy would show it. A figure whose axes were ``given`` is not: its owner
     has not finished. Without ``math``, dollars are dollars: a name such as ``"$x$"`` is no formula.
     """
-    from matplotlib.text import Text
-
     for panel in axes:
         _fix_ticks(panel)
-        for text in () if math else panel.findobj(Text):
-            text.set_parse_math(False)
+    if not math:
+        no_formulas(axes)
     if return_fig:
         return axes[0].figure
     if show is None and given is None:
@@ -137,6 +135,15 @@ def hand_out(
         plt.show()
         return None
     return axes[0] if single else axes
+
+
+def no_formulas(axes: list[Axes]) -> None:
+    """Let dollars in texts be dollars."""
+    from matplotlib.text import Text
+
+    for panel in axes:
+        for text in panel.findobj(Text):
+            text.set_parse_math(False)
 
 
 def _fix_ticks(ax: Axes) -> None:

@@ -9,8 +9,9 @@ import pandas as pd
 from scfcmi import _validate
 from scfcmi._adata import check_adata
 from scfcmi.pl._colors import categories, colors_of
-from scfcmi.pl._figure import at_print_size, hand_out, panels
+from scfcmi.pl._figure import at_print_size, hand_out, no_formulas, panels
 from scfcmi.pl._labels import legend, legend_size, scale
+from scfcmi.pl._places import middle, spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,16 @@ if TYPE_CHECKING:
 
 # Inches of a map, and of one in small multiples.
 _SIZE, _SMALL = 2.4, 1.7
-# Area of all points together, in square points, and the largest of one: maps are covered, few cells are not blots.
-_AREA, _MOST = 30_000, 40
+# Area of all points together, in square points, and the largest and least of one: maps are covered, few cells are no blots,
+# and a million of them no haze.
+_AREA, _MOST, _LEAST = 60_000, 40, 0.6
 _GRAY = "#e3e3e3"
+# With more cells than this, only those are drawn that can be seen on a map of so many pixels a side: over 300 an inch.
+_MANY, _PIXELS = 100_000, 720
+# Points by which a name stands above a small cluster, and that stay free between names; the line to a cluster whose name
+# had to move away.
+_ABOVE, _GAP = 7.0, 1.5
+_LINE = {"arrowstyle": "-", "lw": 0.6, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
 
 
 @at_print_size
@@ -41,8 +49,9 @@ def umap(
 ) -> list[Axes] | Figure | None:
     """Draw the map of :func:`scfcmi.tl.umap`: cluster, batch and label side by side.
 
-    Cells are drawn in random order, so that no batch hides another, and smaller where there are many. Names of clusters
-    stand on the map.
+    Cells are drawn in random order, so that no batch hides another, and smaller where there are many. Of more than 100,000,
+    those are left out that others hide to the pixel: a million take seconds. Names of clusters stand on the map, clear of
+    each other.
 
     Parameters
     ----------
@@ -122,25 +131,29 @@ def umap(
         raise TypeError(msg)
 
     order = np.random.default_rng(_validate.integer("random_state", random_state, minimum=0)).permutation(adata.n_obs)
+    order = _visible(order, adata.obsm[f"X_{key}_umap"], None if split_by is None else split.codes)
     light = _light(adata, columns, key, order)
-    kwargs = {"frameon": False, "size": min(_MOST, _AREA / adata.n_obs)} | kwargs
+    kwargs = {"frameon": False, "size": float(np.clip(_AREA / max(1, adata.n_obs), _LEAST, _MOST))} | kwargs
     n_columns = min(kwargs.pop("ncols", 4), len(columns) if split_by is None else len(split.categories))
     if split_by is None:
         extra = [0.0 if column == key else _width_of_legend(light, column, _SIZE) for column in columns]
         axes = panels(len(columns), ax, width=_SIZE + float(np.mean(extra)), height=_SIZE + 0.3, n_columns=n_columns)
         for column, panel in zip(columns, axes, strict=True):
             _draw(light, key, column, panel, kwargs)
-            if "legend_loc" not in kwargs:
-                if column == key:
-                    _name_clusters(light, key, panel)
-                else:
-                    _explain(light, column, panel, _SIZE)
+            if "legend_loc" not in kwargs and column != key:
+                _explain(light, column, panel, _SIZE)
+        if "legend_loc" not in kwargs and key in columns:
+            if ax is None:
+                # Names are placed in points, so that the size of the axes has to be known.
+                no_formulas(axes)
+                axes[0].figure.draw_without_rendering()
+            _name_clusters(light, key, axes[columns.index(key)])
     else:
         (column,) = columns
         high = _SMALL * math.ceil(len(split.categories) / n_columns)
         width = _SMALL + _width_of_legend(light, column, high) / n_columns
         axes = panels(len(split.categories), ax, width=width, height=_SMALL + 0.3, n_columns=n_columns)
-        _draw_split(light, key, column, split[order], axes, kwargs)
+        _draw_split(light, key, column, split[order], split.value_counts(), axes, kwargs)
         if "legend_loc" not in kwargs:
             _explain(light, column, axes[n_columns - 1], high, title=column)
 
@@ -148,6 +161,19 @@ def umap(
         if len(adata.uns.get(name, ())) < len(colors):
             adata.uns[name] = colors
     return hand_out(axes, given=ax, show=show, return_fig=return_fig)
+
+
+def _visible(order: np.ndarray, place: np.ndarray, split: np.ndarray | None) -> np.ndarray:
+    """Return the drawing order without cells that later ones hide to the pixel, if there are many: a million draw slowly."""
+    if len(order) <= _MANY:
+        return order
+    place = np.asarray(place)[order]
+    low, wide = place.min(axis=0), np.maximum(np.ptp(place, axis=0), 1e-9)
+    x, y = ((place - low) / wide * (_PIXELS - 1)).astype(np.int64).T
+    # Of each panel for itself: what its own cells do not hide is seen.
+    panel = 0 if split is None else split[order].astype(np.int64) + 1
+    _, last = np.unique(((panel * _PIXELS + x) * _PIXELS + y)[::-1], return_index=True)
+    return order[np.sort(len(order) - 1 - last)]
 
 
 def _draw(light: AnnData, key: str, column: str, ax: Axes, settings: dict[str, Any]) -> None:
@@ -160,7 +186,13 @@ def _draw(light: AnnData, key: str, column: str, ax: Axes, settings: dict[str, A
 
 
 def _draw_split(
-    light: AnnData, key: str, column: str, groups: pd.Categorical, axes: list[Axes], settings: dict[str, Any]
+    light: AnnData,
+    key: str,
+    column: str,
+    groups: pd.Categorical,
+    sizes: pd.Series,
+    axes: list[Axes],
+    settings: dict[str, Any],
 ) -> None:
     place = light.obsm[f"X_{key}_umap"]
     values = light.obs[column]
@@ -170,30 +202,47 @@ def _draw_split(
     for ax, group in zip(axes, groups.categories, strict=True):
         mine = np.asarray(groups == group)
         ax.scatter(*place[~mine].T, c=_GRAY, s=settings["size"], marker=".", linewidths=0)
-        _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({mine.sum():,})"} | settings)
+        _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({sizes[group]:,})"} | settings)
 
 
 def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
-    """Write names of clusters on their middle cell, or above it where they would hide the cluster."""
+    """Write names of clusters on their middle cell, above it where they would hide the cluster, and never on each other."""
     from matplotlib.patheffects import withStroke
 
     place = light.obsm[f"X_{key}_umap"]
-    small = 0.08 * np.ptp(place, axis=0)
+    wide = np.ptp(place, axis=0)
+    texts, wanted = [], []
     for name, rows in light.obs.groupby(key, observed=True).indices.items():
-        cells = place[rows]
-        middle = cells[np.linalg.norm(cells - np.median(cells, axis=0), axis=1).argmin()]
-        hidden = (np.quantile(np.abs(cells - middle), 0.3, axis=0) < small / 2).all()
-        ax.annotate(
-            str(name),
-            middle,
-            xytext=(0, 7 if hidden else 0),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize="small",
-            fontweight="bold",
-            path_effects=[withStroke(linewidth=2, foreground="white")],
+        center, hidden = middle(place[rows], wide)
+        wanted.append((0.0, _ABOVE if hidden else 0.0))
+        texts.append(
+            ax.annotate(
+                str(name),
+                center,
+                xytext=wanted[-1],
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                fontsize="small",
+                fontweight="bold",
+                path_effects=[withStroke(linewidth=2, foreground="white")],
+                parse_math=False,
+            )
         )
+        # Names keep to the axes, which need no room for them.
+        texts[-1].set_in_layout(False)
+    if not texts:
+        return
+    # All in points: texts keep their size when the figure gets another.
+    unit = 72 / ax.figure.dpi
+    boxes = [text.get_window_extent() for text in texts]
+    sizes = np.array([(box.width, box.height) for box in boxes]) * unit + _GAP
+    centers = ax.transData.transform([text.xy for text in texts]) * unit
+    moved = spread(centers + wanted, sizes, ax.get_window_extent().get_points() * unit) - centers
+    for text, by, to, (_, high) in zip(texts, wanted, moved, sizes, strict=True):
+        text.set_position(tuple(to))
+        if np.hypot(*(to - by)) > high:
+            ax.annotate("", text.xy, xytext=tuple(to), textcoords="offset points", arrowprops=_LINE, zorder=2)
 
 
 def _explain(light: AnnData, column: str, ax: Axes, height: float, *, title: str | None = None) -> None:

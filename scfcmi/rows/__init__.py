@@ -1,7 +1,7 @@
 """Where cells come from: one protocol, one file a source.
 
 Nothing outside this folder knows what a matrix is made of. A new source of rows is a file here and a line in
-:func:`rows_of`.
+:func:`rows_of` or :func:`outside`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,60 @@ from typing import TYPE_CHECKING
 
 import scipy.sparse as sp
 
+from scfcmi.rows._chunked import ChunkedRows
 from scfcmi.rows._csr import CSRRows
+from scfcmi.rows._dask import DaskRows
 from scfcmi.rows._dense import DenseRows
-from scfcmi.rows._protocol import Rows, total, value_range
+from scfcmi.rows._protocol import Rows, total
+from scfcmi.rows._stored import StoredRows, rows_at_once
+from scfcmi.rows._summary import Summary, summarize, value_range
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-__all__ = ["CSRRows", "DenseRows", "Rows", "rows_of", "total", "value_range"]
+__all__ = [
+    "CSRRows",
+    "ChunkedRows",
+    "DaskRows",
+    "DenseRows",
+    "Rows",
+    "StoredRows",
+    "Summary",
+    "outside",
+    "rows_at_once",
+    "rows_of",
+    "summarize",
+    "total",
+    "value_range",
+]
 
 
-def rows_of(X: np.ndarray | sp.csr_matrix | sp.csr_array, device: torch.device | str = "cpu") -> Rows:
-    """Choose the source for a matrix: CSR stays CSR, anything else is taken as dense."""
+def rows_of(X: np.ndarray | sp.csr_matrix | sp.csr_array | ChunkedRows, device: torch.device | str = "cpu") -> Rows:
+    """Choose the source for a matrix: CSR stays CSR, what lies outside of memory stays there, the rest is dense."""
+    if isinstance(X, ChunkedRows):
+        return X.on(device)
     return CSRRows(X, device) if sp.issparse(X) else DenseRows(X, device)
+
+
+def outside(X: object, name: str) -> ChunkedRows | None:
+    """Return the source of a matrix that is outside of memory, ``None`` for any other.
+
+    Parameters
+    ----------
+    X
+        Dense or CSR in an h5ad file or a zarr store, as anndata opens it; or a Dask array.
+    name
+        How messages call it.
+    """
+    # By what it has, so that none of the libraries need be loaded, or installed.
+    if len(getattr(X, "shape", ())) != 2:
+        return None
+    if hasattr(X, "__dask_graph__"):
+        return DaskRows(X, None, name)
+    library = type(X).__module__.partition(".")[0]
+    if library in ("h5py", "zarr") or (
+        library == "anndata" and getattr(X, "format", None) == "csr" and hasattr(X, "group")
+    ):
+        return StoredRows(X, None, name)
+    return None

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.utils import gen_batches
 
-from scfcmi.rows._protocol import rows_per_block
+from scfcmi.rows._protocol import LocalRows, rows_per_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
 
-class CSRRows:
+class CSRRows(LocalRows):
     """A CSR matrix in memory; only the rows of one block are ever dense, and only on the device."""
 
     def __init__(self, X: sp.csr_matrix | sp.csr_array, device: torch.device | str) -> None:
         self._X = X
-        self._device = device
+        self.device = device
         self.shape = X.shape
 
     def __len__(self) -> int:
@@ -37,13 +37,20 @@ class CSRRows:
             ends = indptr[rows.start : rows.stop + 1]
             yield self._dense(data[ends[0] : ends[-1]], indices[ends[0] : ends[-1]], ends - ends[0])
 
+    def subset(self, index: np.ndarray | None, columns: np.ndarray) -> CSRRows:
+        X = self._X if index is None else self._X[index]
+        return CSRRows(X if len(columns) == self.shape[1] else X[:, columns], self.device)
+
+    def to_memory(self) -> sp.csr_matrix | sp.csr_array:
+        return self._X
+
     def fingerprint(self) -> int:
         return zlib.crc32(self._X.data)
 
     def _dense(self, data: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> torch.Tensor:
         n_rows, n_features = len(indptr) - 1, self.shape[1]
         position = np.repeat(np.arange(n_rows) * n_features, np.diff(indptr)) + indices
-        dense = torch.zeros(n_rows * n_features, device=self._device)
+        dense = torch.zeros(n_rows * n_features, device=self.device)
         # Added, not put: a CSR matrix may hold an entry in several parts.
-        dense.index_add_(0, torch.from_numpy(position).to(self._device), torch.tensor(data, device=self._device))
+        dense.index_add_(0, torch.from_numpy(position).to(self.device), torch.tensor(data, device=self.device))
         return dense.view(n_rows, n_features)

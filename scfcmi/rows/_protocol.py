@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import numpy as np
+    import scipy.sparse as sp
     import torch
+
+T = TypeVar("T")
 
 # One dense block holds at most a million float32: 4 MB stay in a processor's cache, and passes over 40 MB take five times as
 # long.
@@ -21,6 +24,8 @@ class Rows(Protocol):
 
     shape: tuple[int, ...]
     """Shape of the whole: (n_cells, n_features), or (n_cells, 1, height, width) for images."""
+    device: torch.device | str
+    """Where the rows are handed out."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -31,8 +36,36 @@ class Rows(Protocol):
     def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
         """Yield all rows in order, ``n_rows`` at a time; ``None`` yields blocks of at most 4 MB."""
 
+    def map(self, function: Callable[[torch.Tensor, int], T], n_rows: int | None = None) -> Iterator[T]:
+        """Yield what ``function`` returns for each block and the number of its first row, in order.
+
+        It may run in another process.
+        """
+
+    def n_blocks(self, n_rows: int | None = None) -> int:
+        """Return the number of blocks."""
+
+    def subset(self, index: np.ndarray | None, columns: np.ndarray) -> Rows:
+        """Return the rows of a rising index (``None``: all), and some columns of them, as a source in memory."""
+
+    def to_memory(self) -> np.ndarray | sp.csr_matrix | sp.csr_array:
+        """Return all rows as float32, dense or CSR."""
+
     def fingerprint(self) -> int:
         """Return a checksum of the values, by which a checkpoint knows its data."""
+
+
+class LocalRows:
+    """Rows whose blocks are worked on in this process, one after the other."""
+
+    def map(self, function: Callable[[torch.Tensor, int], T], n_rows: int | None = None) -> Iterator[T]:
+        start = 0
+        for block in self.blocks(n_rows):
+            yield function(block, start)
+            start += len(block)
+
+    def n_blocks(self, n_rows: int | None = None) -> int:
+        return -(-len(self) // rows_per_block(self, n_rows))
 
 
 def rows_per_block(rows: Rows, n_rows: int | None) -> int:
@@ -42,9 +75,7 @@ def rows_per_block(rows: Rows, n_rows: int | None) -> int:
     return max(1, _BLOCK_ENTRIES // math.prod(rows.shape[1:]))
 
 
-def total(
-    rows: Rows, function: Callable[[torch.Tensor], tuple[np.ndarray, ...]], sample: np.ndarray | None = None
-) -> tuple[np.ndarray, ...]:
+def total(rows: Rows, function: Callable[[torch.Tensor], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
     """Return the sums over all blocks of what ``function`` returns for one block, item by item.
 
     Parameters
@@ -53,21 +84,8 @@ def total(
         The cells.
     function
         Returns a tuple of arrays for one block; their shapes do not depend on the number of rows.
-    sample
-        Index of the rows to take, rising. ``None`` takes all.
     """
-    step = rows_per_block(rows, None)
-    blocks = rows.blocks()
-    if sample is not None:
-        blocks = (rows.take(sample[start : start + step]) for start in range(0, len(sample), step))
     sums: tuple[np.ndarray, ...] = ()
-    for block in blocks:
-        values = function(block)
+    for values in rows.map(lambda block, _: function(block)):
         sums = tuple(s + v for s, v in zip(sums, values, strict=True)) if sums else values
     return sums
-
-
-def value_range(rows: Rows) -> tuple[float, float]:
-    """Return the smallest and the largest value, implicit zeros of sparse rows included."""
-    lowest, highest = zip(*((float(block.min()), float(block.max())) for block in rows.blocks()), strict=True)
-    return min(lowest), max(highest)

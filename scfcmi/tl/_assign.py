@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scfcmi import __version__, _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, column
 from scfcmi._logging import logger
+from scfcmi.rows import ChunkedRows
 from scfcmi.tl._model_matrix import check_model, chunks, matrix_for
 from scfcmi.tl._results import actual, check_key, write_clusters
 
@@ -90,12 +91,14 @@ def assign(
     if batch_key is not None:
         _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
         params["batch_key"] = batch_key
-        _, batches = _validate.group_codes(adata.obs[batch_key], adata.n_obs, f"adata.obs[{batch_key!r}]")
+        _, batches = _validate.group_codes(column(adata.obs, batch_key), adata.n_obs, f"adata.obs[{batch_key!r}]")
         unseen = [name for name in batches if name not in set(model.groups_)]
         if unseen:
             params["unseen_groups"] = np.array(unseen, dtype=object)
             logger.info("assign: %d batches that the model has not seen: %s", len(unseen), ", ".join(unseen))
-    embedding = np.concatenate([model.transform(rows) for rows in chunks(matrix.X, model)])
+    is_outside = isinstance(matrix.X, ChunkedRows)
+    parts = [matrix.X] if is_outside else chunks(matrix.X, model)
+    embedding = np.concatenate([model.transform(rows) for rows in parts])
     proba = model.assignment_of(embedding)
 
     out = actual(adata, copy=copy)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
+from scfcmi._adata import column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ def batches_of(adata: AnnData, batch_key: str) -> pd.Categorical:
     if adata.n_obs == 0:
         msg = "adata has no cells."
         raise ValueError(msg)
-    values = _validate.group_values(adata.obs[batch_key], adata.n_obs, f"adata.obs[{batch_key!r}]")
+    values = _validate.group_values(column(adata.obs, batch_key), adata.n_obs, f"adata.obs[{batch_key!r}]")
     names = {_validate.group_name(value) for value in values.categories}
     for name in names:
         if "\0" in name or any("\ud800" <= char <= "\udfff" for char in name):

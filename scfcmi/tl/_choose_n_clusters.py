@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, in_memory
 from scfcmi._random import RandomState, seed_from
 from scfcmi.graph.communities import resolution_curve
 from scfcmi.tl._results import actual, storable
@@ -57,6 +57,6 @@ def choose_n_clusters(
     name = f"{key}_connectivities"
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) in atlas mode first."
     _validate.key_in(adata.obsp.keys(), name, "adata.obsp", hint=hint)
-    curve = resolution_curve(adata.obsp[name].tocsr(), seed_from(random_state, rng))
+    curve = resolution_curve(in_memory(adata.obsp[name]).tocsr(), seed_from(random_state, rng))
     actual(adata).uns[f"{key}_n_clusters"] = {"curve": storable(curve)}
     return curve

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics.cluster import contingency_matrix
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, column, in_memory
 from scfcmi._random import stream
 from scfcmi.graph.communities import n_parts, own_links
 from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
@@ -126,12 +126,12 @@ def diagnose(
     use_rep = f"X_{key}" if use_rep is None else use_rep
     _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint=hint)
     batches, batch_names = _validate.group_codes(batches_of(adata, batch_key), adata.n_obs)
-    clusters, names = _validate.group_codes(adata.obs[key], adata.n_obs, f"adata.obs[{key!r}]")
+    clusters, names = _validate.group_codes(column(adata.obs, key), adata.n_obs, f"adata.obs[{key!r}]")
 
     counts = contingency_matrix(clusters, batches)
     rates = counts / counts.sum(axis=0)
     lacked = lacked_batches(counts)
-    elsewhere = presence_elsewhere(adata.obsm[use_rep], clusters, batches, lacked, stream(0))
+    elsewhere = presence_elsewhere(np.asarray(in_memory(adata.obsm[use_rep])), clusters, batches, lacked, stream(0))
     table = pd.DataFrame(
         {
             "n_cells": counts.sum(axis=1).astype(int),
@@ -141,8 +141,8 @@ def diagnose(
         index=pd.Index(names.astype(str), name="cluster"),
     )
     of_clusters = [elsewhere.get(cluster) for cluster in range(len(names))]
-    for column, name in _ELSEWHERE.items():
-        table[column] = [np.nan if found is None else getattr(found, name) for found in of_clusters]
+    for title, name in _ELSEWHERE.items():
+        table[title] = [np.nan if found is None else getattr(found, name) for found in of_clusters]
     table["counterparts"] = [
         str(names[found.counterpart]) if found and found.cause == "batch" and found.counterpart >= 0 else ""
         for found in of_clusters
@@ -150,7 +150,7 @@ def diagnose(
     table["own_links"], table["n_parts"] = np.nan, np.nan
     graph = adata.obsp.get(own.get("connectivities_key", f"{key}_connectivities"))
     if graph is not None:
-        graph = csr_matrix(graph)
+        graph = csr_matrix(in_memory(graph))
         table["own_links"], table["n_parts"] = own_links(graph, clusters), n_parts(graph, clusters, 0).astype(float)
     proba = adata.obsm.get(f"{key}_proba")
     largest = np.full(adata.n_obs, np.nan) if proba is None else np.asarray(proba).max(axis=1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scfcmi import _validate, metrics
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, column
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -56,11 +56,11 @@ def evaluate(
     check_adata(adata, written=False)
     for key in (cluster_key, batch_key) if label_key is None else (cluster_key, batch_key, label_key):
         _validate.key_in(adata.obs.columns, key, "adata.obs")
-    clusters, groups = adata.obs[cluster_key], adata.obs[batch_key]
+    clusters, groups = column(adata.obs, cluster_key), column(adata.obs, batch_key)
     if label_key is None:
         scores = pd.Series({"balance": metrics.balance(clusters, groups), "mnce": metrics.mnce(clusters, groups)})
     else:
-        scores = metrics.evaluate(adata.obs[label_key], clusters, groups, beta)
+        scores = metrics.evaluate(column(adata.obs, label_key), clusters, groups, beta)
     own = adata.uns.get(cluster_key, {})
     information = own.get("information", {}) if isinstance(own, Mapping) else {}
     return pd.concat([scores, pd.Series(dict(information), dtype=float)]).astype(float)

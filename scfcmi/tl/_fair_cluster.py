@@ -257,7 +257,7 @@ def _run(
             "tells nothing of what batches do: clusters will hardly be corrected."
         )
         warnings.warn(msg, UserWarning, stacklevel=3)
-    model = new_model(mode, images=matrix.X.ndim > 2, **given)
+    model = new_model(mode, images=len(matrix.X.shape) > 2, **given)
     logger.info(
         "fair_cluster: %d cells, %s, %d batches of obs[%r]; mode %r",
         *(adata.n_obs, matrix.words, len(batches.categories), batch_key, mode),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
+from scfcmi._adata import column
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -45,13 +46,13 @@ def feature_mask(
         If it has another length or other values, or leaves no genes.
     """
     if mask_var is None:
-        if all_features or _MARKS not in adata.var:
+        if all_features or _MARKS not in adata.var.columns:
             return None, "features"
         mask_var = _MARKS
     if isinstance(mask_var, str):
         _validate.key_in(adata.var.columns, mask_var, "adata.var", hint=f"Or run {_FIND[4:]}.")
         which = "highly variable genes" if mask_var == _MARKS else f"features marked {mask_var!r}"
-        name, values = f"adata.var[{mask_var!r}]", adata.var[mask_var]
+        name, values = f"adata.var[{mask_var!r}]", column(adata.var, mask_var)
     else:
         which, name = "masked features", "mask_var"
         values = _validate.aligned(mask_var, adata.var_names, "mask_var", "adata.var_names")

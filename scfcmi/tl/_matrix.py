@@ -7,26 +7,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
 from scfcmi import _validate
+from scfcmi._adata import in_memory
+from scfcmi.rows import outside
 from scfcmi.tl._mask import feature_mask
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import ArrayLike
 
+    from scfcmi.rows import ChunkedRows
+
 # Log-normalized expression stays below 10 or so, scaled expression is usually clipped at 10.
 _HUGE = 100
+# So many rows tell counts from the rest.
+_FEW = 1000
 
 
 @dataclass(frozen=True)
 class Matrix:
     """The numbers that a tool works on, and what they are."""
 
-    X: np.ndarray | sp.csr_matrix | sp.csr_array
-    """float32, dense or CSR, shape (n_obs, n_features); or images, shape (n_obs, 1, height, width)."""
+    X: np.ndarray | sp.csr_matrix | sp.csr_array | ChunkedRows
+    """float32, dense, CSR or outside of memory, shape (n_obs, n_features); or images, shape (n_obs, 1, height, width)."""
     words: str
     """What it is, in a few words."""
     names: np.ndarray | None = None
@@ -57,8 +62,7 @@ def choose_matrix(
         raise ValueError(msg)
     if use_rep is not None and use_rep != "X":
         _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint="use_rep='X' takes adata.X.")
-        X = adata.obsm[use_rep]
-        X = _as_float32(X.to_numpy() if isinstance(X, pd.DataFrame) else X, f"adata.obsm[{use_rep!r}]")
+        X = _as_float32(in_memory(adata.obsm[use_rep]), f"adata.obsm[{use_rep!r}]")
         return Matrix(X, f"{X.shape[1]} dimensions of obsm[{use_rep!r}]", is_representation=True)
 
     if layer is not None:
@@ -67,30 +71,35 @@ def choose_matrix(
     if X is None or adata.n_vars == 0:
         msg = f"adata.{name} is empty: there are no features to cluster by."
         raise ValueError(msg)
-    _validate.sparse_structure(f"adata.{name}", X)
     mask, which = feature_mask(adata, mask_var, all_features=use_rep == "X")
-    if mask is not None:
-        # Columns of a backed matrix cannot be chosen by mask and read at once.
-        X = (X.to_memory() if hasattr(X, "to_memory") else X)[:, mask]
-    X = _as_float32(X, f"adata.{name}")
-    if (
-        "image_shape" in adata.uns
-        and layer is None
-        and mask is None
-        and np.prod(adata.uns["image_shape"]) == X.shape[1]
-    ):
-        height, width = tuple(adata.uns["image_shape"])[-2:]
-        return Matrix(X.reshape(-1, 1, int(height), int(width)), f"{height} x {width} images of {name}")
-    _warn_of_scale(X, name)
+    are_images = layer is None and mask is None and np.prod(adata.uns.get("image_shape", 0)) == X.shape[1]
+    source = None if are_images else outside(X, f"adata.{name}")
+    if source is not None:
+        X = source if mask is None else source.with_columns(np.flatnonzero(mask))
+        _warn_of_scale(X.subset(np.arange(min(_FEW, adata.n_obs)), np.arange(X.shape[1])).to_memory(), name)
+    else:
+        _warn_of_columns(X, name)
+        X = in_memory(X)
+        _validate.sparse_structure(f"adata.{name}", X)
+        X = _as_float32(X if mask is None else X[:, mask], f"adata.{name}")
+        if are_images:
+            height, width = tuple(adata.uns["image_shape"])[-2:]
+            return Matrix(X.reshape(-1, 1, int(height), int(width)), f"{height} x {width} images of {name}")
+        _warn_of_scale(X, name)
     names = adata.var_names if mask is None else adata.var_names[mask]
     return Matrix(X, f"{X.shape[1]} {which} of {name}", names.to_numpy(dtype=object))
 
 
+def _warn_of_columns(X: object, name: str) -> None:
+    if getattr(X, "format", None) == "csc" and hasattr(X, "group"):
+        msg = (
+            f"adata.{name} is stored by columns (CSC), so that all of it is read into memory. Stored by rows it is read in "
+            f"parts: adata.to_memory(), adata.{name} = adata.{name}.tocsr(), and write it again."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=5)
+
+
 def _as_float32(X: object, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_array:
-    X = X.to_memory() if hasattr(X, "to_memory") else X
-    if _has_sparse_chunks(X):
-        msg = f"{name} is a Dask array of sparse chunks. Read it into memory first: adata = adata.to_memory()."
-        raise TypeError(msg)
     _validate.matrix_like(X, name)
     X = X.tocsr() if sp.issparse(X) else np.asarray(X)
     if X.dtype.kind not in "fiub":
@@ -116,18 +125,12 @@ def _as_float32(X: object, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_arr
     return X
 
 
-def _has_sparse_chunks(X: object) -> bool:
-    # By what it has, so that Dask need not be installed.
-    return hasattr(X, "__dask_graph__") and not isinstance(getattr(X, "_meta", None), np.ndarray)
-
-
 def _warn_of_scale(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> None:
     values = X.data if sp.issparse(X) else X
     if values.size == 0 or values.max() <= 2:
         return
     remedy = "sc.pp.normalize_total(adata); sc.pp.log1p(adata)"
-    # A thousand rows tell counts from the rest.
-    some = values[: 1000 * max(1, values.size // X.shape[0])] if sp.issparse(X) else values[:1000]
+    some = values[: _FEW * max(1, values.size // X.shape[0])] if sp.issparse(X) else values[:_FEW]
     if values.min() >= 0 and np.array_equal(some, np.rint(some)):
         msg = f"adata.{name} looks like raw counts. Log-normalized values are expected: run {remedy}."
     elif values.max() > _HUGE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from scfcmi.models.base import GroupedClusterer
+from scfcmi.rows import ChunkedRows
 from scfcmi.tl._matrix import Matrix, choose_matrix
 
 if TYPE_CHECKING:
@@ -59,7 +61,9 @@ def matrix_for(adata: AnnData, model: GroupedClusterer, *, layer: str | None, us
         found = adata.var_names[mask]
         if np.array_equal(found, names):
             return matrix
-        return replace(matrix, X=matrix.X[:, found.get_indexer(names)], names=names)
+        order = found.get_indexer(names)
+        X = matrix.X.with_columns(order) if isinstance(matrix.X, ChunkedRows) else matrix.X[:, order]
+        return replace(matrix, X=X, names=names)
     if layer is None:
         matrix = choose_matrix(adata, use_rep="X" if use_rep is None else use_rep, layer=None, mask_var=None)
     else:
@@ -74,9 +78,12 @@ def matrix_for(adata: AnnData, model: GroupedClusterer, *, layer: str | None, us
 
 
 def chunks(
-    X: np.ndarray | sp.csr_matrix | sp.csr_array, model: GroupedClusterer
+    X: np.ndarray | sp.csr_matrix | sp.csr_array | ChunkedRows, model: GroupedClusterer
 ) -> Iterator[np.ndarray | pd.DataFrame]:
     """Yield rows as ``fit`` was given them: as data frames if it was, since scikit-learn compares their names."""
+    if isinstance(X, ChunkedRows):
+        yield from (block.cpu().numpy() for block in X.blocks(_CHUNK))
+        return
     names = getattr(model, "feature_names_in_", None)
     for rows in gen_batches(X.shape[0], _CHUNK):
         part = X[rows]
@@ -84,6 +91,14 @@ def chunks(
             yield part
         else:
             yield pd.DataFrame(part.toarray() if sp.issparse(part) else part, columns=names)
+
+
+def decoder_only(model: GroupedClusterer) -> GroupedClusterer:
+    """Return a model without what it keeps of the cells of ``fit``, so that little travels to other processes."""
+    light = copy(model)
+    for name in ("embedding_", "labels_", "graph_"):
+        light.__dict__.pop(name, None)
+    return light
 
 
 def _mask_of(adata: AnnData, names: np.ndarray) -> np.ndarray:

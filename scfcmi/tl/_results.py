@@ -26,6 +26,12 @@ _COMPANIONS = {
 }
 
 
+def names_under(key: str) -> dict[str, tuple[str, ...]]:
+    """Return the names of all that is stored under a key, companions included, by the part of AnnData that it is in."""
+    own = {"obs": (key,), "obsm": (f"X_{key}", f"{key}_proba"), "obsp": (), "uns": (key,)}
+    return {part: names + tuple(name.format(key) for name in _COMPANIONS.get(part, ())) for part, names in own.items()}
+
+
 # A folder of a zarr store may have no longer name, with what is put before and behind it.
 _MAX_BYTES = 200
 
@@ -103,6 +109,9 @@ def actual(adata: AnnData, *, copy: bool = False) -> AnnData:
     if adata.is_view:
         warnings.warn("Received a view of an AnnData. Making a copy.", UserWarning, stacklevel=3)
         adata._init_as_actual(adata.copy())
+    if not isinstance(adata.obs, pd.DataFrame):
+        # From read_lazy. Expression stays where it is.
+        adata.obs = adata.obs.to_memory()
     return adata
 
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scfcmi import _validate
 from scfcmi._adata import check_adata
-from scfcmi.tl._model_matrix import check_model, chunks, known_names, matrix_for
+from scfcmi.rows import DaskRows
+from scfcmi.tl._model_matrix import check_model, chunks, decoder_only, known_names, matrix_for
 from scfcmi.tl._results import actual, check_name, layer_name
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
     from scfcmi.models.base import GroupedClusterer
@@ -51,7 +54,8 @@ def translate(
     ``None``, or the copy if ``copy``. Sets the following field:
 
     ``adata.layers[layer_added]``
-        Decoded expression: dense, float32, shape (n_obs, n_vars).
+        Decoded expression: dense, float32, shape (n_obs, n_vars). Of a Dask array it is one, too, and decoded when it is
+        written or computed.
 
     Raises
     ------
@@ -89,11 +93,20 @@ def translate(
             "Give adata[:, model.var_names_].copy()."
         )
         raise ValueError(msg)
-    parts = [model.reconstruct(rows, np.full(rows.shape[0], to)) for rows in chunks(matrix.X, model)]
-    decoded = np.concatenate(parts).reshape(adata.shape)
+    order = None
     if names is not None and not np.array_equal(adata.var_names, names):
-        decoded = decoded[:, np.argsort(adata.var_names.get_indexer(names))]
+        order = np.argsort(adata.var_names.get_indexer(names))
+    decode = partial(_decode, decoder_only(model), to, order)
+    if isinstance(matrix.X, DaskRows):
+        decoded = matrix.X.lazily(decode)
+    else:
+        decoded = np.concatenate([decode(rows) for rows in chunks(matrix.X, model)])
 
     out = actual(adata, copy=copy)
     out.layers[layer_added] = decoded
     return out if copy else None
+
+
+def _decode(model: GroupedClusterer, to: str, order: np.ndarray | None, rows: np.ndarray | pd.DataFrame) -> np.ndarray:
+    decoded = model.reconstruct(rows, np.full(rows.shape[0], to)).reshape(rows.shape[0], -1)
+    return decoded if order is None else decoded[:, order]

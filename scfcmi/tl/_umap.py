@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from scfcmi import _validate
 from scfcmi._adata import check_adata
@@ -12,6 +13,8 @@ from scfcmi.tl._results import actual
 if TYPE_CHECKING:
     from anndata import AnnData
 
+# As scanpy has them: cells of a cluster spread over the map.
+_LOOK = {"min_dist": 0.5, "spread": 1.0}
 _N_NEIGHBORS = 15
 # UMAP starts from three eigenvectors of the graph, which fewer cells do not have.
 _MIN_CELLS = 4
@@ -20,9 +23,11 @@ _MIN_CELLS = 4
 def umap(
     adata: AnnData, key: str = "fcmi", *, random_state: RandomState = 0, rng: RandomState = None, copy: bool = False
 ) -> AnnData | None:
-    """Compute a map (UMAP) of the embedding that :func:`scfcmi.tl.fair_cluster` stored.
+    """Compute a map (UMAP) of what :func:`scfcmi.tl.fair_cluster` stored.
 
-    :func:`scfcmi.pl.umap` draws it. The user's own ``X_umap`` is neither used nor changed.
+    It lays out the stored neighbor graph, of which the clusters are communities, as ``sc.tl.umap`` does with
+    ``neighbors_key=key``. Where there is no graph (paper mode, assigned cells), it lays out neighbors in the embedding.
+    :func:`scfcmi.pl.umap` draws the map. The user's own ``X_umap`` is neither used nor changed.
 
     Parameters
     ----------
@@ -44,7 +49,8 @@ def umap(
     ``adata.obsm["X_" + key + "_umap"]``
         Coordinates: float32, shape (n_obs, 2).
     ``adata.uns[key + "_umap"]``
-        How the map was computed: ``n_neighbors`` and ``random_state``.
+        How the map was computed: ``min_dist``, ``spread`` and ``random_state``, with the ``connectivities_key`` of the graph
+        or, without a graph, ``n_neighbors``.
 
     Raises
     ------
@@ -70,15 +76,45 @@ def umap(
         msg = f"UMAP lays out at least {_MIN_CELLS} cells, adata has {adata.n_obs}. Map more cells together."
         raise ValueError(msg)
     seed = seed_from(random_state, rng)
-    embedding = np.asarray(adata.obsm[f"X_{key}"], np.float32)
-    n_neighbors = min(_N_NEIGHBORS, adata.n_obs - 1)
-    import umap as umap_learn
-
-    # A fixed seed allows one job only. Saying so keeps umap-learn from warning that it overrides the number.
-    reducer = umap_learn.UMAP(n_neighbors=n_neighbors, random_state=seed, n_jobs=1)
-    place = reducer.fit_transform(embedding)
+    graph_key = adata.uns.get(key, {}).get("connectivities_key", f"{key}_connectivities")
+    # A few cells of many may have kept no link to each other.
+    if graph_key in adata.obsp and csr_matrix(adata.obsp[graph_key]).nnz:
+        place, source = _of_graph(adata, key, graph_key, seed), {"connectivities_key": graph_key}
+    else:
+        n_neighbors = min(_N_NEIGHBORS, adata.n_obs - 1)
+        place, source = _of_embedding(adata.obsm[f"X_{key}"], n_neighbors, seed), {"n_neighbors": n_neighbors}
 
     out = actual(adata, copy=copy)
     out.obsm[f"X_{key}_umap"] = place
-    out.uns[f"{key}_umap"] = {"n_neighbors": n_neighbors, "random_state": seed}
+    out.uns[f"{key}_umap"] = source | _LOOK | {"random_state": seed}
     return out if copy else None
+
+
+def _of_graph(adata: AnnData, key: str, graph_key: str, seed: int) -> np.ndarray:
+    import anndata as ad
+    import scanpy as sc
+
+    # Of its own, so that the caller's X_umap and uns["umap"] stay, and the graph: umap-learn sets small weights to zero in
+    # what it is given. It has no X: a file-backed one stays on disk.
+    light = ad.AnnData(
+        obs=adata.obs[[]],
+        obsm={"X": np.asarray(adata.obsm[f"X_{key}"], np.float32)},
+        obsp={"graph": csr_matrix(adata.obsp[graph_key], copy=True)},
+        uns={
+            "own": {
+                "connectivities_key": "graph",
+                "distances_key": "graph",
+                "params": {"method": "umap", "use_rep": "X"},
+            }
+        },
+    )
+    sc.tl.umap(light, neighbors_key="own", random_state=seed, **_LOOK)
+    return np.asarray(light.obsm["X_umap"], np.float32)
+
+
+def _of_embedding(embedding: np.ndarray, n_neighbors: int, seed: int) -> np.ndarray:
+    import umap as umap_learn
+
+    # A fixed seed allows one job only. Saying so keeps umap-learn from warning that it overrides the number.
+    reducer = umap_learn.UMAP(n_neighbors=n_neighbors, random_state=seed, n_jobs=1, **_LOOK)
+    return reducer.fit_transform(np.asarray(embedding, np.float32))

@@ -13,6 +13,7 @@ import pytest
 
 import scfcmi
 from scfcmi import cli
+from scfcmi.cli import _written
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
 
@@ -94,6 +95,9 @@ O, M, C, W = "-o", "--save-model", "--checkpoint", "--overwrite"
         (["benchmark", O, "model"], "--output 'model' must be a folder, but 'model' is a file"),
         (["benchmark", "table", "2", O, "model/x"], "--output 'model/x' must be a folder, but '"),
         (["benchmark", "report", "none"], "DIR: no folder at 'none'"),
+        (["report", "in.h5ad", O, "in.h5ad", W], "--output must end in one of"),
+        (["report", "in.h5ad", O, "none/a.html"], "--output is in a folder that does not exist"),
+        (["report", "none.h5ad", O, "a.html"], "OUT.h5ad: no file at 'none.h5ad'"),
         (["demo", O, "model"], "--output-dir 'model' must be a folder"),
     ],
 )
@@ -155,7 +159,7 @@ def test_one_output_fails_and_the_other_is_written(folder, capsys, monkeypatch, 
     def fail(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    target = (ad.AnnData, "write_h5ad") if failing == "out.h5ad" else (scfcmi.AtlasFCMI, "save")
+    target = (_written, "_put") if failing == "out.h5ad" else (scfcmi.AtlasFCMI, "save")
     monkeypatch.setattr(*target, fail)
     assert cli.main([*CLUSTER, O, "out.h5ad", M, "model"]) == cli.FAILURE
     error = capsys.readouterr().err.splitlines()[-1]

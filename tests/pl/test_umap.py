@@ -59,7 +59,7 @@ def test_points_shrink_with_cells(mapped, put_map):
     size = scfcmi.pl.umap(few, "tech", show=False)[0].collections[0].get_sizes()[0]
     import anndata as ad
 
-    many = ad.concat([mapped] * 20, uns_merge="first", index_unique="-")
+    many = ad.concat([mapped] * 40, uns_merge="first", index_unique="-")
     put_map(many)
     assert scfcmi.pl.umap(many, "tech", show=False)[0].collections[0].get_sizes()[0] < size / 4
 
@@ -107,3 +107,34 @@ def test_genes_and_wrong_keys(mapped):
     mapped.uns["tech_colors"] = ["red", "no color"]
     with pytest.raises(ValueError, match=r"adata\.uns\['tech_colors'\] holds 'no color'"):
         scfcmi.pl.umap(mapped, "tech")
+
+
+def test_names_of_clusters_do_not_overlap(mapped):
+    mapped.obs["fcmi"] = mapped.obs["fcmi"].cat.rename_categories(["a long name", "another long name", "a third"])
+    mapped.obsm["X_fcmi_umap"] = mapped.obsm["X_fcmi_umap"] * 0.01
+    mapped.obsm["X_fcmi_umap"][:3] = [[-1, -1], [1, 1], [0, 1]]
+    (ax,) = scfcmi.pl.umap(mapped, "fcmi", show=False)
+    names = [text for text in ax.texts if text.get_text()]
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in names]
+    assert len(boxes) == 3
+    assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[:i])
+    # They stay on the map.
+    room = ax.get_window_extent().padded(1)
+    assert all(room.contains(*corner) for box in boxes for corner in (box.min, box.max))
+
+
+def test_of_many_cells_only_those_are_drawn_that_can_be_seen(mapped, monkeypatch):
+    monkeypatch.setattr(scfcmi.pl._umap, "_MANY", 100)
+    mapped.obsm["X_fcmi_umap"] = np.repeat(mapped.obsm["X_fcmi_umap"][:120], 2, axis=0)
+    place = mapped.obsm["X_fcmi_umap"]
+    (ax,) = scfcmi.pl.umap(mapped, "tech", show=False)
+    drawn = ax.collections[0].get_offsets()
+    np.testing.assert_allclose(np.unique(drawn, axis=0), np.unique(place, axis=0))
+    assert len(drawn) == 120
+    # In front of other cells, all that are seen of each group; the heading counts all.
+    axes = scfcmi.pl.umap(mapped, split_by="tech", show=False)
+    assert [ax.get_title() for ax in axes] == ["seqwell (120)", "10x (120)"]
+    for panel, name in zip(axes, ("seqwell", "10x"), strict=True):
+        own = place[mapped.obs["tech"] == name]
+        np.testing.assert_allclose(np.unique(panel.collections[-1].get_offsets(), axis=0), np.unique(own, axis=0))

@@ -83,17 +83,6 @@ def test_what_is_no_annotated_data(small, tool, no_work):
         TOOLS[tool](small.X, None)
 
 
-def test_lazy_ones_and_sparse_chunks(small, no_work, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(ad.AnnData, "obs", type("Dataset2D", (), {})())
-        with pytest.raises(TypeError, match=r"obs is a Dataset2D, as anndata.experimental.read_lazy gives"):
-            scfcmi.tl.fair_cluster(small, "tech", **QUICK)
-    chunks = type("Array", (), {"__dask_graph__": lambda _: {}, "_meta": sp.csr_matrix((0, 0)), "shape": small.shape})()
-    monkeypatch.setattr(ad.AnnData, "X", chunks)
-    with pytest.raises(TypeError, match=r"adata.X is a Dask array of sparse chunks.*adata.to_memory\(\)"):
-        scfcmi.tl.fair_cluster(small, "tech", **QUICK)
-
-
 def test_columns_named_by_numbers(small, no_work):
     small.obs[3] = small.obs["tech"]
     for key in (3, "3"):

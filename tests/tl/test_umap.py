@@ -3,6 +3,8 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 import pytest
+import scanpy as sc
+import scipy.sparse as sp
 
 import scfcmi
 
@@ -34,6 +36,38 @@ def test_writes_a_map_and_nothing_else(clustered, tmp_path):
     assert (nearest == clustered.obs["fcmi"].cat.codes).mean() > 0.95
 
 
+def test_the_stored_graph_is_laid_out_as_scanpy_does(clustered):
+    """Cells that the graph joins lie together, whatever the embedding says."""
+    halves = np.arange(240) % 2
+    rng = np.random.default_rng(0)
+    links = sp.random_array((240, 240), density=0.2, rng=rng).toarray() * (halves[:, None] == halves[None])
+    clustered.obsp["fcmi_connectivities"] = sp.csr_matrix(np.maximum(links, links.T))
+    clustered.uns["fcmi"]["connectivities_key"] = "fcmi_connectivities"
+    clustered.obsm["X_umap"] = np.zeros((240, 2))
+    clustered.uns["umap"] = {"params": "mine"}
+    before = clustered.obsp["fcmi_connectivities"].copy()
+    scfcmi.tl.umap(clustered)
+    place = clustered.obsm["X_fcmi_umap"]
+    assert place.dtype == np.float32
+    middles = np.array([place[halves == half].mean(axis=0) for half in (0, 1)])
+    assert (np.linalg.norm(place[:, None] - middles, axis=-1).argmin(axis=1) == halves).all()
+    assert clustered.uns["fcmi_umap"] == {
+        "connectivities_key": "fcmi_connectivities",
+        "min_dist": 0.5,
+        "spread": 1.0,
+        "random_state": 0,
+    }
+    assert (clustered.obsm["X_umap"] == 0).all()
+    assert clustered.uns["umap"] == {"params": "mine"}
+    assert (clustered.obsp["fcmi_connectivities"] != before).nnz == 0
+
+    theirs = clustered.copy()
+    theirs.uns["fcmi"]["params"] |= {"method": "umap", "use_rep": "X_fcmi"}
+    theirs.uns["fcmi"]["distances_key"] = "fcmi_connectivities"
+    sc.tl.umap(theirs, neighbors_key="fcmi")
+    np.testing.assert_array_equal(theirs.obsm["X_umap"], place)
+
+
 def test_a_view_becomes_actual(clustered, monkeypatch):
     _no_compiling(monkeypatch)
     few = clustered[:100]
@@ -42,6 +76,14 @@ def test_a_view_becomes_actual(clustered, monkeypatch):
     assert not few.is_view
     assert few.obsm["X_fcmi_umap"].shape == (100, 2)
     assert "X_fcmi_umap" not in clustered.obsm
+
+
+def test_cells_without_links_are_laid_out_by_their_embedding(clustered, monkeypatch):
+    _no_compiling(monkeypatch)
+    clustered.obsp["fcmi_connectivities"] = sp.csr_matrix((240, 240))
+    scfcmi.tl.umap(clustered)
+    assert clustered.uns["fcmi_umap"]["n_neighbors"] == 15
+    assert "connectivities_key" not in clustered.uns["fcmi_umap"]
 
 
 def test_wrong_use(clustered):

@@ -13,7 +13,7 @@ import pytest
 from scfcmi import metrics
 from scfcmi.cli import main
 
-COMMANDS = ("cluster", "assign", "evaluate", "plot", "data", "", "cluste", "--version")
+COMMANDS = ("cluster", "assign", "evaluate", "plot", "report", "data", "", "cluste", "--version")
 WORDS = (
     *(
         "missing.h5ad",

@@ -60,6 +60,28 @@ def test_names_in_plots_are_no_formulas(clustered, put_map):
         assert "<b>" not in page.getvalue()
 
 
+def test_names_on_the_page_are_text(clustered, put_map, tmp_path):
+    put_map(clustered)
+    names = [
+        *NAMES,
+        "<script>alert(1)</script>",
+        "</script><svg onload=alert(2)>",
+        "{{ 7*7 }}",
+        "\u202e",
+        "\udcff",
+        "\x00",
+    ]
+    for key in ("tech", "label"):
+        clustered.obs[key] = pd.Categorical(np.array(names, dtype=object)[np.arange(240) % len(names)])
+    clustered.uns["fcmi"]["params"] |= {name: name for name in names if name.isprintable()}
+    page = tmp_path / "page.html"
+    pl.report(clustered, page, label_key="label")
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<script") == text.count("</script>") == 2
+    assert not any(tag in text for tag in ("<b>&amp;", "<svg onload", "alert(1)</script>", "\u202e", "\x00"))
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
 def list_of_members(n_members: int) -> bytes:
     entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 3, 20, 0, *(0,) * 4, *(0,) * 3, 1, *(0,) * 4, 0, 0) + b"x"
     end = struct.pack(

@@ -15,13 +15,15 @@ from scfcmi.graph.neighbors import distinct, joint_graph, with_copies
 from scfcmi.graph.sample import rare_keeping_sample
 from scfcmi.models.assignment import classify, fit_classifier
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
-from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embedding_of
+from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embed_in_place
 from scfcmi.models.atlas.projection import fit_projections
 from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, train_agreement
-from scfcmi.models.base import GroupedClusterer, epochs_for
+from scfcmi.models.base import GroupedClusterer, check_largest, epochs_for
 from scfcmi.models.device import choose_device
+from scfcmi.models.inference import BLOCK
 from scfcmi.models.objective import Weights
-from scfcmi.rows import rows_of
+from scfcmi.models.progress import Stages
+from scfcmi.rows import ChunkedRows, rows_of, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -158,20 +160,24 @@ class AtlasFCMI(GroupedClusterer):
             seed=seed_from(self.random_state),
         )
 
-        rows = rows_of(X, device)
-        network, components = self._components(rows, len(names), settings.seed)
+        rows, stages = rows_of(X, device), Stages(self.progress)
+        network, components = self._components(rows, len(names), settings.seed, stages)
         history = train_agreement(
             network,
             components,
             torch.from_numpy(codes).to(device),
             settings,
-            show_progress=self.progress,
+            stages=stages,
             callbacks=self.callbacks or (),
         )
         self._network, self.groups_ = network.eval(), names
-        self.embedding_ = embedding_of(network, components).cpu().numpy()
+        if self.callbacks:
+            # They may ask for codes when all is done.
+            components = components.clone()
+        self.embedding_ = embed_in_place(network, components).cpu().numpy()
         del components
-        self._find_communities(settings.seed)
+        with stages.stage("communities"):
+            self._find_communities(settings.seed)
         used = {
             "alpha": settings.weights.compactness,
             "beta": settings.weights.fairness,
@@ -217,17 +223,24 @@ class AtlasFCMI(GroupedClusterer):
                 msg = f"n_clusters={self.n_clusters} finds its own resolution. Give n_clusters or resolution, not both."
                 raise ValueError(msg)
 
-    def _check_X(self, X: ArrayLike | sp.spmatrix, *, reset: bool) -> np.ndarray | sp.csr_matrix | sp.csr_array:
+    def _check_X(
+        self, X: ArrayLike | sp.spmatrix | ChunkedRows, *, reset: bool
+    ) -> np.ndarray | sp.csr_matrix | sp.csr_array | ChunkedRows:
+        if isinstance(X, ChunkedRows) and self.n_components is not None:
+            # Projected where it lies. Its values are checked in the first pass over them.
+            return self._check_shape(X, reset=reset)
         if len(getattr(X, "shape", ())) > 2:
             msg = f"AtlasFCMI takes a matrix (n_cells, n_features), got images of shape {X.shape}. Use FCMI."
             raise ValueError(msg)
         return super()._check_X(X, reset=reset)
 
-    def _components(self, rows: Rows, n_groups: int, seed: int) -> tuple[AtlasNetwork, Tensor]:
+    def _components(self, rows: Rows, n_groups: int, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
         """Return a network that knows how to project, and what it is trained on, shape (n_views, n_cells, n_components)."""
         n_components, projections = rows.shape[1], []
         if self.n_components is not None:
-            projections = fit_projections(rows, self.n_components, stream(seed, Stream.COMPONENTS))
+            summary = summarize(rows, stages.tracked("moments", rows.n_blocks()))
+            check_largest(summary.largest, getattr(rows, "name", "X"))
+            projections = fit_projections(rows, summary, self.n_components, stream(seed, Stream.COMPONENTS))
             n_components = projections[0].loadings.shape[1]
         n_views = max(1, len(projections))
         architecture = AtlasArchitecture(rows.shape[1], n_components, n_groups, n_views, bool(projections))
@@ -237,7 +250,9 @@ class AtlasFCMI(GroupedClusterer):
             for name in ("scale", "clip", "center", "loadings"):
                 values = np.stack([getattr(projection, name) for projection in projections])
                 setattr(network, name, torch.from_numpy(values.astype(np.float32)))
-        components = components_of(network.to(choose_device(self.device)), rows)
+        device = choose_device(self.device)
+        components = components_of(network.to(rows.device), rows, stages.tracked("components", rows.n_blocks(BLOCK)))
+        network, components = network.to(device), components.to(device)
         lengths = torch.linalg.vector_norm(components, dim=2).double()
         network.unit = lengths.square().mean(dim=1).sqrt().clamp_min(1e-12).float()
         components /= network.unit[:, None, None]

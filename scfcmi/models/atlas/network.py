@@ -13,6 +13,8 @@ from scfcmi.models.inference import in_blocks
 from scfcmi.rows import DenseRows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from scfcmi.rows import Rows
 
 _WIDTH = 256
@@ -118,14 +120,29 @@ class AtlasNetwork(nn.Module):
         return (scaled * scale).mean(dim=0) + self.mean
 
 
-def components_of(network: AtlasNetwork, rows: Rows) -> Tensor:
-    """Return what :meth:`AtlasNetwork.project` returns for all rows."""
-    return in_blocks(network, rows, lambda inputs, _: network.project(inputs).transpose(0, 1)).transpose(0, 1)
+def components_of(network: AtlasNetwork, rows: Rows, tracked: Callable[[Iterator], Iterator] = iter) -> Tensor:
+    """Return what :meth:`AtlasNetwork.project` returns for all rows; ``tracked`` is as for :func:`in_blocks`."""
+    project = lambda inputs, _: network.project(inputs).transpose(0, 1).contiguous()
+    return in_blocks(network, rows, project, tracked=tracked).transpose(0, 1)
 
 
-def embedding_of(network: AtlasNetwork, components: Tensor) -> Tensor:
-    """Return the embeddings of cells from their components: to the last bit what encoding their features returns."""
-    cells = DenseRows(components.transpose(0, 1).cpu().numpy(), components.device)
+def embed_in_place(network: AtlasNetwork, components: Tensor) -> Tensor:
+    """Return the embeddings of cells from their components, in the memory of these.
+
+    They are to the last bit what encoding the features of the cells returns.
+
+    Parameters
+    ----------
+    network
+        Trained.
+    components
+        From :func:`components_of`. Lost afterwards.
+    """
+    by_cell = components.transpose(0, 1)
+    rows = DenseRows(by_cell.cpu().numpy(), components.device)
     return in_blocks(
-        network, cells, lambda inputs, _: network.embed(network.encode_views(inputs.transpose(0, 1).contiguous()))
+        network,
+        rows,
+        lambda inputs, _: network.embed(network.encode_views(inputs.transpose(0, 1).contiguous())),
+        out=by_cell.flatten(1),
     )

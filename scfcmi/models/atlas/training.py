@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from scfcmi._random import Stream, stream
 from scfcmi.models.atlas.counterparts import Counterparts, find_counterparts
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scfcmi.models.atlas.network import AtlasNetwork
+    from scfcmi.models.progress import Stages
 
 # Counterparts are searched this many times during training, as codes improve.
 _ROUNDS = 5
@@ -56,7 +56,7 @@ def train_agreement(
     groups: Tensor,
     settings: AtlasSettings,
     *,
-    show_progress: bool | None,
+    stages: Stages,
     callbacks: Sequence[Callable[[Epoch], None]] = (),
 ) -> list[dict[str, float]]:
     """Train a network on components; return one row an epoch.
@@ -74,8 +74,8 @@ def train_agreement(
         Group codes, shape (n_cells,).
     settings
         Settings of the run.
-    show_progress
-        Whether to draw a progress bar; ``None`` draws it on a terminal only.
+    stages
+        Where to draw a progress bar.
     callbacks
         Called with the epoch that has ended.
 
@@ -94,8 +94,7 @@ def train_agreement(
     members, step = groups.cpu().numpy(), 0
     watched = components[:, _some_cells(n_cells, stream(settings.seed, Stream.SAMPLE))]
     codes = codes_of(network, watched)
-    disable = None if show_progress is None else not show_progress
-    with tqdm(total=n_batches * settings.max_epochs, desc="FCMI", unit="batch", disable=disable) as bar:
+    with stages.stage("training", n_batches * settings.max_epochs, "batch") as bar:
         for epoch in range(settings.max_epochs):
             rng = stream(settings.seed, Stream.ATLAS_ORDER, epoch)
             total = torch.zeros(3, device=components.device)

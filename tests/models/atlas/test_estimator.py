@@ -14,7 +14,7 @@ from scfcmi import FCMI, AtlasFCMI, metrics
 from scfcmi.errors import ModelFormatError
 from scfcmi.models.atlas.network import components_of
 from scfcmi.models.atlas.projection import fit_projections
-from scfcmi.rows import rows_of
+from scfcmi.rows import rows_of, summarize
 
 
 def exempted(estimator):
@@ -215,7 +215,7 @@ def test_components_are_scanpy_s(pbmc):
     for ours, theirs in ((scaled, pbmc.obsm["X_pca"]), (unscaled, unscaled_pca)):
         signs = np.sign((ours * theirs).sum(axis=0))
         np.testing.assert_allclose(ours * signs, theirs, atol=2e-3 * np.abs(theirs).max())
-    for projection in fit_projections(rows, 10, np.random.default_rng(0)):
+    for projection in fit_projections(rows, summarize(rows), 10, np.random.default_rng(0)):
         assert (projection.loadings[np.abs(projection.loadings).argmax(axis=0), np.arange(10)] > 0).all()
 
 

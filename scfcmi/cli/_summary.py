@@ -1,0 +1,98 @@
+"""Six lines at the end of ``scfcmi cluster``: what came out, and what to look at next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scfcmi._shown import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pandas as pd
+    from anndata import AnnData
+
+# More clusters, and more batches of one, are counted and not named.
+_MOST_CLUSTERS, _MOST_BATCHES = 3, 3
+
+
+def summary(adata: AnnData, key: str, written: Sequence[Path]) -> str:
+    """Return a line each for clusters, sizes, lacked batches, training, what to do next, and files.
+
+    Parameters
+    ----------
+    adata
+        Cells that ``fair_cluster`` has written to; of them only ``obs`` and ``uns`` are read.
+    key
+        The ``key_added``.
+    written
+        Paths of what was written, the cells first.
+
+    Returns
+    -------
+    Six lines. Names of clusters and batches are shown with escapes in place of control characters.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from scfcmi.models.atlas.presence import lacked_batches
+
+    params = adata.uns[key]["params"]
+    clusters = adata.obs[key].astype("category").array.remove_unused_categories()
+    batches = pd.Categorical(adata.obs[params["batch_key"]]).remove_unused_categories()
+    counts = np.zeros((len(clusters.categories), len(batches.categories)), np.int64)
+    np.add.at(counts, (clusters.codes, batches.codes), 1)
+    lacked = lacked_batches(counts)
+    lines = {
+        "clusters": f"{len(counts)} in obs[{key!r}], of {adata.n_obs:,} cells; {_how(params)}",
+        "sizes": _sizes(counts.sum(axis=1), clusters.categories),
+        "batches": _lacking(lacked, clusters.categories, batches.categories),
+        "training": _training(params),
+        "next": _next(written[0], key, lacking=bool(lacked.any())),
+        "written": ", ".join(map(str, written)),
+    }
+    return "\n".join(f"{name:<9} {shown(words)}" for name, words in lines.items())
+
+
+def _how(params: dict[str, object]) -> str:
+    mode = f"{params.get('mode', 'unknown')} mode"
+    return f"{mode} at resolution {float(params['resolution']):g}" if "resolution" in params else mode
+
+
+def _sizes(sizes: np.ndarray, names: pd.Index) -> str:
+    import numpy as np
+
+    smallest = sizes.argsort(kind="stable")[:_MOST_CLUSTERS]
+    listed = ", ".join(f"{names[cluster]} ({sizes[cluster]:,})" for cluster in smallest)
+    return f"{sizes.min():,} to {sizes.max():,} cells, half of them {np.median(sizes):,.0f} or more; smallest: {listed}"
+
+
+def _lacking(lacked: np.ndarray, clusters: pd.Index, batches: pd.Index) -> str:
+    found = lacked.any(axis=1).nonzero()[0]
+    if not len(found):
+        return f"no cluster lacks any of the {len(batches)} batches"
+    told = [f"{clusters[cluster]} lacks {_listed(batches[lacked[cluster]])}" for cluster in found[:_MOST_CLUSTERS]]
+    more = len(found) - _MOST_CLUSTERS
+    return "; ".join(told) + (f"; and {more} more clusters lack some" if more > 0 else "")
+
+
+def _listed(names: pd.Index) -> str:
+    more = len(names) - _MOST_BATCHES
+    return ", ".join(map(str, names[:_MOST_BATCHES])) + (f" and {more} more" if more > 0 else "")
+
+
+def _training(params: dict[str, object]) -> str:
+    epochs = params.get("n_epochs", "an unknown number of")
+    if params.get("settled", True):
+        return f"settled after {epochs} epochs"
+    return f"had not settled after {epochs} epochs: raise --max-epochs"
+
+
+def _next(cells: Path, key: str, *, lacking: bool) -> str:
+    words = ["scfcmi", "report", str(cells), "-o", str(Path(cells).with_suffix(".html"))]
+    command = shlex.join([*words, *(["--key", key] if key != "fcmi" else [])])
+    why = "tells whether these clusters are likely biology or the batch" if lacking else "shows all of this on one page"
+    return f"{command} {why}"

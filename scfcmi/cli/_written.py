@@ -1,0 +1,192 @@
+"""Cells in files, h5ad or zarr stores: writing them, whole or not at all."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import re
+import shutil
+import sys
+import warnings
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from scfcmi._files import replacing, replacing_folder
+from scfcmi.cli._cells import is_legacy, is_store, read_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from anndata import AnnData
+
+
+def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
+    """Write the cells of a file with a result added. All that it holds is copied as it lies, and never read into memory.
+
+    Parameters
+    ----------
+    adata
+        The cells of ``source``, with the result.
+    key
+        Of the result.
+    source
+        The file of the cells.
+    target
+        The file to write. One of the other format, or of one that is older than these, is read into memory and written
+        anew.
+    """
+    from scfcmi.tl._results import names_under
+
+    names = names_under(key)
+    if is_store(source) != is_store(target) or is_legacy(source):
+        whole = read_cells("IN.h5ad", source)
+        for part, name in _present(adata, names):
+            getattr(whole, part)[name] = getattr(adata, part)[name]
+        write_cells(whole, target, compression_of(source))
+    elif is_store(target):
+        with replacing_folder(target) as temporary:
+            shutil.copytree(source, temporary, dirs_exist_ok=True)
+            import zarr
+
+            _put(adata, names, zarr.open_group(temporary, mode="r+", use_consolidated=False))
+            with warnings.catch_warnings():
+                # Of zarr's own format 3, which has it all the same.
+                warnings.filterwarnings("ignore", "Consolidated metadata")
+                zarr.consolidate_metadata(temporary)
+    else:
+        import h5py
+
+        with (
+            replacing(target) as temporary,
+            _full_disk_told_once(temporary),
+            h5py.File(source) as given,
+            h5py.File(temporary, "w") as root,
+        ):
+            # Object by object, as they lie: a copy of the file would keep the room of an earlier result.
+            _copy_without(given, root, names)
+            _put(adata, names, root)
+
+
+def write_results_only(adata: AnnData, key: str, target: Path) -> None:
+    """Write cells without expression: ``obs``, and all parts of a result."""
+    import anndata as ad
+
+    from scfcmi.tl._results import names_under
+
+    results = ad.AnnData(obs=adata.obs)
+    for part, name in _present(adata, names_under(key)):
+        getattr(results, part)[name] = getattr(adata, part)[name]
+    write_cells(results, target)
+
+
+def _present(adata: AnnData, names: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    return ((part, name) for part, all_ in names.items() for name in all_ if name in getattr(adata, part))
+
+
+def _copy_without(given: Any, root: Any, names: dict[str, tuple[str, ...]]) -> None:
+    """Copy an open h5ad file to another, without the parts of a result."""
+    root.attrs.update(given.attrs)
+    for part, element in given.items():
+        if part not in names:
+            given.copy(element, root, part)
+            continue
+        root.create_group(part).attrs.update(element.attrs)
+        for name, value in element.items():
+            if name not in names[part]:
+                given.copy(value, root[part], name)
+
+
+def _put(adata: AnnData, names: dict[str, tuple[str, ...]], root: Any) -> None:
+    """Replace the parts of a result in an open file, and remove those that the new result has not."""
+    import h5py
+    import numpy as np
+    from anndata.io import write_elem
+
+    for part in names:
+        if part not in root:
+            write_elem(root, part, {})
+    for part, all_ in names.items():
+        for name in all_:
+            if name in root[part]:
+                del root[part][name]
+    for part, name in _present(adata, names):
+        value = getattr(adata, part)[name]
+        write_elem(root[part], name, value.array if part == "obs" else value)
+    columns = [*(column for column in root["obs"].attrs["column-order"] if column not in names["obs"]), *names["obs"]]
+    # HDF5 wants an array, zarr a list.
+    root["obs"].attrs["column-order"] = np.array(columns, dtype=object) if isinstance(root, h5py.Group) else columns
+
+
+def write_cells(adata: AnnData, path: Path, compression: dict[str, Any] | None = None) -> None:
+    """Write cells, whole or not at all; ``compression`` is from :func:`compression_of` and serves h5ad files."""
+    if is_store(path):
+        with replacing_folder(path) as temporary, warnings.catch_warnings():
+            # For who chooses the format, which is anndata's own here, whatever that is.
+            warnings.filterwarnings("ignore", "Writing zarr v2 data")
+            adata.write_zarr(temporary)
+    else:
+        with replacing(path) as temporary, _full_disk_told_once(temporary):
+            adata.write_h5ad(temporary, **(compression or {}))
+
+
+@contextmanager
+def _full_disk_told_once(path: Path) -> Iterator[None]:
+    """Write an h5ad file so that a full disk is one clear error."""
+    failure: OSError | RuntimeError | None = None
+    hooks, n_open = (sys.excepthook, sys.unraisablehook), _n_open()
+    # On a full disk, HDF5 fails again for every object that is closed, and h5py prints each time. Once is enough.
+    sys.excepthook = sys.unraisablehook = lambda *_: None
+    try:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            failure = _plain(error)
+        if failure is not None:
+            gc.collect()
+            with suppress(OSError):
+                # An object that stays open would keep the room on the disk, which other outputs may need.
+                os.truncate(path, 0)
+            if _n_open() > n_open:
+                # HDF5 tries once more at the end of the process, and crashes: the process ends before.
+                atexit.register(_leave)
+    finally:
+        sys.excepthook, sys.unraisablehook = hooks
+    if failure is not None:
+        raise failure
+
+
+def _plain(error: OSError | RuntimeError) -> OSError | RuntimeError:
+    """Return the error without what HDF5 says of its buffers, and without frames that hold open objects."""
+    number = getattr(error, "errno", None) or next(iter(re.findall(r"errno = (\d+)", str(error))), None)
+    return OSError(int(number), os.strerror(int(number))) if number else type(error)(str(error))
+
+
+def _n_open() -> int:
+    import h5py
+
+    return h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_ALL)
+
+
+def _leave() -> None:
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(1)
+
+
+def compression_of(path: Path) -> dict[str, Any]:
+    """Return how ``X`` of a file is compressed, as ``write_h5ad`` takes it. A zarr store always is: gzip stands for it."""
+    if is_store(path):
+        return {"compression": "gzip"}
+    import h5py
+
+    with h5py.File(path) as root:
+        values = root.get("X")
+        if isinstance(values, h5py.Group):
+            values = values.get("data")
+        # Empty arrays are never compressed; filters of plug-ins are not known by name.
+        if not isinstance(values, h5py.Dataset) or values.compression not in ("gzip", "lzf"):
+            return {}
+        return {"compression": values.compression, "compression_opts": values.compression_opts}

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scfcmi import _validate
+from scfcmi._adata import check_adata
+from scfcmi._files import replacing
+from scfcmi._shown import shown
+from scfcmi.pl._colors import categories, colors_of
+from scfcmi.pl._report import _content
+from scfcmi.pl._report._maps import maps
+from scfcmi.pl._report._markers import markers
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def report(
+    adata: AnnData,
+    path: str | os.PathLike[str],
+    *,
+    key: str = "fcmi",
+    label_key: str | None = None,
+    n_markers: int = 5,
+    source: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write one HTML page that shows a result: maps, clusters, batches, what ``diagnose`` says, and how it was made.
+
+    The page is one file that fetches nothing: it can be mailed, opened in any browser and printed. A click on a name in a
+    legend hides its cells. A click on a cluster shows its cells alone.
+
+    Parameters
+    ----------
+    adata
+        Annotated data that ``fair_cluster`` and ``scfcmi.tl.umap`` have written to, left as it is. What
+        ``scfcmi.tl.diagnose`` and ``scfcmi.tl.choose_n_clusters`` stored is shown, too.
+    path
+        The file to write: ``report.html``. It is replaced if it exists.
+    key
+        The ``key_added`` of ``fair_cluster``.
+    label_key
+        Column of ``adata.obs`` with reference labels, if there are any: they get a map of their own, and the metrics.
+    n_markers
+        Marker genes of each cluster, found by ``sc.tl.rank_genes_groups`` on at most 500 cells a cluster. Zero leaves
+        them out.
+    source
+        The file that holds ``adata``, for the heading and the command that repeats the result. ``None`` takes the file of
+        a file-backed ``adata``.
+
+    Raises
+    ------
+    KeyError
+        If ``fair_cluster`` or ``scfcmi.tl.umap`` has not been run under this key, or a column is not there.
+    TypeError, ValueError
+        If an argument is wrong, or there are no cells.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import scanpy as sc, scfcmi
+    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> scfcmi.tl.fair_cluster(adata, "phase", n_clusters=8, max_epochs=50)
+    >>> scfcmi.tl.umap(adata)
+    >>> table = scfcmi.tl.diagnose(adata)
+    >>> scfcmi.pl.report(adata, "report.html", label_key="bulk_labels")
+    """
+    check_adata(adata, written=False)
+    _check_target(path)
+    _validate.text("key", key)
+    _validate.integer("n_markers", n_markers, minimum=0)
+    if source is not None:
+        _validate.path("source", source)
+    hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
+    _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
+    _validate.key_in(adata.uns.keys(), key, "adata.uns", hint=hint)
+    map_hint = f"Run scfcmi.tl.umap(adata, key={key!r}) first."
+    _validate.key_in(adata.obsm.keys(), f"X_{key}_umap", "adata.obsm", hint=map_hint)
+    params = adata.uns[key].get("params", {}) if isinstance(adata.uns[key], Mapping) else {}
+    if "batch_key" not in params:
+        msg = f"key={key!r} is no result of fair_cluster: adata.uns[{key!r}]['params'] names no batch_key. {hint}"
+        raise ValueError(msg)
+    batch_key = params["batch_key"]
+    if label_key is not None:
+        _validate.key_in(adata.obs.columns, label_key, "adata.obs")
+    if adata.n_obs == 0:
+        msg = "adata has no cells. Give the AnnData that was clustered."
+        raise ValueError(msg)
+
+    columns = list(dict.fromkeys([key, batch_key] if label_key is None else [key, batch_key, label_key]))
+    values = {column: categories(adata, column) for column in columns}
+    colors = {column: list(colors_of(adata, column, of.categories).values()) for column, of in values.items()}
+    if source is None:
+        source = adata.filename if adata.isbacked else None
+    content = _content.gather(adata, key, batch_key, label_key, values, colors, source)
+    content["genes"], content["no_genes"] = markers(adata, values[key], n_markers)
+    cells = maps(adata.obsm[f"X_{key}_umap"], values, colors)
+    page = _page(content, cells)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _check_target(path: object) -> None:
+    """Raise before any work if the page cannot be written there."""
+    _validate.path("path", path)
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm"):
+        msg = f"path must end in .html, got {os.fspath(path)!r}."
+        raise ValueError(msg)
+    if target.is_dir():
+        msg = f"path {os.fspath(path)!r} is a folder. Name a file in it."
+        raise IsADirectoryError(msg)
+    if not target.absolute().parent.is_dir():
+        msg = f"path is in a folder that does not exist: {str(target.parent)!r}."
+        raise FileNotFoundError(msg)
+
+
+def _page(content: dict[str, object], cells: dict[str, object]) -> str:
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    folder = files("scfcmi.pl._report")
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    # Names come with the data and may hold anything. They are escaped, what hides text is spelled out, and as a last wall
+    # the browser is told to run this script only and to fetch nothing.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+    template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
+    return template.render(content, cells=cells, style=Markup(style), script=Markup(script), digest=digest)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from sklearn.utils import gen_batches
+
+from scfcmi import __version__
+from scfcmi.rows._chunked import ChunkedRows, as_block, check_numbers
+from scfcmi.rows._csr import CSRRows
+from scfcmi.rows._dense import DenseRows
+from scfcmi.rows._protocol import rows_per_block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import scipy.sparse as sp
+    import torch
+
+T = TypeVar("T")
+
+# Entries of a chunk that is made of several, and the rows to have in one where that is too many.
+_LARGEST_CHUNK, _FEW = 250_000_000, 1000
+# Chunks computed together: at least so many, and at most so many times a pass.
+_MIN_TOGETHER, _MAX_TURNS = 16, 50
+
+
+class DaskRows(ChunkedRows):
+    """A Dask array of dense or sparse chunks of rows.
+
+    Each chunk is read, made dense a block at a time and worked on where Dask decides: in threads of this process, or on
+    the workers of the active client. Only what comes out of a block travels.
+
+    Parameters
+    ----------
+    X
+        A ``dask.array.Array`` of shape (n_cells, n_features).
+    columns, name
+        As :class:`ChunkedRows`.
+
+    Raises
+    ------
+    ValueError
+        If entries are no numbers, the sizes of chunks are not known, or rows are divided between chunks of so many rows
+        that whole ones would be large.
+    """
+
+    def __init__(self, X: Any, columns: np.ndarray | None, name: str) -> None:
+        check_numbers(X.dtype, name)
+        if any(math.isnan(size) for sizes in X.chunks for size in sizes):
+            msg = f"{name} is a Dask array whose chunks have unknown sizes. Run {name}.compute_chunk_sizes() first."
+            raise ValueError(msg)
+        if len(X.chunks[1]) > 1:
+            # Rows must be whole. Where chunks have few rows, that takes little memory.
+            if max(X.chunks[0]) * X.shape[1] > _LARGEST_CHUNK:
+                msg = (
+                    f"{name} is a Dask array of {len(X.chunks[1])} chunks of columns, {max(X.chunks[0])} rows each. Rows must "
+                    f"be whole, and fewer in a chunk: {name} = {name}.rechunk(({_FEW}, -1))."
+                )
+                raise ValueError(msg)
+            X = X.rechunk({1: -1})
+        super().__init__(X.shape, columns, name)
+        self._X = X
+        self._ends = np.cumsum(X.chunks[0])
+
+    def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
+        for block in self.map(lambda block, _: block, n_rows):
+            yield block.to(self.device)
+
+    def map(self, function: Callable[[torch.Tensor, int], T], n_rows: int | None = None) -> Iterator[T]:
+        import dask
+
+        check_workers()
+        step = rows_per_block(self, n_rows)
+        # Kept on the cluster: the weights of a network travel once, and not with every chunk.
+        (held,) = self._run(dask.persist, dask.delayed(function, pure=False, traverse=False))
+        work = dask.delayed(_each_block, pure=False)
+        starts = self._ends - self._X.chunks[0]
+        for results in self._compute(
+            [
+                work(chunk, held, int(start), self._columns, step, self.name)
+                for chunk, start in zip(self._chunks(), starts, strict=True)
+            ]
+        ):
+            yield from results
+
+    def n_blocks(self, n_rows: int | None = None) -> int:
+        step = rows_per_block(self, n_rows)
+        return sum(-(-size // step) for size in self._X.chunks[0])
+
+    def lazily(self, function: Callable[[np.ndarray], np.ndarray]) -> Any:
+        """Return the Dask array of what a function returns for dense rows: as many rows and columns."""
+
+        def of_chunk(chunk: object) -> np.ndarray:
+            block = as_block(chunk, self._columns, self.name)
+            return function(block if isinstance(block, np.ndarray) else block.toarray())
+
+        chunks = (self._X.chunks[0], (self.shape[1],))
+        return self._X.map_blocks(of_chunk, dtype=np.float32, chunks=chunks, meta=np.empty((0, 0), np.float32))
+
+    def _parts(self, index: np.ndarray | None, columns: np.ndarray) -> Iterator[np.ndarray | sp.csr_matrix]:
+        import dask
+
+        check_workers()
+        pick, tasks = dask.delayed(_pick, pure=False), []
+        for chunk, end, size in zip(self._chunks(), self._ends, self._X.chunks[0], strict=True):
+            wanted = None
+            if index is not None:
+                first, last = np.searchsorted(index, (end - size, end))
+                wanted = index[first:last] - (end - size)
+            if wanted is None or len(wanted):
+                tasks.append(pick(chunk, wanted, columns, self.name))
+        return self._compute(tasks)
+
+    def _chunks(self) -> Sequence[Any]:
+        return self._X.to_delayed(optimize_graph=True)[:, 0]
+
+    def _compute(self, tasks: list[Any]) -> Iterator[Any]:
+        """Yield the results of tasks in order, some tasks at a time."""
+        import dask
+
+        together = max(_MIN_TOGETHER, -(-len(tasks) // _MAX_TURNS))
+        for turn in gen_batches(len(tasks), together) if tasks else ():
+            yield from self._run(dask.compute, *tasks[turn])
+
+    def _run(self, compute: Callable[..., tuple], *tasks: Any) -> tuple:
+        """Compute, and say in words what can go wrong between machines."""
+        try:
+            return compute(*tasks)
+        except Exception as error:
+            kinds = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+            if "distributed.KilledWorker" in kinds:
+                msg = (
+                    f"{self.name}: workers of the Dask cluster died while they read it, most often for lack of memory. Give "
+                    f"them more, or smaller chunks: {name_of_rechunk(self)}."
+                )
+            elif kinds & _LOST:
+                msg = f"The Dask scheduler was lost while {self.name} was read ({type(error).__name__}: {error})."
+            elif "deserialization of the task graph" in str(error):
+                msg = f"The Dask scheduler cannot load what it is sent. {_NEEDED} ({error})"
+            else:
+                raise
+            raise RuntimeError(msg) from error
+
+
+_NEEDED = f"The scheduler and every worker need scfcmi {__version__}."
+# What distributed raises when it cannot reach the scheduler.
+_LOST = {
+    "distributed.CommClosedError",
+    "distributed.FutureCancelledError",
+    "distributed.FuturesCancelledError",
+    "concurrent.CancelledError",
+    "asyncio.CancelledError",
+    "builtins.TimeoutError",
+}
+
+
+def check_workers() -> None:
+    """Raise ``RuntimeError`` unless every worker of the active client has this version: others would wait forever."""
+    if "distributed" not in sys.modules:
+        return
+    from distributed import get_client
+
+    try:
+        client = get_client()
+    except ValueError:
+        # There is none: Dask works in this process.
+        return
+    # A function of Python's own: a worker that could not load it would not answer.
+    found = client.run(eval, "__import__('scfcmi').__version__", on_error="return")
+    others = {worker: version for worker, version in found.items() if version != __version__}
+    if others:
+        worker, version = next(iter(others.items()))
+        msg = f"{len(others)} of {len(found)} Dask workers have another version of scfcmi, or none. {_NEEDED} {worker}: {version}"
+        raise RuntimeError(msg)
+
+
+def name_of_rechunk(rows: DaskRows) -> str:
+    """Return how to halve the chunks of rows."""
+    return f"{rows.name} = {rows.name}.rechunk({{0: {max(1, int(np.diff(rows._ends, prepend=0).max()) // 2)}}})"
+
+
+def _each_block(
+    chunk: object,
+    function: Callable[[torch.Tensor, int], T],
+    start: int,
+    columns: np.ndarray | None,
+    step: int,
+    name: str,
+) -> list[T]:
+    """Work on the chunk whose first row is ``start``, a block at a time. Runs on a worker."""
+    chunk = as_block(chunk, columns, name)
+    source = DenseRows if isinstance(chunk, np.ndarray) else CSRRows
+    if not chunk.shape[0]:
+        return []
+    return list(source(chunk, "cpu").map(lambda block, first: function(block, start + first), step))
+
+
+def _pick(chunk: object, rows: np.ndarray | None, columns: np.ndarray, name: str) -> np.ndarray | sp.csr_matrix:
+    block = as_block(chunk, None, name)
+    return (block if rows is None else block[rows])[:, columns]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.utils import gen_batches
+
+from scfcmi.rows._chunked import ChunkedRows, as_block, check_numbers
+from scfcmi.rows._csr import CSRRows
+from scfcmi.rows._dense import DenseRows
+from scfcmi.rows._protocol import LocalRows, rows_per_block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import scipy.sparse as sp
+    import torch
+    from anndata.abc import CSRDataset
+
+# Read at a time. Larger reads are no faster.
+_BYTES_AT_ONCE = 16_000_000
+
+
+class StoredRows(ChunkedRows, LocalRows):
+    """A dense or CSR matrix in an h5ad file or a zarr store, read in contiguous chunks.
+
+    Parameters
+    ----------
+    X
+        An ``h5py.Dataset``, a ``zarr.Array``, or a sparse one as ``anndata.io.sparse_dataset`` opens it.
+    columns, name
+        As :class:`ChunkedRows`.
+    """
+
+    def __init__(self, X: object | CSRDataset, columns: np.ndarray | None, name: str) -> None:
+        check_numbers(X.dtype, name)
+        super().__init__(X.shape, columns, name)
+        self._X = X
+        self._rows_at_once = rows_at_once(X)
+
+    def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
+        step = rows_per_block(self, n_rows)
+        # Whole blocks: sums over them are to the last bit those of a matrix in memory.
+        for rows in gen_batches(len(self), step * max(1, self._rows_at_once // step)):
+            chunk = self._read(rows.start, rows.stop, self._columns)
+            source = DenseRows if isinstance(chunk, np.ndarray) else CSRRows
+            yield from source(chunk, self.device).blocks(step)
+
+    def _parts(self, index: np.ndarray | None, columns: np.ndarray) -> Iterator[np.ndarray | sp.csr_matrix]:
+        for rows in gen_batches(len(self), self._rows_at_once):
+            if index is None:
+                yield self._read(rows.start, rows.stop, columns)
+                continue
+            wanted = index[np.searchsorted(index, rows.start) : np.searchsorted(index, rows.stop)]
+            if len(wanted):
+                yield self._read(wanted[0], wanted[-1] + 1, None)[wanted - wanted[0]][:, columns]
+
+    def _read(self, start: int, stop: int, columns: np.ndarray | None) -> np.ndarray | sp.csr_matrix:
+        try:
+            chunk = self._X[start:stop]
+        # Both libraries raise many kinds of error for a file that is cut short or damaged.
+        except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
+            msg = f"{self.name}: rows {start} to {stop} cannot be read ({type(error).__name__}: {error}). Is the file whole?"
+            raise OSError(msg) from error
+        if chunk.shape[0] != stop - start:
+            msg = f"{self.name} has {chunk.shape[0]} rows where {stop - start} are wanted. Has the file changed?"
+            raise OSError(msg)
+        return as_block(chunk, columns, self.name)
+
+
+def rows_at_once(X: object | CSRDataset) -> int:
+    """Return the number of rows of a stored matrix to read at a time, so that they take about 16 MB."""
+    n_bytes = X.shape[1] * X.dtype.itemsize
+    if hasattr(X, "group"):
+        # Values and their columns.
+        values, indices = X.group["data"], X.group["indices"]
+        n_bytes = values.shape[0] * (values.dtype.itemsize + indices.dtype.itemsize) / max(1, X.shape[0])
+    return max(1, int(_BYTES_AT_ONCE / max(1, n_bytes)))

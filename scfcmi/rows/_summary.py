@@ -1,0 +1,59 @@
+"""One pass over all rows: what must be known before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from scfcmi.rows._protocol import Rows
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Moments and range of the values of a source."""
+
+    mean: np.ndarray
+    """Shape (n_features,), double precision."""
+    variance: np.ndarray
+    """Shape (n_features,), double precision."""
+    largest: float
+    """Largest absolute value; NaN or infinite, if any value is."""
+
+
+def summarize(rows: Rows, tracked: Callable[[Iterator], Iterator] = iter) -> Summary:
+    """Return the moments and the range of all values; ``tracked`` wraps the iterator over blocks, to show progress."""
+    # Differences from the first cell are zero where a feature is constant.
+    origin = rows.take(np.zeros(1, np.int64))
+
+    def moments(block: Tensor, _: int) -> tuple[np.ndarray, np.ndarray, float]:
+        values = block - origin
+        # In double precision, so that the mean does not depend on where blocks begin, which differs between sources.
+        first, second = (part.sum(dim=0, dtype=torch.float64).cpu().numpy() for part in (values, values.square()))
+        lowest, highest = torch.aminmax(block)
+        return first, second, float(torch.maximum(-lowest, highest))
+
+    first, second, largest = 0.0, 0.0, 0.0
+    for block_first, block_second, block_largest in tracked(rows.map(moments)):
+        first, second = first + block_first, second + block_second
+        # numpy's maximum, unlike Python's, keeps NaN.
+        largest = float(np.maximum(largest, block_largest))
+    n_cells = len(rows)
+    # Infinite values are told by the largest.
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = first / n_cells
+        variance = np.maximum(second - n_cells * mean**2, 0) / max(n_cells - 1, 1)
+    return Summary(origin[0].double().cpu().numpy() + mean, variance, largest)
+
+
+def value_range(rows: Rows) -> tuple[float, float]:
+    """Return the smallest and the largest value, implicit zeros of sparse rows included."""
+    lowest, highest = zip(*rows.map(lambda block, _: (float(block.min()), float(block.max()))), strict=True)
+    return min(lowest), max(highest)

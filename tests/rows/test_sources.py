@@ -1,0 +1,134 @@
+"""Rows outside of memory: in h5ad files, in zarr stores, in Dask arrays."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import anndata as ad
+import h5py
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+import zarr
+
+from scfcmi.rows import ChunkedRows, outside, rows_of, summarize
+
+da = pytest.importorskip("dask.array")
+
+FORMS = ["h5 dense", "h5 csr", "zarr dense", "zarr csr", "dask dense", "dask csr", "dask of many columns"]
+
+
+@pytest.fixture
+def matrix():
+    X = sp.random(103, 30, density=0.2, format="csr", dtype=np.float32, random_state=0)
+    X.data -= 0.3
+    return X
+
+
+@pytest.fixture
+def source(matrix, tmp_path, request):
+    kind, _, form = request.param.partition(" ")
+    if kind == "dask":
+        X = da.from_array(matrix.toarray(), chunks=(17, -1 if form != "of many columns" else 7))
+        return outside(X.map_blocks(sp.csr_matrix) if form == "csr" else X, "adata.X")
+    root = (
+        h5py.File(tmp_path / "a.h5", "w")
+        if kind == "h5"
+        else zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    )
+    ad.io.write_elem(root, "X", matrix if form == "csr" else matrix.toarray())
+    return outside(ad.io.sparse_dataset(root["X"]) if form == "csr" else root["X"], "adata.X")
+
+
+@pytest.mark.parametrize("source", FORMS, indirect=True)
+def test_a_source_holds_the_matrix(source, matrix):
+    expected = matrix.toarray()
+    assert isinstance(source, ChunkedRows)
+    assert len(source) == 103
+    assert source.shape == expected.shape
+    for n_rows in (None, 1, 10, 200):
+        blocks = list(source.blocks(n_rows))
+        np.testing.assert_array_equal(torch.cat(blocks), expected)
+        assert len(blocks) == source.n_blocks(n_rows)
+    starts, heads = zip(*source.map(lambda block, start: (start, block[0].numpy()), 10), strict=True)
+    np.testing.assert_array_equal(np.stack(heads), expected[list(starts)])
+    for index in ([5, 5, 5], [102, 0, 7, 50], [3]):
+        np.testing.assert_array_equal(source.take(np.array(index)), expected[index])
+    whole = source.to_memory()
+    np.testing.assert_array_equal(whole.toarray() if sp.issparse(whole) else whole, expected)
+
+
+@pytest.mark.parametrize("source", FORMS, indirect=True)
+def test_columns_and_rows_of_a_source(source, matrix):
+    columns, rows = np.array([7, 2, 29]), np.array([0, 16, 17, 90])
+    chosen = source.with_columns(columns)
+    expected = matrix.toarray()[:, columns]
+    np.testing.assert_array_equal(torch.cat(list(chosen.blocks())), expected)
+    some = chosen.subset(rows, np.array([2, 0]))
+    np.testing.assert_array_equal(some.take(np.arange(4)), expected[rows][:, [2, 0]])
+    np.testing.assert_array_equal(chosen.with_columns(np.array([1])).take(rows), expected[rows][:, [1]])
+    assert source.shape == (103, 30)
+
+
+@pytest.mark.parametrize("source", FORMS, indirect=True)
+def test_moments_do_not_depend_on_the_source(source, matrix):
+    inside, out = summarize(rows_of(matrix)), summarize(source)
+    np.testing.assert_array_equal(inside.mean.astype(np.float32), out.mean.astype(np.float32))
+    np.testing.assert_array_equal(inside.variance.astype(np.float32), out.variance.astype(np.float32))
+    assert inside.largest == out.largest == np.abs(matrix.data).max()
+    np.testing.assert_allclose(inside.variance, matrix.toarray().var(axis=0, ddof=1), rtol=1e-5)
+
+
+def test_what_is_in_memory_is_no_source_outside(matrix):
+    assert outside(matrix, "X") is None
+    assert outside(matrix.toarray(), "X") is None
+    assert outside(None, "X") is None
+
+
+def test_little_of_a_file_is_in_memory(tmp_path):
+    X = sp.random(60_000, 1000, density=0.1, format="csr", dtype=np.float32, random_state=0)
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        ad.io.write_elem(root, "X", X)
+    del X
+    with h5py.File(tmp_path / "a.h5") as root:
+        rows = outside(ad.io.sparse_dataset(root["X"]), "X")
+        tracemalloc.start()
+        n_rows = sum(len(block) for block in rows.blocks())
+        rows.subset(np.arange(0, 60_000, 100), np.arange(10))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert n_rows == 60_000
+    # 48 MB as a CSR matrix, 240 MB dense; a chunk of 16 MB is read at a time
+    assert peak < 35e6
+
+
+def test_unknown_sizes_text_and_large_chunks_of_columns():
+    X = da.from_array(np.ones((8, 4), np.float32), chunks=(4, -1))
+    with pytest.raises(
+        ValueError, match=r"layers\['a'\] is a Dask array whose chunks have unknown sizes. Run .*compute_chunk_sizes"
+    ):
+        outside(X[X[:, 0] > 0], "adata.layers['a']")
+    with pytest.raises(ValueError, match="must hold numbers, got dtype"):
+        outside(da.from_array(np.array([["a", "b"]])), "adata.X")
+    with pytest.raises(ValueError, match=r"2 chunks of columns, 1000000 rows each.*adata.X.rechunk\(\(1000, -1\)\)"):
+        outside(da.zeros((1_000_000, 400), chunks=(-1, 200)), "adata.X")
+
+
+def test_a_damaged_file_is_named(matrix, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        ad.io.write_elem(root, "X", matrix)
+        root["X/indices"][50] = 3000
+    with h5py.File(tmp_path / "a.h5") as root, pytest.raises(ValueError, match=r"adata.X is a damaged CSR matrix"):
+        list(outside(ad.io.sparse_dataset(root["X"]), "adata.X").blocks())
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        X = root.create_dataset("X", data=np.ones((100, 5), np.float32), maxshape=(None, 5), chunks=(10, 5))
+        rows = outside(X, "adata.X")
+        X.resize((50, 5))
+        with pytest.raises(OSError, match=r"adata.X has 50 rows where 100 are wanted. Has the file changed\?"):
+            list(rows.blocks())
+    with pytest.raises(OSError, match=r"adata.X: rows 0 to 100 cannot be read"):
+        list(rows.blocks())
