@@ -72,12 +72,14 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_navbar_depth": 1,
     "show_toc_level": 2,
-    "use_edit_page_button": True,
     "use_download_button": False,
-    "path_to_docs": "docs",
-    "repository_branch": "main",
-    # Where the repository is hosted is known when the pages are built; without it there is no button.
-    "repository_url": os.environ.get("SCFCMI_REPOSITORY", ""),
 }
-if not html_theme_options["repository_url"]:
-    del html_theme_options["use_edit_page_button"], html_theme_options["repository_url"]
+# "Edit this page", where the environment says what is edited: the repository is known when the pages are published. Tutorials
+# come from another folder, and pages of the API from docstrings.
+if _repository := os.environ.get("SCFCMI_REPOSITORY"):
+    html_theme_options["use_edit_page_button"] = True
+    html_context |= {
+        "edit_page_provider_name": "GitHub",
+        "edit_page_url_template": _repository + "/edit/main/{% if file_name.startswith('generated/') %}docs/api.md"
+        "{% elif file_name.startswith('tutorials/') %}{{ file_name }}{% else %}docs/{{ file_name }}{% endif %}",
+    }
