@@ -21,6 +21,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scanpy as sc
+from runs import table
 from scenarios import SCENARIOS, kind, load
 from sklearn.metrics.cluster import contingency_matrix
 
@@ -28,6 +29,7 @@ from scfcmi import datasets, tl
 from scfcmi.graph.communities import leiden, n_parts
 from scfcmi.models.atlas import presence
 
+KEYS = ["scenario", "seed", "corrected"]
 KINDS = ("full", "types_left_out", "own_type", "no_shared_type", "small_batch")
 SIMULATED = tuple(f"simulated_{n_types}_types/full" for n_types in (6, 10, 16))
 RESOLUTIONS, MOST_CELLS = (0.1, 0.3, 0.4, 1.0), 3000
@@ -96,10 +98,37 @@ def scores(truth: np.ndarray, said: np.ndarray) -> list[float]:
     return [*out, 100 * told.mean()]
 
 
-def report(runs: pd.DataFrame) -> None:
+def lacking_of(runs: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, dict[str, np.ndarray]]:
+    """Return the clusters that lack batches, the truth about each, and groups of them by name."""
     lacking = runs[runs["truth"] != "shared"].reset_index(drop=True)
     truth, made = lacking["truth"].to_numpy(), lacking["scenario"].str.startswith("simulated").to_numpy()
     corrected = lacking["corrected"].to_numpy(bool) & ~made
+    groups = {"all": truth != "", "corrected": corrected, "not corrected": ~corrected & ~made, "simulated": made}
+    return lacking, truth, groups
+
+
+def tables(path: Path) -> dict[str, str]:
+    """Return how often verdicts are right, in markdown: of the runs of a file."""
+    runs = pd.read_json(path, lines=True).drop_duplicates([*KEYS, "resolution", "cluster"], keep="last")
+    lacking, truth, groups = lacking_of(runs)
+    said, rows = causes(lacking, NEAR=presence.NEAR), []
+    for group, members in groups.items():
+        found = scores(truth[members], said[members])
+        sizes = [(truth[members] == cause).sum() for cause in ("biology", "batch")]
+        rows.append([group, *sizes, f"{found[0]:.0f} %", f"{found[3]:.0f} %", f"{found[6]:.0f} %"])
+    heads = [
+        "clusters",
+        "biology",
+        "batch",
+        '"likely biology" is right',
+        '"likely the batch" is right',
+        "a cause is named",
+    ]
+    return {"verdicts": table(heads, rows)}
+
+
+def report(runs: pd.DataFrame) -> None:
+    lacking, truth, groups = lacking_of(runs)
     sets = lacking["scenario"].str.split("/").str[0].replace({"pbmc_2laboratories": "pbmc_3tech"}).to_numpy()
     tried = [dict(zip(TRIED, values, strict=True)) for values in itertools.product(*TRIED.values())]
     decided, apart, chosen = [causes(lacking, **thresholds) for thresholds in tried], truth.copy(), {}
@@ -109,7 +138,6 @@ def report(runs: pd.DataFrame) -> None:
         apart[sets == name], chosen[name] = decided[best][sets == name], [*tried[best].values()]
     print("| clusters | biology + batch | precision | recall | of all | precision | recall | of all | told |")
     print("| --- |" + " --- |" * 8)
-    groups = {"all": truth != "", "corrected": corrected, "not corrected": ~corrected & ~made, "simulated": made}
     said = {"": causes(lacking, NEAR=presence.NEAR), ", thresholds of the other sets": apart}
     for (words, verdicts), (group, rows) in itertools.product(said.items(), groups.items()):
         sizes = f"{(truth[rows] == 'biology').sum()} + {(truth[rows] == 'batch').sum()}"
@@ -129,11 +157,11 @@ def main() -> None:
     options = parser.parse_args()
     for about in itertools.product(options.scenarios, range(options.seeds), (True, False)):
         found = clusters_of(fitted(*about, options.fits), about[1])
-        key = dict(zip(("scenario", "seed", "corrected"), about, strict=True))
+        key = dict(zip(KEYS, about, strict=True))
         with options.output.open("a") as file:
             file.writelines(json.dumps(key | row, default=float) + "\n" for row in found)
     runs = pd.read_json(options.output, lines=True)
-    report(runs.drop_duplicates([*key, "resolution", "cluster"], keep="last"))
+    report(runs.drop_duplicates([*KEYS, "resolution", "cluster"], keep="last"))
 
 
 if __name__ == "__main__":

@@ -114,13 +114,13 @@ def verdict(cluster, make, key: object, resolution: object, word: str) -> str:
 def main() -> None:
     ways = {"scfcmi": our_way, "scanpy and harmonypy: PCA, Harmony, neighbors, Leiden": scanpy_way}
     lines = [
-        "## The same wrong calls elsewhere",
+        "## The same mistakes in other tools",
         "",
-        f"Made by `benchmarks/peers.py` with scanpy {version('scanpy')} and harmonypy {version('harmonypy')}. An error is",
-        "*named* if its message names what is wrong. Not every call is wrong for each: where a result has no word, look whether it",
-        "deserves one. scVI was not tried.",
+        f'Made by `benchmarks/peers.py` with scanpy {version("scanpy")} and harmonypy {version("harmonypy")}. "Named"',
+        'means that the message says what is wrong. "Result, no word" means a result without a warning. That is not',
+        "always a fault: some calls are wrong for one tool only. scVI was not tried.",
         "",
-        f"| wrong | {' | '.join(ways)} |",
+        f"| mistake | {' | '.join(ways)} |",
         "| --- | --- | --- |",
     ]
     for what, *call in CALLS:

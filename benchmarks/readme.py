@@ -8,30 +8,54 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import beside
+import diagnose
+import paper
 import reliability
 import run_scenarios
+import scib
 import single_cell
 import speed
 from runs import RESULTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = (
-    ROOT / "benchmarks" / "README.md",
-    ROOT / "README.md",
-    ROOT / "docs" / "results.md",
-    ROOT / "docs" / "scaling.md",
+PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "NOTES.md", *sorted((ROOT / "docs").glob("*.md")))
+SOURCES = (
+    ("single_cell", single_cell),
+    ("single_cell", beside),
+    ("scenarios", run_scenarios),
+    ("reliability", reliability),
+    ("speed", speed),
+    ("runs", paper),
+    ("diagnose", diagnose),
+    ("scib", scib),
 )
+_TABLE = re.compile(r"(<!-- table: (\w+) -->).*?<!-- end -->", flags=re.DOTALL)
+
+
+def tables() -> dict[str, str]:
+    """Return all tables by name."""
+    found = {}
+    for name, module in SOURCES:
+        path = RESULTS / f"{name}.jsonl"
+        if path.exists():
+            found |= module.tables(path)
+    return found
+
+
+def filled(text: str, found: dict[str, str]) -> str:
+    """Return a page with its tables written anew. A table without results stays as it is."""
+    fill = lambda match: f"{match[1]}\n\n{found[match[2]]}\n\n<!-- end -->" if match[2] in found else match[0]
+    return _TABLE.sub(fill, text)
 
 
 def main() -> None:
-    found = {}
-    for module in (single_cell, run_scenarios, reliability, speed):
-        path = RESULTS / f"{module.__name__.removeprefix('run_')}.jsonl"
-        if path.exists():
-            found |= module.tables(path)
-    fill = lambda match: f"{match[1]}\n\n{found[match[2]]}\n\n<!-- end -->" if match[2] in found else match[0]
+    found = tables()
     for page in PAGES:
-        page.write_text(re.sub(r"(<!-- table: (\w+) -->).*?<!-- end -->", fill, page.read_text(), flags=re.DOTALL))
+        before = page.read_text()
+        after = filled(before, found)
+        if after != before:
+            page.write_text(after)
 
 
 if __name__ == "__main__":

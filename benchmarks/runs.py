@@ -48,7 +48,9 @@ def keep_latest(path: Path, keys: list[str]) -> None:
 
 def table(columns: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
     lines = [list(columns), ["---"] * len(list(columns)), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    text = "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    # On a narrow screen a mean and its spread stay on one line.
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def percent(values: pd.Series, *columns: str) -> str:

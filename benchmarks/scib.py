@@ -19,6 +19,7 @@ import anndata as ad
 import harmonypy
 import numpy as np
 from harmony import components
+from runs import latest, percent, table
 from sets import COUNTS, SETS, load
 
 from scfcmi import baselines, metrics, tl
@@ -78,6 +79,20 @@ def scores(adata: ad.AnnData, embedding: np.ndarray) -> dict[str, float]:
     bench.benchmark()
     row = bench.get_results(min_max_scale=False).loc["X"]
     return {name: round(float(value), 4) for name, value in row.items()}
+
+
+def tables(path: Path) -> dict[str, str]:
+    """Return scores of embeddings, in markdown: batch correction / bio conservation, and Leiden at K on each."""
+    means = (
+        latest(path, ["dataset", "method", "seed"]).groupby(["dataset", "method"], sort=False).mean(numeric_only=True)
+    )
+    pairs = (("Batch correction", "Bio conservation"), ("Leiden nmi", "Leiden ari"))
+    rows = []
+    for name in means.index.get_level_values(0).unique():
+        mine = means.loc[name].reindex(["PCA", "Harmony", "scVI"])
+        rows.append([f"`{name}`", *(percent(row, *pair) or "not run" for pair in pairs for _, row in mine.iterrows())])
+    heads = [f"{what}: {method}" for what in ("embedding", "Leiden") for method in ("PCA", "Harmony", "scVI")]
+    return {"embeddings": table(["set", *heads], rows)}
 
 
 def main() -> None:

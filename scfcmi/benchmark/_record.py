@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FILE = "runs.jsonl"
 
-# End the name of a method whose clusters are repaired, and of one whose clusters are the consensus of so many runs.
+# Endings of the names of methods: clusters are repaired afterwards, or are the consensus of this many runs.
 REPAIR, CONSENSUS = "+repair", "+consensus"
 CONSENSUS_RUNS = 5
 

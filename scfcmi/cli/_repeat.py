@@ -84,7 +84,7 @@ def _check_same_cells(before: AnnData, adata: AnnData) -> None:
         return
     others = len(theirs.difference(ours))
     msg = (
-        f"IN.h5ad has other cells than OUT.h5ad: {len(ours)} and {len(theirs)}, {others} of which are in OUT.h5ad only. "
+        f"IN.h5ad and OUT.h5ad hold different cells: {len(ours)} and {len(theirs)}; {others} are in OUT.h5ad only. "
         "Cells are matched by obs_names. Give the file that was clustered."
     )
     raise ValueError(msg)

@@ -16,18 +16,18 @@ from sknetwork.clustering import Leiden, Louvain
 
 _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
-# Default resolution, in the sense of scanpy. benchmarks/README.md has the leave-one-set-out table.
+# Default resolution, in the sense of scanpy. docs/atlas_mode.md has the leave-one-set-out table.
 RESOLUTION = 0.4
-# The best of so many runs of Leiden is taken, all on the graph of the small communities at so many times the resolution.
-# Of 2.5 to 50 times, this has the highest modularity on the eight sets.
+# Leiden runs this often, and the best run is kept. It joins small communities, found at this many times the resolution.
+# Of 2.5 to 50 times, this gives the highest modularity on the eight sets.
 _BEST_OF, _FINER = 5, 25
-# For these a rise of modularity by a hundredth is worth another pass; scikit-network goes on for a thousandth.
+# The search for small communities stops when a pass raises modularity by less than this; scikit-network's default is a tenth.
 _ENOUGH = 0.01
-# A community that is one at this resolution is not split.
+# A community that is still whole at this resolution is not split.
 _HIGHEST = 100.0
 # Share of the links left out of a run of the curve.
 _LEFT_OUT = 0.2
-# A community has parts if at resolution 1 its own communities keep this share of its links. Fewer cells have no parts.
+# A community has parts if, at resolution 1, its own communities keep this share of its links. Smaller ones have no parts.
 _PARTS_KEEP, _MIN_PARTED = 0.7, 40
 # The curve: resolutions, and runs at each.
 _CURVE, _RUNS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0), 4
@@ -102,11 +102,11 @@ def _one_run(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
 
 
 def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
-    """Return so many communities.
+    """Return ``n_clusters`` communities.
 
-    They come from the communities at the default resolution. If these are too many, the pair whose union costs least
-    modularity is joined until the number is reached: a lower resolution would cut off outliers instead. If they are too
-    few, the one that falls apart most clearly is split, again and again: a higher resolution would divide the largest
+    Start from the communities at the default resolution. If there are too many, join the pair whose union costs least
+    modularity until the number is reached; a lower resolution would cut off outliers instead. If there are too few,
+    split the one that falls apart most clearly, again and again; a higher resolution would divide the largest one
     instead, whatever it holds.
 
     Parameters
@@ -133,7 +133,7 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
 
 
 def split(graph: csr_matrix, labels: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
-    """Split the community whose halves have the weakest link, until there are so many or none can be split.
+    """Split the community whose halves have the weakest link, until there are ``n_clusters`` or none can be split.
 
     The link of two halves is the weight between them over the geometric mean of their degrees, as in normalized cuts (Shi
     and Malik, 2000). It does not depend on the size of the community.
@@ -169,7 +169,7 @@ def _second_half(graph: csr_matrix, seed: int) -> np.ndarray | None:
 
 
 def join(graph: csr_matrix, labels: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Join the two communities whose union raises modularity at the default resolution most, until so many are left."""
+    """Join the two communities whose union raises modularity most, until ``n_clusters`` are left."""
     links = links_between(graph, labels)
     names = np.arange(len(links))
     while len(links) > n_clusters:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 N_NEIGHBORS = 15
 # The leading dimensions, which hold the coarse differences, have a graph of their own.
 _LEADING = 20
-# Of more cells, neighbors are searched in an inverted-file index: in so many of its lists.
+# Above this number of cells, neighbors are searched in an inverted-file index, in this many of its lists.
 _EXACT, _LISTS = 20_000, 16
-# Cells whose codes agree to so many decimals are copies of each other.
+# Cells whose codes agree to this many decimals are copies of each other.
 _DECIMALS = 3
 # Constants of UMAP's smooth_knn_dist.
 _MAX_ITER, _TOLERANCE, _MIN_SCALE = 64, 1e-5, 1e-3
@@ -51,7 +51,7 @@ def _nearly_nearest(units: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np
 
     n_lists = int(len(units) ** 0.5)
     index = faiss.index_factory(units.shape[1], f"IVF{n_lists},Flat", faiss.METRIC_INNER_PRODUCT)
-    # Every so many cells, so that the same cells give the same lists.
+    # A fixed stride, so that the same cells give the same lists.
     index.train(np.ascontiguousarray(units[:: max(1, len(units) // (64 * n_lists))]))
     index.add(units)
     index.nprobe = _LISTS

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def balance(clusters: ArrayLike, groups: ArrayLike) -> float:
-    """Bal: cells of the rarest over cells of the commonest group, in the cluster where this is least.
+    """Bal: cells of the rarest group over cells of the commonest, in the cluster where this is lowest.
 
-    Zero as soon as one cluster lacks one group; one with a single group. Where groups differ in size it cannot
-    reach one.
+    It is 0 as soon as one cluster lacks one group, and 1 if there is a single group. Where groups differ in size it cannot
+    reach 1.
 
     Parameters
     ----------
@@ -99,8 +99,8 @@ def f_beta(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike, beta: floa
 def batch_leakage(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike) -> float:
     """I(C;G|Y) / H(G|Y): what clusters tell of the group beyond what the cell type tells.
 
-    Unlike Bal and MNCE it does not ask that groups be of one composition: the reference labels, as clusters, score
-    zero. Plug-in estimate: with few cells a label and group it is above zero by chance.
+    Unlike Bal and MNCE, it does not assume that all groups hold the same mixture of types: the reference labels score 0.
+    With few cells for each label and group it is above 0 by chance.
 
     Parameters
     ----------

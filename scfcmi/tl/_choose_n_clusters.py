@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def choose_n_clusters(
     adata: AnnData, key: str = "fcmi", *, random_state: RandomState = 0, rng: RandomState = None
 ) -> pd.DataFrame:
-    """Show how many clusters the neighbor graph holds at each resolution, and how well they hold.
+    """Show how many clusters each resolution gives, and how stable and separated they are.
 
-    Trains nothing: it works on the graph that :func:`fair_cluster` stored. A good resolution gives stable and separated
-    clusters; several may. Pass the one you want to :func:`fair_cluster`, or to ``sc.tl.leiden`` with
+    It works on the graph that :func:`fair_cluster` stored and trains nothing. A good resolution gives stable and separated
+    clusters; several resolutions may be good. Pass the one you want to :func:`fair_cluster`, or to ``sc.tl.leiden`` with
     ``neighbors_key=key``.
 
     Parameters

@@ -35,23 +35,23 @@ _UNSURE = 0.75
 def diagnose(
     adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None, use_rep: str | None = None
 ) -> pd.DataFrame:
-    """Say what can be said of clusters without labels.
+    """Say of each cluster, without labels, whether it follows a batch, and whether that is likely biology or the batch.
 
-    It looks at each cluster for four things.
+    Four checks:
 
-    * *Batches that it lacks.* After correcting for batch size, the others supply at least 90 % of its cells and contribute
-      nine times more per batch: one batch, or all samples of one laboratory. Cells of the lacked batches tell why. Likely
-      the batch: this cluster and another are each other's counterparts (mutual nearest neighbors,
-      :func:`scfcmi.models.atlas.counterparts.find_counterparts`), or cells of the lacked batches are about as near as the
-      cluster's own cells are to each other, or no farther than in clusters that both share. Likely biology: they are
-      clearly farther. Else it cannot tell: fewer than 30 cells are expected there, they are neither near nor far, or other
-      clusters are as near.
-    * *Whether the graph holds it together*: whether it keeps at least half of its links.
-    * *Whether it could be split*: whether communities of its own keep at least 70 % of its links.
-    * *Whether it is sure of its cells.*
+    * *Which batches does it lack?* After correcting for batch size, a cluster lacks a batch if the other batches supply at
+      least 90 % of its cells and contribute nine times more per batch. It may lack all samples of one laboratory together.
+      The cause is *likely the batch* if another cluster holds the counterparts of its cells (mutual nearest neighbors,
+      :func:`scfcmi.models.atlas.counterparts.find_counterparts`), or if cells of the batches it lacks are as near as its own
+      cells are to each other, or as near as in clusters that both kinds of batches share. It is *likely biology* if they are
+      clearly farther. Otherwise ``diagnose`` *cannot tell*: fewer than 30 cells are expected there, the cells are neither
+      near nor far, or other clusters are as near.
+    * *Does the graph hold it together?* It keeps at least half of its links.
+    * *Could it be split?* Communities within it keep at least 70 % of its links.
+    * *Is it sure of its cells?*
 
-    It judges the clusters that there are. A type that no cluster holds for itself is beyond it, and so are two types, each
-    of one batch, that the codes no longer tell apart. ``benchmarks/diagnose.py`` measures how often verdicts are right.
+    ``diagnose`` judges the clusters that exist. It does not see a type that no cluster holds, nor two types, each of one
+    batch, that the embedding has merged. ``benchmarks/diagnose.py`` measures how often verdicts are right.
 
     Parameters
     ----------
@@ -71,9 +71,10 @@ def diagnose(
     ``n_cells``
         Number of cells.
     ``batch``, ``batch_share``
-        The batch with the largest share, and this share with batches counted as of one size.
+        The batch with the largest share, and this share after correcting for batch size.
     ``n_expected_elsewhere``
-        Cells that the batches it lacks would have at the rate of the others. NaN, as the next two, where it lacks none.
+        Number of cells to expect in the batches that it lacks, at the rate of the others. NaN if it lacks none, as are the
+        next two.
     ``frac_matched_elsewhere``
         Share of its cells that have counterparts in the batches it lacks.
     ``distance_elsewhere``
@@ -83,7 +84,7 @@ def diagnose(
     ``own_links``
         Share of its links in the stored graph that it keeps to itself; NaN without such a graph.
     ``n_parts``
-        Communities of its own, 1 if it is of one piece; NaN without a stored graph.
+        Number of communities within it, 1 if it is of one piece; NaN without a stored graph.
     ``confidence``
         Mean over cells of the largest soft assignment; NaN for foreign clusters.
     ``verdict``

@@ -67,7 +67,7 @@ def test_cells_are_matched_by_name(folder, capsys):
     assert cli.main(["repeat", "out.h5ad", "out.h5ad"]) == cli.OK
     out[:100].copy().write_h5ad("part.h5ad")
     assert cli.main(["repeat", "out.h5ad", "part.h5ad"]) == cli.WRONG_USE
-    assert "IN.h5ad has other cells than OUT.h5ad: 100 and 240, 140 of which" in capsys.readouterr().err
+    assert "IN.h5ad and OUT.h5ad hold different cells: 100 and 240; 140 are" in capsys.readouterr().err
 
 
 def test_different(folder, capsys, monkeypatch):

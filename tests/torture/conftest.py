@@ -15,29 +15,29 @@ import pytest
 _RESULTS: dict[str, tuple[int, list[str]]] = {}
 _HEAD = """# Reliability
 
-Made by `make torture` at commit `{commit}`, Python {python}. Each line is a family of attempts to break the package. An attempt
-holds if it ends in the documented result or error, in time, with the input as it was.
+`make torture` tries to break the package and writes this page: commit `{commit}`, Python {python}. Each row is one kind of attack. An attempt
+holds if it ends in time, in the documented result or a documented error, and leaves the input as it was.
 
 | what was tried | attempts | held | failed |
 | --- | --- | --- | --- |
 """
 _FOOT = """
-`make test` tries a little of each family, and some two thousand wrong calls that are generated from the signatures of all public
-functions. No test may reach another machine, or write outside temporary folders and caches.
+`make test` tries a few of each kind. It also makes some two thousand wrong calls, generated from the signatures of all public functions. No test
+may reach another machine or write outside temporary folders and caches.
 
-HDF5 itself, in which h5ad files are stored, crashes or does not return on some damaged files, about one in a hundred here. No
-file is changed then.
+**One weakness is not ours to mend.** h5ad files are HDF5, and the HDF5 library itself crashes or hangs on about one in a hundred of the damaged files
+tried here. No file is changed when that happens.
 
-## What is promised of a second run
+## Do I get the same labels again?
 
-With the same version, seed, settings and versions of libraries, on one kind of machine:
+Yes, if version, seed, settings and libraries are the same, on one kind of machine:
 
-| what differs | atlas mode | paper mode |
+| what differs between the runs | atlas mode | paper mode |
 | --- | --- | --- |
-| nothing; another process | same labels | same labels |
+| nothing, or the process | same labels | same labels |
 | cells dense, sparse (CSR, CSC) or backed | same labels | same labels |
 | other threads of the process | same labels | same labels |
-| number of threads of torch | same labels | cells between types may differ |
+| number of torch threads | same labels | cells between two types may differ |
 
 """
 # Written by benchmarks/peers.py.

@@ -62,7 +62,7 @@ WORDS = (
 )
 
 
-@pytest.mark.attempts(200, 3000, family="Command line: random words in the place of arguments")
+@pytest.mark.attempts(200, 3000, family="Command line: random words as arguments")
 def test_a_command_never_ends_in_a_traceback(tally, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     rng = random.Random(0)
@@ -104,7 +104,7 @@ LABELS = (
 )
 
 
-@pytest.mark.attempts(300, 5000, family="Metrics: labels of every kind, of other lengths, missing, two-dimensional")
+@pytest.mark.attempts(300, 5000, family="Metrics: labels of every kind, wrong lengths, missing values, two dimensions")
 @pytest.mark.filterwarnings("ignore")
 def test_a_metric_gives_a_number_or_says_why_not(tally):
     rng = np.random.default_rng(0)

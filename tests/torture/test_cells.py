@@ -71,9 +71,7 @@ def arguments(rng):
     return given
 
 
-@pytest.mark.attempts(
-    60, 5000, family="`fair_cluster`: cells of every size and kind, with random arguments, in both modes"
-)
+@pytest.mark.attempts(60, 5000, family="`fair_cluster`: cells of every size and kind with random arguments, both modes")
 def test_any_cells_give_whole_results_or_a_clear_error(tally):
     for attempt in range(tally.n_attempts):
         rng = np.random.default_rng(attempt)

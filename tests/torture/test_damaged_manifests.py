@@ -54,7 +54,9 @@ def with_other_bytes(text: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.attempts(300, 10_000, family="Manifests: bytes and values exchanged, nested without end, paths, addresses")
+@pytest.mark.attempts(
+    300, 10_000, family="Manifests of data sets: bytes and values swapped, endless nesting, hostile paths and addresses"
+)
 def test_a_damaged_manifest_is_refused_or_harmless(tmp_path, tally, monkeypatch):
     shipped = _manifest._folder()
     (tmp_path / "manifests").mkdir()

@@ -70,7 +70,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.attempts(
-    150, 5000, family="Model files: bytes flipped, cut off, values exchanged, sizes of terabytes claimed"
+    150, 5000, family="Model files: bytes flipped, ends cut off, values swapped, sizes of terabytes claimed"
 )
 @pytest.mark.filterwarnings("ignore")
 def test_a_damaged_model_is_refused_or_works(blobs, tmp_path, tally):

@@ -60,7 +60,9 @@ def large(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and /proc are Linux's")
-@pytest.mark.attempts(4, 60, family="Memory: `scfcmi cluster` with a random limit (RLIMIT_AS), below what it takes")
+@pytest.mark.attempts(
+    4, 60, family="Memory: `scfcmi cluster` with a random memory limit (RLIMIT_AS), lower than it needs"
+)
 def test_a_limit_of_memory(large, tally):
     before = hashlib.sha256((large / "in.h5ad").read_bytes()).hexdigest()
     rng = random.Random(0)

@@ -60,7 +60,7 @@ def one_thread():
 @pytest.mark.attempts(
     6,
     60,
-    family="Repeatability: labels of dense, sparse, backed cells, in another process; with 2 threads in atlas mode",
+    family="Repeatability: same labels from dense, sparse and backed cells, in another process, with 2 threads in atlas mode",
 )
 def test_labels_are_the_same(tmp_path, tally):
     for seed in range(tally.n_attempts // 6):
