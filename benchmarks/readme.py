@@ -13,6 +13,7 @@ import diagnose
 import paper
 import reliability
 import run_scenarios
+import scale
 import scib
 import single_cell
 import speed
@@ -26,6 +27,7 @@ SOURCES = (
     ("scenarios", run_scenarios),
     ("reliability", reliability),
     ("speed", speed),
+    ("scale", scale),
     ("runs", paper),
     ("diagnose", diagnose),
     ("scib", scib),

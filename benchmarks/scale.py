@@ -4,10 +4,11 @@
     python benchmarks/scale.py run cells.h5ad                       # scfcmi cluster, in a process of its own
     python benchmarks/scale.py run cells.h5ad --workers 2           # the same on Dask workers
     python benchmarks/scale.py peer cells.h5ad                      # Harmony, neighbors and Leiden of the same file
+    python benchmarks/scale.py passes cells.h5ad                    # seconds of reading expression, in one thread
     python benchmarks/scale.py rare cells.h5ad                      # what becomes of rare types, by resolution
 
 The simulated atlas has 2,000 genes, 8 % of its entries filled, three batches, eleven types, and four rare ones of 0.2, 0.1, 0.05
-and 0.02 % of the cells. ``run`` and ``peer`` append to ``results/scale.jsonl``.
+and 0.02 % of the cells. All but ``write`` append to ``results/scale.jsonl``.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ import psutil
 import scipy.sparse as sp
 import torch
 import zarr
-from runs import RESULTS, append, version
+from runs import RESULTS, append, latest, table, version
 from sklearn.utils import gen_batches
 
-from scfcmi import metrics, tl
+from scfcmi import AtlasFCMI, metrics, tl
 from scfcmi.graph.sample import rare_keeping_sample
+from scfcmi.rows import outside, summarize
 
 N_GENES, N_TYPES, RARE = 2000, 11, (0.002, 0.001, 0.0005, 0.0002)
+RARE_NAMES = [f"rare {share:.2%}" for share in RARE]
 PER_BLOCK = 20_000
 
 
@@ -49,8 +52,8 @@ def write(path: Path, n_cells: int) -> None:
     shifts = np.exp(rng.normal(0, 0.35, (3, N_GENES)))
     shares = np.r_[rng.dirichlet(np.full(N_TYPES, 3)) * (1 - sum(RARE)), RARE]
     types, batches = rng.choice(n_types, n_cells, p=shares), rng.integers(3, size=n_cells)
-    names = np.array([f"type {i}" for i in range(N_TYPES)] + [f"rare {share:.2%}" for share in RARE])
-    obs = pd.DataFrame({"batch": pd.Categorical(batches.astype(str)), "type": pd.Categorical(names[types])})
+    names_of = np.array([f"type {i}" for i in range(N_TYPES)] + RARE_NAMES)
+    obs = pd.DataFrame({"batch": pd.Categorical(batches.astype(str)), "type": pd.Categorical(names_of[types])})
     obs.index = np.arange(n_cells).astype(str)
     warnings.filterwarnings("ignore", "zarr v3 autosharding|Writing zarr v2")
     root = zarr.open_group(path, mode="w", zarr_format=2) if path.suffix == ".zarr" else h5py.File(path, "w")
@@ -150,29 +153,103 @@ def peer_here(path: Path) -> None:
     sc.tl.leiden(adata, flavor="igraph", n_iterations=2, directed=False)
 
 
+def passes(path: Path) -> None:
+    """Seconds of each pass over expression, in one thread: what workers share."""
+    torch.set_num_threads(1)
+    X, obs = sparse(path), read_obs(path)
+    rows = outside(X, "adata.X")
+    model = AtlasFCMI(max_epochs=1, progress=False).fit(X[:5000], groups=obs["batch"][:5000])
+    sample = np.sort(np.random.default_rng(0).choice(len(rows), min(len(rows), 20_000), replace=False))
+    seconds, parts = {}, {"moments": lambda: summarize(rows), "projection": lambda: model.transform(rows)}
+    for name, work in (parts | {"sample": lambda: rows.subset(sample, np.arange(rows.shape[1]))}).items():
+        start = time.perf_counter()
+        work()
+        seconds[name] = round(time.perf_counter() - start, 1)
+    keep({"what": "passes", "file": path.suffix, "n_cells": len(rows)} | seconds)
+
+
 def rare(path: Path) -> None:
     """What share of each rare type the graph holds, and whether a resolution finds it."""
-    root = zarr.open_group(path, mode="r") if path.suffix == ".zarr" else h5py.File(path)
-    X, obs = ad.io.sparse_dataset(root["X"]), read_obs(path)
-    adata, names = ad.AnnData(X, obs=obs), [f"rare {share:.2%}" for share in RARE]
+    obs = read_obs(path)
+    adata, row = ad.AnnData(sparse(path), obs=obs), {"what": "rare", "file": path.suffix, "n_cells": len(obs)}
     for resolution in (0.4, 1.0, 2.0):
         model = tl.fit_model(adata, "batch", resolution=resolution, progress=False)
-        if resolution == 0.4:
-            n_sample = model.graph_.shape[0]
-            sample = rare_keeping_sample(adata.obsm["X_fcmi"], n_sample, np.random.default_rng(0))
-            for name in names:
-                of_type = (obs["type"] == name).to_numpy()
-                print(
-                    f"{name}: {of_type.sum()} cells, {of_type[sample].mean() / of_type.mean():.1f} times its share in the sample"
-                )
-        table = pd.crosstab(obs["type"], adata.obs["fcmi"])
-        f1 = 2 * table.div(table.sum(axis=0), axis=1) * table.div(table.sum(axis=1), axis=0)
-        f1 /= table.div(table.sum(axis=0), axis=1) + table.div(table.sum(axis=1), axis=0)
-        print(
-            f"resolution {resolution}: {table.shape[1]} clusters; best F1",
-            f1.max(axis=1)[names].round(2).to_dict(),
-            flush=True,
+        counts = pd.crosstab(obs["type"], adata.obs["fcmi"])
+        of_cluster, of_type = counts / counts.sum(axis=0), counts.div(counts.sum(axis=1), axis=0)
+        f1 = (2 * of_cluster * of_type / (of_cluster + of_type)).max(axis=1)
+        row[f"f1 at {resolution}"] = {name: round(f1[name], 2) for name in RARE_NAMES}
+        row[f"n_clusters at {resolution}"] = counts.shape[1]
+    sample = rare_keeping_sample(adata.obsm["X_fcmi"], model.graph_.shape[0], np.random.default_rng(0))
+    types = obs["type"].to_numpy()
+    row["n_of"] = {name: int((types == name).sum()) for name in RARE_NAMES}
+    row["times"] = {
+        name: round(float((types[sample] == name).mean() / (types == name).mean()), 1) for name in RARE_NAMES
+    }
+    keep(row)
+
+
+def sparse(path: Path) -> object:
+    root = zarr.open_group(path, mode="r") if path.suffix == ".zarr" else h5py.File(path)
+    return ad.io.sparse_dataset(root["X"])
+
+
+def tables(path: Path) -> dict[str, str]:
+    """Return the tables of docs/scaling.md: of runs of the same kind, the last."""
+    runs = latest(path, ["what", "file", "n_cells", "workers"]).sort_values(["n_cells", "what", "workers"])
+    mib = lambda sizes: ", ".join(f"{size:,.0f} MiB" for size in sizes)
+    rows = [
+        [
+            f"{r.n_cells:,.0f}",
+            names(r),
+            f"{r.seconds:.0f} s",
+            mib([r.peak_mib, *(r.others_mib if r.what == "run" else [])]),
+        ]
+        for r in runs[runs["what"].isin(["run", "peer"])].itertuples()
+    ]
+    found = {"scale": table(["cells", "what", "seconds", "memory"], rows)}
+    measured = runs[runs["what"] == "rare"]
+    if len(measured):
+        one = measured.iloc[-1]
+        columns = [column for column in runs if column.startswith("f1 at")]
+        found["rare"] = table(
+            [f"type (of {one['n_cells']:,.0f} cells)", "cells", "times its share", *(f"F1 {c[3:]}" for c in columns)],
+            [[name, one["n_of"][name], one["times"][name], *(one[c][name] for c in columns)] for name in RARE_NAMES],
         )
+    return found | model_table(runs)
+
+
+def names(run: object) -> str:
+    if run.what == "peer":
+        return "PCA, Harmony, neighbors, Leiden, in memory"
+    return f"from {run.file} to {run.file}" + (f", {run.workers:.0f} workers" if run.workers else "")
+
+
+def model_table(runs: pd.DataFrame) -> dict[str, str]:
+    """Seconds for other numbers of cells: of one process, a line through two of its runs; with workers, passes shared."""
+    alone = (
+        runs[(runs["what"] == "run") & (runs["workers"] == 0)]
+        .drop_duplicates("n_cells")
+        .set_index("n_cells")["seconds"]
+    )
+    of_passes = runs[runs["what"] == "passes"]
+    if not {200_000, 1_000_000} <= set(alone.index) or not len(of_passes):
+        return {}
+    last = of_passes.iloc[-1]
+    per_cell = (alone[1_000_000] - alone[200_000]) / 800_000
+    fixed = alone[1_000_000] - 1_000_000 * per_cell
+    read = (last["moments"] + last["projection"] + last["sample"]) / last["n_cells"]
+    rows = []
+    for n_cells, n_workers in ((1_000_000, 0), (5_000_000, 0), (10**8, 0), (10**8, 16), (10**8, 64)):
+        seconds = fixed + n_cells * per_cell
+        if n_workers:
+            # Components, 400 bytes a cell, travel to the client: a gigabyte a second.
+            seconds += n_cells * (read / n_workers - read / 2 + 400 / 10**9)
+        known = f"{alone[n_cells]:.0f} s" if n_workers == 0 and n_cells in alone.index else ""
+        memory = f"{(850e6 + 650 * n_cells) / 1e9:.1f} GB"
+        where = f"{n_workers} workers of one core" if n_workers else "two cores"
+        shown = f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+        rows.append([f"{n_cells:,}", where, shown, known, memory])
+    return {"model": table(["cells", "on", "seconds, by the model", "measured", "memory of the client"], rows)}
 
 
 def keep(row: dict) -> None:
@@ -183,7 +260,7 @@ def keep(row: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("write", "run", "peer", "peer-here", "rare"))
+    parser.add_argument("what", choices=("write", "run", "peer", "peer-here", "passes", "rare"))
     parser.add_argument("path", type=Path)
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int)
@@ -193,4 +270,4 @@ if __name__ == "__main__":
     elif options.what == "run":
         run(options.path, options.workers)
     else:
-        {"peer": peer, "peer-here": peer_here, "rare": rare}[options.what](options.path)
+        {"peer": peer, "peer-here": peer_here, "passes": passes, "rare": rare}[options.what](options.path)

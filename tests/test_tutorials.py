@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / "tutorials").glob("*.ipynb"))
-NEEDS_DATA = {"benchmark", "fairness", "new_cells", "scanpy_pipeline"}
+NEEDS_DATA = {"benchmark", "fairness", "from_disk_to_disk", "new_cells", "scanpy_pipeline"}
 # Of a file, in bytes: a page with pictures that loads at once.
 LARGEST = 400_000
 

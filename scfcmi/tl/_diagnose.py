@@ -13,7 +13,7 @@ from scfcmi._random import stream
 from scfcmi.graph.communities import n_parts, own_links
 from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
 from scfcmi.tl._batches import batches_of
-from scfcmi.tl._results import actual
+from scfcmi.tl._results import actual, own
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -117,9 +117,9 @@ def diagnose(
     _validate.text("key", key)
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
-    own = adata.uns.get(key, {})
+    stored = own(adata, key)
     if batch_key is None:
-        batch_key = own.get("params", {}).get("batch_key")
+        batch_key = stored.get("params", {}).get("batch_key")
         if batch_key is None:
             msg = f"batch_key must be given: adata.uns[{key!r}] does not say which one {key!r} was made against."
             raise ValueError(msg)
@@ -148,7 +148,7 @@ def diagnose(
         for found in of_clusters
     ]
     table["own_links"], table["n_parts"] = np.nan, np.nan
-    graph = adata.obsp.get(own.get("connectivities_key", f"{key}_connectivities"))
+    graph = adata.obsp.get(stored.get("connectivities_key", f"{key}_connectivities"))
     if graph is not None:
         graph = csr_matrix(in_memory(graph))
         table["own_links"], table["n_parts"] = own_links(graph, clusters), n_parts(graph, clusters, 0).astype(float)
@@ -161,9 +161,9 @@ def diagnose(
     ]
 
     found: dict[str, object] = {"clusters": table}
-    if "params" in own:
-        found["training"] = _training(own["params"])
-        found["information"] = dict(own["information"])
+    if stored:
+        found["training"] = _training(stored["params"])
+        found["information"] = dict(stored["information"])
     actual(adata).uns[f"{key}_diagnosis"] = found
     return table.copy()
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from scfcmi import _validate, metrics
 from scfcmi._adata import check_adata, column
+from scfcmi.tl._results import own
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -61,6 +61,5 @@ def evaluate(
         scores = pd.Series({"balance": metrics.balance(clusters, groups), "mnce": metrics.mnce(clusters, groups)})
     else:
         scores = metrics.evaluate(column(adata.obs, label_key), clusters, groups, beta)
-    own = adata.uns.get(cluster_key, {})
-    information = own.get("information", {}) if isinstance(own, Mapping) else {}
-    return pd.concat([scores, pd.Series(dict(information), dtype=float)]).astype(float)
+    information = dict(own(adata, cluster_key).get("information", {}))
+    return pd.concat([scores, pd.Series(information, dtype=float)]).astype(float)

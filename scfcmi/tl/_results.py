@@ -92,13 +92,16 @@ def _safe(name: str) -> str:
     return "".join("_" if char in "/\\" or unicodedata.category(char) in ("Cc", "Cs") else char for char in name)
 
 
+def own(adata: AnnData, key: str) -> Mapping[str, Any]:
+    """Return what scfcmi stored in ``uns`` under ``key``; nothing, if another tool wrote what is there."""
+    stored = adata.uns.get(key)
+    params = stored.get("params") if isinstance(stored, Mapping) else None
+    return stored if isinstance(params, Mapping) and {"version", "matrix"} <= set(params) else {}
+
+
 def _is_result(adata: AnnData, key: str) -> bool:
     """Whether scfcmi wrote what is under ``key``. ``ad.concat`` keeps the columns of a result and drops its ``uns``."""
-    if key not in adata.uns:
-        return f"{key}_proba" in adata.obsm
-    stored = adata.uns[key]
-    params = stored.get("params") if isinstance(stored, Mapping) else None
-    return isinstance(params, Mapping) and {"version", "matrix"} <= set(params)
+    return bool(own(adata, key)) if key in adata.uns else f"{key}_proba" in adata.obsm
 
 
 def actual(adata: AnnData, *, copy: bool = False) -> AnnData:

@@ -25,6 +25,16 @@ def shifted() -> ad.AnnData:
     return adata
 
 
+def test_what_another_tool_stored_is_not_ours(shifted):
+    """scanpy keeps its own params under the name of its clusters."""
+    shifted.uns["mine"] = {"params": {"resolution": 1.0, "random_state": 0, "n_iterations": 2}}
+    table = scfcmi.tl.diagnose(shifted, "mine", batch_key="batch", use_rep="rep")
+    assert len(table) == 5
+    assert "training" not in shifted.uns["mine_diagnosis"]
+    scores = scfcmi.tl.evaluate(shifted, "mine", "batch")
+    assert list(scores.index) == ["balance", "mnce"]
+
+
 def test_biology_is_told_from_batch(shifted, capsys):
     returned = scfcmi.tl.diagnose(shifted, "mine", batch_key="batch", use_rep="rep")
     found = shifted.uns["mine_diagnosis"]
