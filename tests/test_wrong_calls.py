@@ -130,7 +130,7 @@ TOOL_ARGUMENTS = {
     "evaluate": {"cluster_key": "fcmi", "batch_key": "tech", "label_key": "label"},
 }
 # Of paper mode only.
-PAPER = ("alpha", "beta", "balance", "precision")
+PAPER = ("alpha", "beta", "balance", "precision", "n_runs")
 
 
 @pytest.mark.parametrize(("name", "argument", "value"), cases(TOOLS))

@@ -26,6 +26,7 @@ _PASSED_ON = (
     "alpha",
     "beta",
     "balance",
+    "n_runs",
     "layer",
     "use_rep",
     "mask_var",
@@ -55,6 +56,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     cluster.add_argument("--beta", type=float, help="weight of L_fair (paper mode; default: decided by composition)")
     cluster.add_argument(
         "--balance", type=float, help="weight of H(C) (paper mode; default: alpha, or decided by composition)"
+    )
+    cluster.add_argument(
+        "--runs", type=int, dest="n_runs", metavar="N", help="take the consensus of N runs (paper mode)"
     )
     cluster.add_argument("--layer")
     cluster.add_argument("--use-rep", metavar="OBSM_KEY")

@@ -102,6 +102,7 @@ def _put(adata: AnnData, names: dict[str, tuple[str, ...]], root: Any) -> None:
     """Replace the parts of a result in an open file, and remove those that the new result has not."""
     import h5py
     import numpy as np
+    import pandas as pd
     from anndata.io import write_elem
 
     for part in names:
@@ -113,8 +114,11 @@ def _put(adata: AnnData, names: dict[str, tuple[str, ...]], root: Any) -> None:
                 del root[part][name]
     for part, name in _present(adata, names):
         value = getattr(adata, part)[name]
-        write_elem(root[part], name, value.array if part == "obs" else value)
-    columns = [*(column for column in root["obs"].attrs["column-order"] if column not in names["obs"]), *names["obs"]]
+        if part == "obs":
+            value = value.array if isinstance(value.dtype, pd.CategoricalDtype) else value.to_numpy()
+        write_elem(root[part], name, value)
+    others = (column for column in root["obs"].attrs["column-order"] if column not in names["obs"])
+    columns = [*others, *(name for name in names["obs"] if name in adata.obs)]
     # HDF5 wants an array, zarr a list.
     root["obs"].attrs["column-order"] = np.array(columns, dtype=object) if isinstance(root, h5py.Group) else columns
 

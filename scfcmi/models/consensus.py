@@ -62,6 +62,20 @@ def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
     return mean
 
 
+def agreement(assignments: Sequence[np.ndarray], mean: np.ndarray) -> np.ndarray:
+    """Return whether each run gives each cell the cluster of the consensus: booleans, shape (n_runs, n_cells).
+
+    Parameters
+    ----------
+    assignments
+        As :func:`consensus`.
+    mean
+        What that returned.
+    """
+    labels = mean.argmax(axis=1)
+    return np.stack([_renumbered(assignment, mean).argmax(axis=1) == labels for assignment in assignments])
+
+
 def _renumbered(assignment: np.ndarray, to: np.ndarray) -> np.ndarray:
     """Return an assignment with its clusters in the order in which they overlap most with those of another."""
     return assignment[:, linear_sum_assignment(to.T @ assignment, maximize=True)[1]]

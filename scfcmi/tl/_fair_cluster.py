@@ -5,11 +5,14 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 
 from scfcmi import __version__, _validate
 from scfcmi._adata import check_adata
 from scfcmi._logging import logger
 from scfcmi._random import RandomState, seed_from
+from scfcmi.models.consensus import agreement, consensus
+from scfcmi.models.objective import information
 from scfcmi.models.registry import new_model
 from scfcmi.tl._batches import batches_of
 from scfcmi.tl._matrix import choose_matrix
@@ -41,6 +44,7 @@ def fair_cluster(
     alpha: float | None = None,
     beta: float | None = None,
     balance: float | None = None,
+    n_runs: int | None = None,
     max_epochs: int | None = None,
     batch_size: int | None = None,
     random_state: RandomState = 0,
@@ -98,6 +102,9 @@ def fair_cluster(
         are unevenly spread over batches, 0.20 otherwise (see :class:`scfcmi.FCMI`). Atlas mode has beta = 0.
     balance
         Paper mode: weight of -H(C), clusters of one size. ``None`` as :class:`scfcmi.FCMI`.
+    n_runs
+        Paper mode: cluster so many times, with the seeds ``random_state``, ``random_state + 1`` and so on, and take the
+        consensus (:func:`scfcmi.consensus`). It varies less with the seed than one run.
     max_epochs
         Passes over the cells. ``None`` takes, in atlas mode, as many as 300 mini-batches allow, at most 60; in paper mode
         as many as 1,000 allow, between 10 and 300, and training ends early when clusters have not changed for ten epochs.
@@ -133,6 +140,9 @@ def fair_cluster(
     ``adata.obsp[key_added + "_connectivities"]``
         Atlas mode, up to 50,000 cells: neighbor graph, sparse, symmetric, float32, shape (n_obs, n_obs). ``sc.tl.leiden``,
         ``sc.tl.paga`` and ``sc.tl.umap`` work on it with ``neighbors_key=key_added``.
+    ``adata.obs[key_added + "_agreement"]``
+        With ``n_runs`` of two or more: the share of runs that give the cell this cluster, float32. The embedding, and the model of
+        :func:`fit_model`, are those of the run that agrees most.
     ``adata.uns[key_added]``
         ``params`` (settings as used, and ``call``, the arguments as given), ``history`` (data frame, a row an epoch, as
         ``history_`` of the model), ``groups`` (names of the batches in the model's code order), ``information`` (H(C),
@@ -180,6 +190,7 @@ def fair_cluster(
         alpha=alpha,
         beta=beta,
         balance=balance,
+        n_runs=n_runs,
         max_epochs=max_epochs,
         batch_size=batch_size,
         device=device,
@@ -233,6 +244,7 @@ def _run(
     random_state: RandomState = 0,
     rng: RandomState = None,
     copy: bool = False,
+    n_runs: int | None = None,
     **parameters: Any,
 ) -> tuple[AnnData, GroupedClusterer]:
     """Fit and write; return what was written to, and the model. Parameters that are ``None`` are left to the estimator."""
@@ -246,6 +258,7 @@ def _run(
     if n_clusters is not None and _validate.integer("n_clusters", n_clusters, minimum=2) > adata.n_obs:
         msg = f"n_clusters={n_clusters} is more than the number of cells, {adata.n_obs}."
         raise ValueError(msg)
+    _check_n_runs(n_runs, mode, parameters)
     matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=mask_var)
     given = {name: value for name, value in parameters.items() if value is not None}
     # None means something to the estimator: clusters at a resolution, a representation that is not projected.
@@ -256,28 +269,59 @@ def _run(
             raise ValueError(msg)
         given["n_components"] = None
     given["random_state"] = seed_from(random_state, rng)
-    call = _as_json(given | {"layer": layer, "use_rep": use_rep, "mask_var": mask_var})
+    call = _as_json(given | {"n_runs": n_runs} | {"layer": layer, "use_rep": use_rep, "mask_var": mask_var})
     if len(batches.categories) > adata.n_obs // 2:
         msg = (
             f"adata.obs[{batch_key!r}] has {len(batches.categories)} batches for {adata.n_obs} cells. A batch of one cell "
             "tells nothing of what batches do: clusters will hardly be corrected."
         )
         warnings.warn(msg, UserWarning, stacklevel=3)
-    model = new_model(mode, images=len(matrix.X.shape) > 2, **given)
+    seeds = given["random_state"] + np.arange(n_runs or 1)
+    models = [new_model(mode, images=len(matrix.X.shape) > 2, **given | {"random_state": int(seed)}) for seed in seeds]
     logger.info(
         "fair_cluster: %d cells, %s, %d batches of obs[%r]; mode %r",
         *(adata.n_obs, matrix.words, len(batches.categories), batch_key, mode),
     )
-    model.fit(matrix.X, groups=batches)
-    logger.info("fair_cluster: %d clusters; %s", model.n_clusters_, model.settings_)
+    for model in models:
+        model.fit(matrix.X, groups=batches)
+        logger.info("fair_cluster: %d clusters; %s", model.n_clusters_, model.settings_)
+    model, labels, proba, agreed = _joined(models)
     if matrix.names is not None:
         model.var_names_ = matrix.names
-    proba = model.assignment_of(model.embedding_)
     out = actual(adata, copy=copy)
     params = {"mode": mode, "batch_key": batch_key, "matrix": matrix.words, "version": __version__, "call": call}
     graph = getattr(model, "graph_", None)
-    write_clusters(out, key_added, model, model.embedding_, proba, model.labels_, params, graph)
+    if n_runs is not None:
+        params["n_runs"] = n_runs
+    write_clusters(out, key_added, model, model.embedding_, proba, labels, params, graph, agreed)
+    if agreed is not None:
+        of_group = torch.from_numpy(_validate.known_groups(np.asarray(batches, dtype=object), model.groups_))
+        out.uns[key_added]["information"] = information(torch.from_numpy(proba), of_group, len(model.groups_))
     return out, model
+
+
+def _check_n_runs(n_runs: object, mode: str, parameters: dict[str, Any]) -> None:
+    if n_runs is None:
+        return
+    _validate.integer("n_runs", n_runs, minimum=1)
+    if mode != "paper":
+        msg = f"mode={mode!r} has no use for n_runs. Use mode='paper'."
+        raise TypeError(msg)
+    if parameters.get("checkpoint") is not None:
+        msg = f"checkpoint keeps the state of one run, and n_runs={n_runs}. Drop one of them."
+        raise ValueError(msg)
+
+
+def _joined(
+    models: list[GroupedClusterer],
+) -> tuple[GroupedClusterer, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return a model, labels and probabilities: its own, or those of the consensus of several, and how many agree."""
+    soft = [model.assignment_of(model.embedding_) for model in models]
+    if len(models) == 1:
+        return models[0], models[0].labels_, soft[0], None
+    mean = consensus(soft).astype(np.float32)
+    agreed = agreement(soft, mean)
+    return models[int(agreed.mean(axis=1).argmax())], mean.argmax(axis=1).astype(np.int32), mean, agreed.mean(axis=0)
 
 
 def _as_json(call: dict[str, Any]) -> str:

@@ -28,8 +28,8 @@ _COMPANIONS = {
 
 def names_under(key: str) -> dict[str, tuple[str, ...]]:
     """Return the names of all that is stored under a key, companions included, by the part of AnnData that it is in."""
-    own = {"obs": (key,), "obsm": (f"X_{key}", f"{key}_proba"), "obsp": (), "uns": (key,)}
-    return {part: names + tuple(name.format(key) for name in _COMPANIONS.get(part, ())) for part, names in own.items()}
+    ours = {"obs": (key, f"{key}_agreement"), "obsm": (f"X_{key}", f"{key}_proba"), "obsp": (), "uns": (key,)}
+    return {part: names + tuple(name.format(key) for name in _COMPANIONS.get(part, ())) for part, names in ours.items()}
 
 
 # A folder of a zarr store may have no longer name, with what is put before and behind it.
@@ -48,7 +48,11 @@ def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
     if key_added == batch_key:
         msg = f"key_added must be a name other than batch_key, got {key_added!r}."
         raise ValueError(msg)
-    names = {"obs": (key_added,), "obsm": (f"X_{key_added}", f"{key_added}_proba"), "uns": (key_added,)}
+    names = {
+        "obs": (key_added, f"{key_added}_agreement"),
+        "obsm": (f"X_{key_added}", f"{key_added}_proba"),
+        "uns": (key_added,),
+    }
     taken = [
         f"adata.{place}[{name!r}]" for place, all_ in names.items() for name in all_ if name in getattr(adata, place)
     ]
@@ -127,6 +131,7 @@ def write_clusters(
     labels: np.ndarray,
     params: dict[str, Any],
     graph: csr_matrix | None = None,
+    agreed: np.ndarray | None = None,
 ) -> None:
     """Store clusters of cells, and remove what other tools stored of earlier ones under this key.
 
@@ -148,13 +153,19 @@ def write_clusters(
         Of this call; settings of the model are added.
     graph
         Neighbor graph of the cells. It is stored if it holds all of them.
+    agreed
+        Share of runs that agree on each cell, of a consensus, shape (n_obs,).
     """
     for place, names in _COMPANIONS.items():
         for name in names:
             getattr(adata, place).pop(name.format(key), None)
+    if "n_runs" in own(adata, key).get("params", {}):
+        adata.obs.drop(columns=f"{key}_agreement", errors="ignore", inplace=True)
     # Every cluster of the model is a category, with cells or without: the columns of the assignment.
     categories = [str(cluster) for cluster in range(model.n_clusters_)]
     adata.obs[key] = pd.Categorical.from_codes(labels, categories=categories)
+    if agreed is not None:
+        adata.obs[f"{key}_agreement"] = agreed.astype(np.float32)
     adata.obsm[f"X_{key}"] = embedding
     adata.obsm[f"{key}_proba"] = proba
     adata.uns[key] = {

@@ -305,3 +305,31 @@ def test_real_cells_end_to_end(pbmc):
     scores = metrics.evaluate_adata(pbmc, "fcmi", "batch", "label")
     assert scores["nmi"] > 0.5
     assert scores["batch_leakage"] < 0.3
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_consensus_of_several_runs(small, tmp_path):
+    runs = [scfcmi.tl.fit_model(small.copy(), "tech", mode="paper", random_state=s, **QUICK) for s in (4, 5, 6)]
+    soft = scfcmi.consensus([run.assignment_of(run.embedding_) for run in runs])
+    model = scfcmi.tl.fit_model(small, "tech", mode="paper", random_state=4, n_runs=3, **QUICK)
+    assert small.obs["fcmi"].astype(int).tolist() == soft.argmax(axis=1).tolist()
+    np.testing.assert_allclose(small.obsm["fcmi_proba"], soft, atol=1e-6)
+    agreed = small.obs["fcmi_agreement"]
+    assert agreed.dtype == np.float32
+    assert set((agreed * 3).round().astype(int)) <= {0, 1, 2, 3}
+    assert any(np.array_equal(model.embedding_, run.embedding_) for run in runs)
+    assert small.uns["fcmi"]["params"]["n_runs"] == 3
+    assert 0 <= small.uns["fcmi"]["information"]["I(G;C)"] < 1
+    # Another result under the same key has no agreement.
+    scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    assert "fcmi_agreement" not in small.obs
+
+
+def test_runs_that_cannot_be(small):
+    with pytest.raises(TypeError, match=r"mode='atlas' has no use for n_runs. Use mode='paper'"):
+        scfcmi.tl.fair_cluster(small, "tech", n_runs=3)
+    with pytest.raises(ValueError, match=r"checkpoint keeps the state of one run, and n_runs=3. Drop one of them"):
+        scfcmi.tl.fair_cluster(small, "tech", mode="paper", n_clusters=3, n_runs=3, checkpoint="state")
+    small.obs["fcmi_agreement"] = 1.0
+    with pytest.raises(ValueError, match=r"would overwrite adata.obs\['fcmi_agreement'\]"):
+        scfcmi.tl.fair_cluster(small, "tech", mode="paper", n_clusters=3, n_runs=3)

@@ -35,9 +35,10 @@ Yes, if version, seed, settings and libraries are the same, on one kind of machi
 | what differs between the runs | atlas mode | paper mode |
 | --- | --- | --- |
 | nothing, or the process | same labels | same labels |
-| cells dense, sparse (CSR, CSC) or backed | same labels | same labels |
+| cells dense, sparse (CSR, CSC), on disk or in a Dask array, on workers or not | same labels | same labels |
 | other threads of the process | same labels | same labels |
 | number of torch threads | same labels | cells between two types may differ |
+| Python 3.11 with scanpy 1.11, or 3.13 with scanpy 1.12 (the eight benchmark sets) | same labels | not measured |
 
 """
 # Written by benchmarks/peers.py.
