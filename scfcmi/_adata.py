@@ -64,4 +64,6 @@ def in_memory(values: object) -> object:
     """Return an entry of an AnnData, read from disk or computed where it has to be; of a data frame, its values."""
     for method in ("to_memory", "compute"):
         values = getattr(values, method)() if hasattr(values, method) else values
+    if type(values).__module__.partition(".")[0] in ("h5py", "zarr"):
+        values = values[()]
     return values.to_numpy() if isinstance(values, pd.DataFrame) else values

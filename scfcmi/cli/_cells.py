@@ -26,13 +26,13 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
     if is_store(path):
         import zarr
 
-        with _damage_told(name):
+        with damage_told(name):
             _check_root(zarr.open_group(path, mode="r"), name)
             return _checked(ad.read_zarr(path))
     import h5py
 
     _check_hdf5(path, name)
-    with _damage_told(name):
+    with damage_told(name):
         with h5py.File(path) as root:
             _check_root(root, name)
         return _checked(ad.read_h5ad(path, backed="r" if backed else None))
@@ -58,7 +58,7 @@ def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[An
     if is_legacy(path):
         yield read_cells(argument, path)
         return
-    with _damage_told(name), ExitStack() as stack:
+    with damage_told(name), ExitStack() as stack:
         if is_store(path):
             import zarr
 
@@ -128,7 +128,7 @@ class _ForeignError(ValueError):
 
 
 @contextmanager
-def _damage_told(name: str) -> Iterator[None]:
+def damage_told(name: str) -> Iterator[None]:
     """Name the file in whatever error a damaged one leads to: the readers raise any kind, about their own insides."""
     try:
         yield

@@ -224,6 +224,8 @@ def write_outputs(writers: Sequence[tuple[str, Path, Callable[[], object]]]) -> 
     ------
     OSError
         If any failed. The message names what failed, and why, and what was written.
+    ValueError
+        The same, if what failed was to read the input again.
     """
     written, failed = [], []
     for argument, path, write in writers:
@@ -235,7 +237,8 @@ def write_outputs(writers: Sequence[tuple[str, Path, Callable[[], object]]]) -> 
             written.append(f"{argument} {str(path)!r}")
     if failed:
         kept = f". Written: {', '.join(written)}" if written else ""
-        raise OSError("; ".join(words for words, _ in failed) + kept) from failed[0][1]
+        kind = ValueError if isinstance(failed[0][1], ValueError) else OSError
+        raise kind("; ".join(words for words, _ in failed) + kept) from failed[0][1]
 
 
 def format_scores(scores: pd.Series) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,13 +31,19 @@ class StoredRows(ChunkedRows, LocalRows):
         An ``h5py.Dataset``, a ``zarr.Array``, or a sparse one as ``anndata.io.sparse_dataset`` opens it.
     columns, name
         As :class:`ChunkedRows`.
+
+    Raises
+    ------
+    ValueError
+        If entries are no numbers, or the file is damaged: also when rows are read.
     """
 
     def __init__(self, X: object | CSRDataset, columns: np.ndarray | None, name: str) -> None:
-        check_numbers(X.dtype, name)
-        super().__init__(X.shape, columns, name)
+        with damage_told(name):
+            check_numbers(X.dtype, name)
+            super().__init__(X.shape, columns, name)
+            self._rows_at_once = rows_at_once(X)
         self._X = X
-        self._rows_at_once = rows_at_once(X)
 
     def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
         step = rows_per_block(self, n_rows)
@@ -56,16 +63,29 @@ class StoredRows(ChunkedRows, LocalRows):
                 yield self._read(wanted[0], wanted[-1] + 1, None)[wanted - wanted[0]][:, columns]
 
     def _read(self, start: int, stop: int, columns: np.ndarray | None) -> np.ndarray | sp.csr_matrix:
-        try:
+        with damage_told(f"{self.name}: rows {start} to {stop}"):
             chunk = self._X[start:stop]
-        # Both libraries raise many kinds of error for a file that is cut short or damaged.
-        except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
-            msg = f"{self.name}: rows {start} to {stop} cannot be read ({type(error).__name__}: {error}). Is the file whole?"
-            raise OSError(msg) from error
         if chunk.shape[0] != stop - start:
             msg = f"{self.name} has {chunk.shape[0]} rows where {stop - start} are wanted. Has the file changed?"
-            raise OSError(msg)
+            raise ValueError(msg)
         return as_block(chunk, columns, self.name)
+
+
+@contextmanager
+def damage_told(name: str) -> Iterator[None]:
+    """Name what cannot be read: for a damaged file, h5py and zarr raise many kinds of error, about their own insides."""
+    try:
+        yield
+    except Exception as error:
+        # HDF5 has no MemoryError.
+        if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
+            msg = f"{name} do not fit into memory, or the file is damaged and claims more than it holds: {error}"
+            raise MemoryError(msg) from error
+        # A number comes from the operating system: the disk fails, or the file may not be read.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        msg = f"{name} cannot be read ({type(error).__name__}: {error}). Is the file whole?"
+        raise ValueError(msg) from error
 
 
 def rows_at_once(X: object | CSRDataset) -> int:

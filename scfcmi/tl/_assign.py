@@ -36,7 +36,7 @@ def assign(
     ----------
     adata
         Cells on the scale that the model was fitted on (normalized and log-transformed in the same way). Left as it is
-        by any error.
+        by any error. Expression may be on disk or in a Dask array, as for :func:`fair_cluster`.
     model
         Fitted model, from :func:`scfcmi.tl.fit_model`, :func:`scfcmi.load_model` or an estimator's ``fit``.
     batch_key

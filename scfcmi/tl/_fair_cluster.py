@@ -157,9 +157,8 @@ def fair_cluster(
     TypeError, ValueError
         If an argument is of the wrong kind or value, the mode has no use for it, ``adata`` has one batch only, cells
         without a batch, no cells or no features, the same values in all cells, or values that are NaN or infinite; if it
-        is no AnnData (a path, a MuData), or a view of a file-backed one.
-    OSError
-        If a file of expression is damaged, or changes while it is read.
+        is no AnnData (a path, a MuData), or a view of a file-backed one; if a file of expression is damaged, or changes
+        while it is read.
     RuntimeError
         If the workers or the scheduler of a Dask cluster are lost.
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from scfcmi import _validate
 from scfcmi._adata import in_memory
-from scfcmi.rows import outside
+from scfcmi.rows import damage_told, outside
 from scfcmi.tl._mask import feature_mask
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def choose_matrix(
         raise ValueError(msg)
     if use_rep is not None and use_rep != "X":
         _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint="use_rep='X' takes adata.X.")
-        X = _as_float32(in_memory(adata.obsm[use_rep]), f"adata.obsm[{use_rep!r}]")
+        name = f"adata.obsm[{use_rep!r}]"
+        with damage_told(name):
+            X = in_memory(adata.obsm[use_rep])
+        X = _as_float32(X, name)
         return Matrix(X, f"{X.shape[1]} dimensions of obsm[{use_rep!r}]", is_representation=True)
 
     if layer is not None:
@@ -79,7 +82,8 @@ def choose_matrix(
         _warn_of_scale(X.subset(np.arange(min(_FEW, adata.n_obs)), np.arange(X.shape[1])).to_memory(), name)
     else:
         _warn_of_columns(X, name)
-        X = in_memory(X)
+        with damage_told(f"adata.{name}"):
+            X = in_memory(X)
         _validate.sparse_structure(f"adata.{name}", X)
         X = _as_float32(X if mask is None else X[:, mask], f"adata.{name}")
         if are_images:

@@ -319,7 +319,7 @@ def test_consensus_of_several_runs(small, tmp_path):
     assert set((agreed * 3).round().astype(int)) <= {0, 1, 2, 3}
     assert any(np.array_equal(model.embedding_, run.embedding_) for run in runs)
     assert small.uns["fcmi"]["params"]["n_runs"] == 3
-    assert 0 <= small.uns["fcmi"]["information"]["I(G;C)"] < 1
+    assert 0 <= small.uns["fcmi"]["information"]["I_G_C"] < 1
     # Another result under the same key has no agreement.
     scfcmi.tl.fair_cluster(small, "tech", **QUICK)
     assert "fcmi_agreement" not in small.obs

@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
 import zarr
 
@@ -192,3 +193,21 @@ def test_plots_of_a_result_that_is_read_lazily(files, cells, tmp_path, monkeypat
     scfcmi.pl.confusion(result, label_key="type", show=False)
     pd.testing.assert_frame_equal(scfcmi.tl.diagnose(result), scfcmi.tl.diagnose(inside))
     plt.close("all")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:anndata", "ignore::FutureWarning")
+def test_from_counts_on_disk_by_scanpy_s_functions(tmp_path):
+    counts = scfcmi.datasets.simulate_atlas(600, 4, 2, random_state=0, progress=False)
+    counts.write_h5ad(tmp_path / "counts.h5ad")
+    disk = ad.experimental.read_lazy(tmp_path / "counts.h5ad")
+    disk.obs, disk.var = disk.obs.to_memory(), disk.var.to_memory()
+    for adata in (counts, disk):
+        sc.pp.normalize_total(adata, target_sum=1e4)
+        sc.pp.log1p(adata)
+        sc.pp.highly_variable_genes(adata, n_top_genes=200)
+        scfcmi.tl.fair_cluster(adata, "group", n_clusters=4, max_epochs=3, progress=False)
+    assert isinstance(disk.X, da.Array)
+    assert disk.var["highly_variable"].equals(counts.var["highly_variable"])
+    # scanpy sums counts block by block, so that numbers agree to rounding only.
+    assert scfcmi.metrics.ari(disk.obs["fcmi"].to_numpy(), counts.obs["fcmi"].to_numpy()) > 0.99
+    np.testing.assert_allclose(disk.obsm["X_fcmi"], counts.obsm["X_fcmi"], atol=0.02)
