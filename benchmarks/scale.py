@@ -200,14 +200,18 @@ def tables(path: Path) -> dict[str, str]:
         ]
         for r in runs[runs["what"].isin(["run", "peer"])].itertuples()
     ]
-    found = {"scale": table(["cells", "what", "seconds", "memory"], rows)}
+    columns = ["cells", "what", "seconds", "memory"]
+    found = {
+        "scale": table(columns, rows),
+        "scale_short": table(columns, [row for row in rows if "workers" not in row[1]][:3]),
+    }
     measured = runs[runs["what"] == "rare"]
     if len(measured):
         one = measured.iloc[-1]
-        columns = [column for column in runs if column.startswith("f1 at")]
+        scores = [column for column in runs if column.startswith("f1 at")]
         found["rare"] = table(
-            [f"type (of {one['n_cells']:,.0f} cells)", "cells", "times its share", *(f"F1 {c[3:]}" for c in columns)],
-            [[name, one["n_of"][name], one["times"][name], *(one[c][name] for c in columns)] for name in RARE_NAMES],
+            [f"type (of {one['n_cells']:,.0f} cells)", "cells", "times its share", *(f"F1 {c[3:]}" for c in scores)],
+            [[name, one["n_of"][name], one["times"][name], *(one[c][name] for c in scores)] for name in RARE_NAMES],
         )
     return found | model_table(runs)
 
