@@ -170,6 +170,8 @@ def check_workers() -> None:
         return
     # A function of Python's own: a worker that could not load it would not answer.
     found = client.run(eval, "__import__('scfcmi').__version__", on_error="return")
+    # One that cannot be reached is dying: the scheduler starts another.
+    found = {worker: version for worker, version in found.items() if not isinstance(version, OSError)}
     others = {worker: version for worker, version in found.items() if version != __version__}
     if others:
         worker, version = next(iter(others.items()))
