@@ -46,7 +46,7 @@ def tables() -> dict[str, str]:
 
 
 def filled(text: str, found: dict[str, str]) -> str:
-    """Return a page with its tables written anew. A table without results stays as it is."""
+    """Return a page with new tables. A table without results stays as it is."""
     fill = lambda match: f"{match[1]}\n\n{found[match[2]]}\n\n<!-- end -->" if match[2] in found else match[0]
     return _TABLE.sub(fill, text)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
-    """Write the cells of a file with a result added. All that it holds is copied as it lies, and never read into memory.
+    """Write the cells of a file with a result added. Everything else is copied unchanged, without reading it into memory.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
     source
         The file of the cells.
     target
-        The file to write. One of the other format, or of one that is older than these, is read into memory and written
-        anew.
+        The file to write. If it has another format than ``source``, or if an old anndata wrote ``source``, all cells are
+        read into memory and written again.
     """
     from scfcmi.tl._results import names_under
 
@@ -52,7 +52,7 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
 
             _put(adata, names, zarr.open_group(temporary, mode="r+", use_consolidated=False))
             with warnings.catch_warnings():
-                # Of zarr's own format 3, which has it all the same.
+                # zarr warns that format 3 does not specify consolidated metadata.
                 warnings.filterwarnings("ignore", "Consolidated metadata")
                 zarr.consolidate_metadata(temporary)
     else:
@@ -64,7 +64,7 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
             h5py.File(source) as given,
             h5py.File(temporary, "w") as root,
         ):
-            # Object by object, as they lie: a copy of the file would keep the room of an earlier result.
+            # Object by object: in a copy of the whole file, an earlier result would still take its space.
             with damage_told(f"IN.h5ad {str(source)!r}"):
                 _copy_without(given, root, names)
             _put(adata, names, root)
@@ -100,7 +100,7 @@ def _copy_without(given: Any, root: Any, names: dict[str, tuple[str, ...]]) -> N
 
 
 def _put(adata: AnnData, names: dict[str, tuple[str, ...]], root: Any) -> None:
-    """Replace the parts of a result in an open file, and remove those that the new result has not."""
+    """Write the parts of a result to an open file, and remove old parts that the new result lacks."""
     import h5py
     import numpy as np
     import pandas as pd
@@ -128,7 +128,7 @@ def write_cells(adata: AnnData, path: Path, compression: dict[str, Any] | None =
     """Write cells, whole or not at all; ``compression`` is from :func:`compression_of` and serves h5ad files."""
     if is_store(path):
         with replacing_folder(path) as temporary, warnings.catch_warnings():
-            # For who chooses the format, which is anndata's own here, whatever that is.
+            # anndata warns users who choose a format. Here anndata chooses it.
             warnings.filterwarnings("ignore", "Writing zarr v2 data")
             adata.write_zarr(temporary)
     else:

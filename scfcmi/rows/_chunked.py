@@ -28,7 +28,7 @@ class ChunkedRows:
     Parameters
     ----------
     shape
-        Of the matrix as it lies there.
+        Shape of the whole matrix, before columns are chosen.
     columns
         Index of the columns to read, in the order in which they are wanted; ``None`` reads all.
     name

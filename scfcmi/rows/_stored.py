@@ -47,7 +47,7 @@ class StoredRows(ChunkedRows, LocalRows):
 
     def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
         step = rows_per_block(self, n_rows)
-        # Whole blocks: sums over them are to the last bit those of a matrix in memory.
+        # Chunks end where blocks end, so that blocks are the same as those of a matrix in memory.
         for rows in gen_batches(len(self), step * max(1, self._rows_at_once // step)):
             chunk = self._read(rows.start, rows.stop, self._columns)
             source = DenseRows if isinstance(chunk, np.ndarray) else CSRRows

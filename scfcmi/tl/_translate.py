@@ -54,8 +54,8 @@ def translate(
     ``None``, or the copy if ``copy``. Sets the following field:
 
     ``adata.layers[layer_added]``
-        Decoded expression: dense, float32, shape (n_obs, n_vars). Of a Dask array it is one, too, and decoded when it is
-        written or computed.
+        Decoded expression: dense, float32, shape (n_obs, n_vars). If expression is a Dask array, so is
+        this layer: cells are decoded when it is written or computed.
 
     Raises
     ------

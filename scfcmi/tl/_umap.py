@@ -25,7 +25,7 @@ def umap(
 ) -> AnnData | None:
     """Compute a map (UMAP) of what :func:`scfcmi.tl.fair_cluster` stored.
 
-    It lays out the stored neighbor graph, of which the clusters are communities, as ``sc.tl.umap`` does with
+    It lays out the stored neighbor graph, whose communities are the clusters, as ``sc.tl.umap`` does with
     ``neighbors_key=key``. Where there is no graph (paper mode, assigned cells), it lays out neighbors in the embedding.
     :func:`scfcmi.pl.umap` draws the map. The user's own ``X_umap`` is neither used nor changed.
 

@@ -127,9 +127,9 @@ def components_of(network: AtlasNetwork, rows: Rows, tracked: Callable[[Iterator
 
 
 def embed_in_place(network: AtlasNetwork, components: Tensor) -> Tensor:
-    """Return the embeddings of cells from their components, in the memory of these.
+    """Turn the components of cells into their embeddings, in the same memory.
 
-    They are to the last bit what encoding the features of the cells returns.
+    The embeddings equal those that the features of the cells give, to the last bit.
 
     Parameters
     ----------
