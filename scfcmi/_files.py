@@ -28,6 +28,40 @@ _ours: set[str] = set()
 
 
 @contextmanager
+def damage_told(name: str, words: str = "cannot be read", question: str = "Is the file whole?") -> Iterator[None]:
+    """Name a file, or a part of it, that cannot be read: for a damaged one, h5py and zarr raise many kinds of error.
+
+    Parameters
+    ----------
+    name
+        What is read.
+    words, question
+        What the message says of it, and asks.
+
+    Raises
+    ------
+    MemoryError
+        If memory does not suffice.
+    OSError
+        What the operating system says: the disk fails, or the file may not be read.
+    ValueError
+        For all else.
+    """
+    try:
+        yield
+    except Exception as error:
+        # HDF5 has no MemoryError.
+        if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
+            msg = f"{name} does not fit into memory, or is damaged and claims more than it holds: {error}"
+            raise MemoryError(msg) from error
+        # A number comes from the operating system.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        msg = f"{name} {words} ({type(error).__name__}: {error}). {question}"
+        raise ValueError(msg) from error
+
+
+@contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place on success and is removed on any failure.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from scfcmi import _files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -26,13 +28,13 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
     if is_store(path):
         import zarr
 
-        with damage_told(name):
+        with cells_read(name):
             _check_root(zarr.open_group(path, mode="r"), name)
             return _checked(ad.read_zarr(path))
     import h5py
 
     _check_hdf5(path, name)
-    with damage_told(name):
+    with cells_read(name):
         with h5py.File(path) as root:
             _check_root(root, name)
         return _checked(ad.read_h5ad(path, backed="r" if backed else None))
@@ -58,7 +60,7 @@ def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[An
     if is_legacy(path):
         yield read_cells(argument, path)
         return
-    with damage_told(name), ExitStack() as stack:
+    with cells_read(name), ExitStack() as stack:
         if is_store(path):
             import zarr
 
@@ -128,22 +130,16 @@ class _ForeignError(ValueError):
 
 
 @contextmanager
-def damage_told(name: str) -> Iterator[None]:
-    """Name the file in whatever error a damaged one leads to: the readers raise any kind, about their own insides."""
-    try:
-        yield
-    except _ForeignError:
-        raise
-    except Exception as error:
-        # HDF5 has no MemoryError.
-        if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
-            msg = f"{name} does not fit into memory, or is damaged and claims more than it holds: {error}"
-            raise MemoryError(msg) from error
-        # A number comes from the operating system: the disk fails, or the file may not be read.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        msg = f"{name} is damaged or no AnnData ({type(error).__name__}: {error}). Was it copied in full?"
-        raise ValueError(msg) from error
+def cells_read(name: str) -> Iterator[None]:
+    """Name the file in whatever error a damaged one leads to; let through what says that it is another kind of file."""
+    foreign: _ForeignError | None = None
+    with _files.damage_told(name, "is damaged or no AnnData", "Was it copied in full?"):
+        try:
+            yield
+        except _ForeignError as error:
+            foreign = error
+    if foreign is not None:
+        raise foreign
 
 
 def is_store(path: Path) -> bool:

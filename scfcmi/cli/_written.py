@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from scfcmi._files import replacing, replacing_folder
-from scfcmi.cli._cells import damage_told, is_legacy, is_store, read_cells
+from scfcmi.cli._cells import cells_read, is_legacy, is_store, read_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
             h5py.File(temporary, "w") as root,
         ):
             # Object by object: in a copy of the whole file, an earlier result would still take its space.
-            with damage_told(f"IN.h5ad {str(source)!r}"):
+            with cells_read(f"IN.h5ad {str(source)!r}"):
                 _copy_without(given, root, names)
             _put(adata, names, root)
 

@@ -15,7 +15,7 @@ from scfcmi.rows._csr import CSRRows
 from scfcmi.rows._dask import DaskRows
 from scfcmi.rows._dense import DenseRows
 from scfcmi.rows._protocol import Rows, total
-from scfcmi.rows._stored import StoredRows, damage_told, rows_at_once
+from scfcmi.rows._stored import StoredRows, rows_at_once
 from scfcmi.rows._summary import Summary, summarize, value_range
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ __all__ = [
     "Rows",
     "StoredRows",
     "Summary",
-    "damage_told",
     "outside",
     "rows_at_once",
     "rows_of",

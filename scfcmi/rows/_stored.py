@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils import gen_batches
 
+from scfcmi._files import damage_told
 from scfcmi.rows._chunked import ChunkedRows, as_block, check_numbers
 from scfcmi.rows._csr import CSRRows
 from scfcmi.rows._dense import DenseRows
@@ -69,23 +69,6 @@ class StoredRows(ChunkedRows, LocalRows):
             msg = f"{self.name} has {chunk.shape[0]} rows where {stop - start} are wanted. Has the file changed?"
             raise ValueError(msg)
         return as_block(chunk, columns, self.name)
-
-
-@contextmanager
-def damage_told(name: str) -> Iterator[None]:
-    """Name what cannot be read: for a damaged file, h5py and zarr raise many kinds of error, about their own insides."""
-    try:
-        yield
-    except Exception as error:
-        # HDF5 has no MemoryError.
-        if isinstance(error, MemoryError) or "memory allocation failed" in str(error):
-            msg = f"{name} do not fit into memory, or the file is damaged and claims more than it holds: {error}"
-            raise MemoryError(msg) from error
-        # A number comes from the operating system: the disk fails, or the file may not be read.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        msg = f"{name} cannot be read ({type(error).__name__}: {error}). Is the file whole?"
-        raise ValueError(msg) from error
 
 
 def rows_at_once(X: object | CSRDataset) -> int:

@@ -11,7 +11,8 @@ import scipy.sparse as sp
 
 from scfcmi import _validate
 from scfcmi._adata import in_memory
-from scfcmi.rows import damage_told, outside
+from scfcmi._files import damage_told
+from scfcmi.rows import outside
 from scfcmi.tl._mask import feature_mask
 
 if TYPE_CHECKING:
