@@ -8,7 +8,7 @@ VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: demo test torture lint docs tutorials gallery
+.PHONY: demo test torture ecosystem lint docs tutorials gallery
 
 demo: $(VENV)/.package
 	$(BIN)/scfcmi demo --overwrite
@@ -20,6 +20,11 @@ test: $(VENV)/.test
 # All that tests/torture tries a little of in "make test", at full size; writes docs/reliability.md.
 torture: $(VENV)/.test
 	SCFCMI_TORTURE=docs/reliability.md OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/torture
+
+# The page "With other tools" with those tools, at their newest: they do not fit beside the pinned versions, but for torch.
+ecosystem: .venv-ecosystem/.tools .venv-cellxgene/.tools
+	PATH="$(CURDIR)/.venv-ecosystem/bin:$$PATH:$(CURDIR)/.venv-cellxgene/bin" OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 \
+		.venv-ecosystem/bin/python -m pytest tests/test_other_tools.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -56,4 +61,16 @@ $(VENV)/.dev: $(VENV)/.package
 
 $(VENV)/.docs: $(VENV)/.package
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
+	@touch $@
+
+.venv-ecosystem/.tools: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet "pip>=25.1"
+	grep '^torch' constraints.txt > $(@D)/torch.txt
+	$(@D)/bin/python -m pip install --quiet --constraint $(@D)/torch.txt --editable . --group test --group ecosystem
+	@touch $@
+
+.venv-cellxgene/.tools:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet cellxgene-schema
 	@touch $@

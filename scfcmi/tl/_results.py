@@ -183,5 +183,8 @@ def write_clusters(
 
 
 def storable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table indexed by strings: h5ad and zarr keep no name of a range."""
-    return table.set_axis(table.index.astype(str).rename(table.index.name))
+    """Return a table indexed by strings: h5ad and zarr keep no name of a range.
+
+    Of type object: the text of pandas 3 becomes an encoding that readers in R do not know (scverse/anndataR#514).
+    """
+    return table.set_axis(pd.Index([str(label) for label in table.index], dtype=object, name=table.index.name))
