@@ -8,7 +8,7 @@ VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: demo test torture ecosystem lint docs tutorials gallery
+.PHONY: demo test torture ecosystem lint dist docs tutorials gallery
 
 demo: $(VENV)/.package
 	$(BIN)/scfcmi demo --overwrite
@@ -30,6 +30,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
+
+# What a release uploads, checked as the index does. The recipe for conda is parsed and rendered.
+dist: .venv-release/.tools
+	rm -rf dist
+	.venv-release/bin/python -m build
+	.venv-release/bin/python -m twine check --strict dist/*
+	.venv-release/bin/python -c 'from rattler_build import Stage0Recipe; print(Stage0Recipe.from_file("conda/recipe.yaml").render())'
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -E -W --keep-going -q docs docs/_build/html
@@ -68,6 +75,12 @@ $(VENV)/.docs: $(VENV)/.package
 	$(@D)/bin/python -m pip install --quiet "pip>=25.1"
 	grep '^torch' constraints.txt > $(@D)/torch.txt
 	$(@D)/bin/python -m pip install --quiet --constraint $(@D)/torch.txt --editable . --group test --group ecosystem
+	@touch $@
+
+.venv-release/.tools: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet "pip>=25.1"
+	$(@D)/bin/python -m pip install --quiet --group release
 	@touch $@
 
 .venv-cellxgene/.tools:

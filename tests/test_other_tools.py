@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import re
 import shlex
@@ -12,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import anndata as ad
 import h5py
@@ -34,6 +37,13 @@ def installed(command: str) -> str:
     if found is None:
         pytest.skip(f"{command} is not installed")
     return found
+
+
+def imported(module: str) -> ModuleType:
+    """Return a module, or skip the test. One that is installed and broken fails."""
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed")
+    return importlib.import_module(module)
 
 
 def run(*words: object) -> str:
@@ -121,7 +131,7 @@ def cells(small, tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("default")
 def test_mudata(cells):
-    mudata = pytest.importorskip("mudata")
+    mudata = imported("mudata")
     tech = cells.obs.pop("tech")
     mdata = mudata.MuData({"rna": cells, "protein": cells[:, :3].copy()})
     mdata.obs["tech"] = tech
@@ -136,7 +146,7 @@ def test_mudata(cells):
 
 @pytest.mark.filterwarnings("default")
 def test_spatialdata(cells):
-    spatialdata = pytest.importorskip("spatialdata")
+    spatialdata = imported("spatialdata")
     sdata = spatialdata.SpatialData(tables={"table": spatialdata.models.TableModel.parse(cells)})
     exec(examples("I have a SpatialData object"), {"scfcmi": scfcmi, "sdata": sdata})
     table = spatialdata.read_zarr("clustered.zarr").tables["table"]
@@ -147,7 +157,7 @@ def test_spatialdata(cells):
 
 @pytest.mark.filterwarnings("default")
 def test_scib_metrics(cells):
-    pytest.importorskip("scib_metrics")
+    imported("scib_metrics")
     names = {"scfcmi": scfcmi, "sc": sc, "adata": cells}
     exec(examples("I want to compare embeddings with scib-metrics"), names)
     scores = names["scores"].loc[["X_pca", "X_fcmi"], ["Batch correction", "Bio conservation", "Total"]].astype(float)

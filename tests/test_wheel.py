@@ -19,7 +19,7 @@ def test_content_and_bytes(tmp_path):
         source = tmp_path / place
         for name in ("scfcmi", "data_manifests"):
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
+        for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, source / name)
         (path,) = wheel.WheelBuilder(str(source)).build(directory=str(tmp_path / f"{place}-built"))
         made.append(Path(path))
