@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import anndata as ad
 import h5py
@@ -39,7 +38,7 @@ def installed(command: str) -> str:
     return found
 
 
-def imported(module: str) -> ModuleType:
+def imported(module: str):
     """Return a module, or skip the test. One that is installed and broken fails."""
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed")
@@ -48,10 +47,10 @@ def imported(module: str) -> ModuleType:
 
 def run(*words: object) -> str:
     """Run a command that finds this package's own command first; return what it prints."""
-    environment = dict(os.environ)
-    folders = (os.path.dirname(sys.executable), environment["PATH"])  # noqa: PTH120
-    environment["PATH"] = os.pathsep.join(folders)
-    done = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True, check=False)
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    done = subprocess.run(
+        [str(word) for word in words], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
