@@ -23,7 +23,8 @@ process CLUSTER {
     script:
     """
     export OMP_NUM_THREADS=${task.cpus}
-    scfcmi cluster ${cells} --batch-key '${batch_key}' --memory ${task.memory.toMega()}MiB \\
+    scfcmi cluster ${cells} --batch-key '${batch_key}' \\
+        --memory ${task.memory.toMega()}MiB \\
         -o ${cells.baseName}.clustered.h5ad --save-model ${cells.baseName}.fcmi
     """
 }
