@@ -91,7 +91,7 @@ def train_agreement(
     n_batches = settings.n_batches(n_cells)
     # An epoch passes over all cells, or over as many as its mini-batches hold.
     n_seen = n_cells if n_batches < MAX_STEPS else min(n_cells, n_batches * settings.batch_size)
-    every = max(1, n_batches * settings.max_epochs // _ROUNDS)
+    every = -(-n_batches * settings.max_epochs // _ROUNDS)
     members, step = groups.cpu().numpy(), 0
     watched = components[:, _some_cells(n_cells, stream(settings.seed, Stream.SAMPLE))]
     codes = codes_of(network, watched)
