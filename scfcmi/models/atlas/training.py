@@ -93,7 +93,7 @@ def train_agreement(
     n_seen = n_cells if n_batches < MAX_STEPS else min(n_cells, n_batches * settings.batch_size)
     every = -(-n_batches * settings.max_epochs // _ROUNDS)
     members, step = groups.cpu().numpy(), 0
-    watched = components[:, _some_cells(n_cells, stream(settings.seed, Stream.SAMPLE))]
+    watched = components[:, _some_cells(n_cells, _MAX_MATCHED, stream(settings.seed, Stream.SAMPLE))]
     codes = codes_of(network, watched)
     with stages.stage("training", n_batches * settings.max_epochs, "batch") as bar:
         for epoch in range(settings.max_epochs):
@@ -129,17 +129,17 @@ def train_agreement(
     return history
 
 
-def _some_cells(n_cells: int, rng: np.random.Generator) -> np.ndarray:
-    if n_cells <= _MAX_MATCHED:
+def _some_cells(n_cells: int, n_wanted: int, rng: np.random.Generator) -> np.ndarray:
+    if n_cells <= n_wanted:
         return np.arange(n_cells)
-    return np.sort(rng.choice(n_cells, _MAX_MATCHED, replace=False))
+    return np.sort(rng.choice(n_cells, n_wanted, replace=False))
 
 
 def _pairs(
     network: AtlasNetwork, components: Tensor, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator
 ) -> list[Counterparts]:
     """Find counterparts among some cells, in each view."""
-    cells = _some_cells(len(groups), rng)
+    cells = _some_cells(len(groups), _MAX_MATCHED, rng)
     origins = components[:, cells]
     pairs = []
     for codes, origin in zip(codes_of(network, origins).cpu().numpy(), origins.cpu().numpy(), strict=True):
@@ -193,9 +193,8 @@ class DecoderTraining:
     @classmethod
     def of(cls, components: Tensor, groups: Tensor, settings: AtlasSettings) -> DecoderTraining:
         """Keep what training needs of at most 20,000 cells."""
-        n_cells = len(groups)
-        step = -(-n_cells // _MAX_DECODED)
-        return cls(components[:, ::step].clone(), groups[::step].clone(), settings)
+        cells = _some_cells(len(groups), _MAX_DECODED, stream(settings.seed, Stream.DECODER, 1))
+        return cls(components[:, cells], groups[cells], settings)
 
     def trained(self, network: AtlasNetwork) -> AtlasNetwork:
         """Return a copy of the network with its decoders trained."""
