@@ -123,11 +123,13 @@ class _Covariance:
         self._n_cells += len(sample)
 
     def projection(self, n_components: int) -> Projection:
-        """Return the principal components."""
-        n_columns, center = len(self._columns), self._sums / self._n_cells
-        covariance = self._products / self._n_cells - np.outer(center, center)
+        """Return the principal components, once: the products are overwritten."""
+        n_columns, center, covariance = len(self._columns), self._sums / self._n_cells, self._products
+        covariance /= self._n_cells
+        covariance -= np.outer(center, center)
         n_components = max(1, min(n_components, n_columns))
-        vectors = eigh(covariance, lower=False, subset_by_index=[n_columns - n_components, n_columns - 1])[1][:, ::-1]
+        some = [n_columns - n_components, n_columns - 1]
+        vectors = eigh(covariance, lower=False, overwrite_a=True, subset_by_index=some)[1][:, ::-1]
         # Signs do not depend on the machine's linear algebra.
         _, vectors = svd_flip(None, vectors.T, u_based_decision=False)
         n_features = len(self._mean)
