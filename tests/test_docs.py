@@ -59,7 +59,8 @@ def test_start(cells, capsys):
             exec(block.replace("n_clusters=12", "n_clusters=4"), names)
     assert names["adata"].obs["fcmi"].nunique() == 4
     lines = [line.removeprefix("$ ") for block in blocks("start.md", "console") for line in block.splitlines()]
-    Path("clustered.h5ad").unlink()
+    for written in ("clustered.h5ad", "report.html"):
+        Path(written).unlink()
     for line in lines:
         command, *words = shlex.split(line)
         if command == "scfcmi" and words[0] != "demo":
