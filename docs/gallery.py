@@ -38,7 +38,7 @@ CALLS = {
     "confusion": [
         ("pl.confusion(pbmc, 'label')", "shares of labels"),
         ("pl.confusion(kang, 'label', normalize='cluster')", "shares of clusters"),
-        ("pl.confusion(many, 'label')", "more clusters than numbers are written for"),
+        ("pl.confusion(many, 'label')", "thirty types and clusters"),
     ],
     "confidence": [
         ("pl.confidence(pbmc)", "three chemistries"),
