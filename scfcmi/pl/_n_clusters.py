@@ -25,7 +25,9 @@ def n_clusters(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure | None:
-    """Draw what the neighbor graph holds at each resolution: the number of clusters, and how well they hold.
+    """Draw how many clusters each resolution gives, and how stable and separated they are.
+
+    A dashed line marks the resolution in use. :func:`scfcmi.tl.choose_n_clusters` says what the curves mean.
 
     Parameters
     ----------
@@ -36,19 +38,18 @@ def n_clusters(
     ax
         Axes to draw in. ``None`` makes a figure.
     show
-        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
-        is given.
+        Whether to show the figure. ``None`` follows ``scanpy.settings.autoshow``, and shows nothing if ``ax`` is given.
     return_fig
-        Whether to return the figure instead.
+        Whether to return the figure, to save it or to change it.
 
     Returns
     -------
-    The axes; the figure if ``return_fig``; ``None`` if shown.
+    The axes. The figure, if ``return_fig``. ``None``, if the figure was shown.
 
     Raises
     ------
     KeyError
-        If there is no such entry.
+        If ``choose_n_clusters`` has not been run under this key.
     """
     check_adata(adata, written=False)
     _validate.text("key", key)
