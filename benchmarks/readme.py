@@ -10,6 +10,7 @@ from pathlib import Path
 
 import beside
 import diagnose
+import growth
 import paper
 import reliability
 import run_scenarios
@@ -27,6 +28,7 @@ SOURCES = (
     ("scenarios", run_scenarios),
     ("reliability", reliability),
     ("speed", speed),
+    ("growth", growth),
     ("scale", scale),
     ("runs", paper),
     ("diagnose", diagnose),

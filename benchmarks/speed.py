@@ -72,22 +72,31 @@ def data(*parts: str) -> Path:
     return Path(os.environ["SCFCMI_DATA_DIR"]).joinpath(*parts)
 
 
-def har() -> None:
+def har_cells() -> tuple[str, np.ndarray, np.ndarray, int]:
+    """Return name, features, groups and number of clusters."""
     arrays = np.load(data("har", "har561.npz"))
-    for decoder in ("shared", "branches"):
-        for precision in ("float32", "bfloat16"):
-            groups = arrays["subject"].astype(np.int64)
-            measure("HAR", arrays["X"], groups, 6, decoder=decoder, precision=precision)
+    return "HAR", arrays["X"], np.unique(arrays["subject"], return_inverse=True)[1], 6
 
 
-def mnist() -> None:
+def mnist_images() -> tuple[str, np.ndarray, np.ndarray, int]:
+    """Return the same of 5,000 images and their inverse."""
     with gzip.open(data("mnist", "train-images-idx3-ubyte.gz")) as file:
         pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)[:5000]
     images = (pixels / 127.5 - 1).astype(np.float32)
     images, groups = np.concatenate([images, -images]), np.repeat([0, 1], 5000)
     order = np.random.default_rng(0).permutation(10_000)
+    return "10,000 images", images[order], groups[order], 10
+
+
+def har() -> None:
+    for decoder in ("shared", "branches"):
+        for precision in ("float32", "bfloat16"):
+            measure(*har_cells(), decoder=decoder, precision=precision)
+
+
+def mnist() -> None:
     for precision in ("float32", "bfloat16"):
-        measure("MNIST and its inverse", images[order], groups[order], 10, decoder="branches", precision=precision)
+        measure(*mnist_images(), decoder="branches", precision=precision)
 
 
 def resident(field: str) -> float:
@@ -96,12 +105,12 @@ def resident(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**10
 
 
-def simulate(n_cells: int, path: str) -> None:
-    """Write sparse log-normalized cells of eleven types in three batches, 8 % of the entries filled."""
+def simulate(n_cells: int, path: str, n_batches: int = 3) -> None:
+    """Write sparse log-normalized cells of eleven types in several batches, 8 % of the entries filled."""
     rng = np.random.default_rng(0)
     rates = rng.gamma(0.6, 0.13, 2000) * np.exp(rng.normal(0, 0.9, (11, 2000)) * (rng.random((11, 2000)) < 0.25))
-    shifts = np.exp(rng.normal(0, 0.35, (3, 2000)))
-    types, batches = rng.choice(11, n_cells, p=rng.dirichlet(np.full(11, 3))), rng.integers(3, size=n_cells)
+    shifts = np.exp(rng.normal(0, 0.35, (n_batches, 2000)))
+    types, batches = rng.choice(11, n_cells, p=rng.dirichlet(np.full(11, 3))), rng.integers(n_batches, size=n_cells)
     blocks = []
     for rows in gen_batches(n_cells, 20_000):
         filled = rng.random((len(types[rows]), 2000), dtype=np.float32) < rates[types[rows]] * shifts[batches[rows]]

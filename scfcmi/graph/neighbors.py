@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 if TYPE_CHECKING:
@@ -38,23 +37,17 @@ def nearest(codes: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray
     -------
     Cosine distances, rising, and indices, both of shape (n_cells, n_neighbors).
     """
-    # Of unit vectors, by Euclidean distance: the same order, and scikit-learn finds it without a matrix of distances.
-    units, n_neighbors = normalize(codes), min(n_neighbors, len(codes))
-    if len(codes) > _EXACT:
-        return _nearly_nearest(units.astype(np.float32), n_neighbors)
-    distances, indices = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(units).kneighbors(units)
-    return distances**2 / 2, indices
-
-
-def _nearly_nearest(units: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     import faiss
 
+    units, n_neighbors = normalize(codes).astype(np.float32), min(n_neighbors, len(codes))
     n_lists = int(len(units) ** 0.5)
-    index = faiss.index_factory(units.shape[1], f"IVF{n_lists},Flat", faiss.METRIC_INNER_PRODUCT)
-    # A fixed stride, so that the same cells give the same lists.
-    index.train(np.ascontiguousarray(units[:: max(1, len(units) // (64 * n_lists))]))
+    kind = "Flat" if len(units) <= _EXACT else f"IVF{n_lists},Flat"
+    index = faiss.index_factory(units.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+    if len(units) > _EXACT:
+        # A fixed stride, so that the same cells give the same lists.
+        index.train(np.ascontiguousarray(units[:: max(1, len(units) // (64 * n_lists))]))
+        index.nprobe = _LISTS
     index.add(units)
-    index.nprobe = _LISTS
     cosines, indices = index.search(units, n_neighbors)
     # A list may hold fewer cells than neighbors wanted: the cell itself takes the places that are left.
     missing = indices < 0

@@ -108,8 +108,12 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         X = self._check_X(X, reset=False)
         codes, names = _validate.group_codes(groups, X.shape[0])
         codes = _validate.known_groups(names, self.groups_)[codes]
+        self.prepare_decoding()
         device = self._to_device()
         return inference.reconstruct(self._network, rows_of(X, device), torch.from_numpy(codes).to(device))
+
+    def prepare_decoding(self) -> None:
+        """Do what must be done once before cells are decoded. Decoding and saving call it."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file: weights as safetensors, all else as JSON. An existing file is replaced.
@@ -117,6 +121,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         The file holds no cells: ``labels_`` and ``embedding_`` are not written.
         """
         check_is_fitted(self, "n_clusters_")
+        self.prepare_decoding()
         tensors, content = self._state()
         content |= {
             "estimator": type(self).__name__,

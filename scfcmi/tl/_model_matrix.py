@@ -95,6 +95,7 @@ def chunks(
 
 def decoder_only(model: GroupedClusterer) -> GroupedClusterer:
     """Return a model without what it keeps of the cells of ``fit``, so that little travels to other processes."""
+    model.prepare_decoding()
     light = copy(model)
     for name in ("embedding_", "labels_", "graph_"):
         light.__dict__.pop(name, None)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from scfcmi.graph import neighbors
@@ -26,6 +27,14 @@ def test_weights_are_umap_s():
     assert abs(ours - theirs).max() < 1e-5
     assert abs(ours - ours.T).max() < 1e-6
     assert (ours.max(axis=1).toarray() > 1 - 1e-6).all()
+
+
+def test_few_cells_have_their_exact_neighbors():
+    X = codes(2000, 10)
+    distances, indices = nearest(X, 15)
+    wanted = NearestNeighbors(n_neighbors=15, algorithm="brute", metric="cosine").fit(X).kneighbors(X)
+    assert (indices == wanted[1]).mean() > 0.999
+    np.testing.assert_allclose(distances, wanted[0], atol=1e-6)
 
 
 def test_index_finds_what_exact_search_finds(monkeypatch):

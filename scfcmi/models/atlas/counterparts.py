@@ -21,8 +21,8 @@ N_NEIGHBORS = 40
 _MAX_PARTNERS = 8
 # A neighborhood must stay small beside its group, or everything is a neighbor of everything.
 _SHARE = 6
-# Fewest pairs of two groups from which a shift between them is estimated.
-_MIN_PAIRS = 3
+# Fewest pairs of two groups from which a shift between them is estimated, and about the most.
+_MIN_PAIRS, _MAX_PAIRS = 3, 1000
 # The neighbor in its own group whose distance a cell is measured by.
 _OWN = 10
 # Cells whose cosines are partitioned at a time.
@@ -80,7 +80,8 @@ def find_counterparts(
         i, j = _mutual(codes, members[a], members[b], n_neighbors, rng)
         difference = codes[i] - codes[j]
         # Two pairs show no shift: of one, any difference would pass for it.
-        shift = np.median(np.ascontiguousarray(difference.T), axis=1) if len(i) >= _MIN_PAIRS else 0
+        some = difference[:: max(1, len(i) // _MAX_PAIRS)]
+        shift = np.median(np.ascontiguousarray(some.T), axis=1) if len(i) >= _MIN_PAIRS else 0
         residual = np.linalg.norm(difference - shift, axis=1)
         near = residual <= np.maximum(own[i], own[j])
         near &= np.linalg.norm(origin[i] - origin[j], axis=1) <= (apart[a] + apart[b]) / 2
@@ -106,12 +107,9 @@ def _mutual(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs of cells of two groups of which each is among the other's nearest."""
     k_a, k_b = (max(1, min(n_neighbors, len(cells) // _SHARE)) for cells in (a, b))
-    least_b, least_a = _kth_largest(codes[a], codes[b], k_b), _kth_largest(codes[b], codes[a], k_a)
-    found = []
-    for rows in gen_batches(len(a), _BLOCK):
-        cosines = codes[a[rows]] @ codes[b].T
-        found.append(np.flatnonzero((cosines >= least_b[rows, None]) & (cosines >= least_a)) + rows.start * len(b))
-    pairs = np.concatenate(found)
+    cosines = codes[a] @ codes[b].T
+    least_b, least_a = (np.partition(part, -k, axis=1)[:, -k] for part, k in ((cosines, k_b), (cosines.T.copy(), k_a)))
+    pairs = np.flatnonzero((cosines >= least_b[:, None]) & (cosines >= least_a))
     most = min(len(a) * k_b, len(b) * k_a)
     if len(pairs) > most:
         # Copies of one cell are all equally near.

@@ -18,7 +18,7 @@ from scfcmi.models.atlas import checkpoint
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embed_in_place
 from scfcmi.models.atlas.projection import fit_projections
-from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, train_agreement
+from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, DecoderTraining, train_agreement
 from scfcmi.models.base import GroupedClusterer, check_largest, epochs_for
 from scfcmi.models.device import choose_device
 from scfcmi.models.inference import BLOCK
@@ -174,15 +174,10 @@ class AtlasFCMI(GroupedClusterer):
 
         rows, stages = rows_of(X, device), Stages(self.progress)
         network, components = self._kept_components(rows, len(names), settings.seed, stages)
-        history = train_agreement(
-            network,
-            components,
-            torch.from_numpy(codes).to(device),
-            settings,
-            stages=stages,
-            callbacks=self.callbacks or (),
-        )
+        groups = torch.from_numpy(codes).to(device)
+        history = train_agreement(network, components, groups, settings, stages=stages, callbacks=self.callbacks or ())
         self._network, self.groups_ = network.eval(), names
+        self._decoder_training = DecoderTraining.of(components, groups, settings)
         if self.callbacks:
             # They may ask for codes when all is done.
             components = components.clone()
@@ -213,11 +208,19 @@ class AtlasFCMI(GroupedClusterer):
     def _make_network(**architecture: Any) -> AtlasNetwork:
         return AtlasNetwork(AtlasArchitecture(**architecture))
 
+    def prepare_decoding(self) -> None:
+        """Train the decoders on the final codes, once."""
+        # Another thread may be doing the same: it comes to the same weights.
+        training = self._decoder_training
+        if training is not None:
+            self._network, self._decoder_training = training.trained(self._network), None
+
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"weights": torch.from_numpy(self._weights), "offsets": torch.from_numpy(self._offsets)}, {}
 
     def _restore(self, tensors: dict[str, Tensor], content: dict[str, Any]) -> None:
         self._weights, self._offsets = tensors["weights"].numpy(), tensors["offsets"].numpy()
+        self._decoder_training = None
 
     def _check_parameters(self) -> None:
         """Raise ``TypeError`` or ``ValueError`` for the first parameter that is wrong, whatever the cells are."""

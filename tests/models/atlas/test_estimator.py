@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from copy import deepcopy
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import scfcmi
 from scfcmi import FCMI, AtlasFCMI, metrics
 from scfcmi.errors import ModelFormatError
+from scfcmi.models.atlas import training
 from scfcmi.models.atlas.network import components_of
 from scfcmi.models.atlas.projection import fit_projections
 from scfcmi.rows import rows_of, summarize
@@ -74,6 +77,30 @@ def test_decoding_moves_cells_to_the_other_group(blobs, fitted):
         first, second = ((labels == label) & (groups == name) for name in (0, 1))
         before = np.linalg.norm(X[first].mean(axis=0) - X[second].mean(axis=0))
         assert np.linalg.norm(there[first].mean(axis=0) - X[second].mean(axis=0)) < before / 2
+
+
+def test_decoders_are_trained_once_when_they_are_asked_for(blobs, fitted, tmp_path):
+    X, _, groups = blobs
+    other = deepcopy(fitted)
+    untrained = fitted._network.decoder.output.detach().clone()
+    decoded = fitted.reconstruct(X, groups)
+    assert not np.array_equal(fitted._network.decoder.output.detach(), untrained)
+    # Whoever asks first: the weights are the same, and clusters have nothing to do with it.
+    other.save(tmp_path / "model.fcmi")
+    np.testing.assert_array_equal(other.reconstruct(X, groups), decoded)
+    np.testing.assert_array_equal(fitted.reconstruct(X, groups), decoded)
+    np.testing.assert_array_equal(fitted.predict(X), fitted.labels_)
+
+
+def test_of_many_cells_some_train_the_decoders(blobs, monkeypatch):
+    X, _, groups = blobs
+    monkeypatch.setattr(training, "_MAX_DECODED", 100)
+    model = AtlasFCMI(3).fit(X, groups=groups)
+    kept = model._decoder_training
+    assert kept.components.shape[1] == len(kept.groups) == 100
+    assert set(kept.groups.tolist()) == {0, 1}
+    away = np.square(model.reconstruct(X, groups) - X).mean()
+    assert away < 0.5 * X.var()
 
 
 def test_a_cell_does_not_depend_on_its_company(blobs, fitted):
