@@ -36,7 +36,8 @@ def har(
     download
         Whether to download files that are missing or damaged.
     subset
-        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every call.
+        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 

@@ -47,7 +47,8 @@ def office31(
     download
         Whether to download the weights of the ResNet-50.
     subset
-        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every call.
+        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
@@ -106,7 +107,8 @@ def mtfl(
     download
         Whether to download the weights of the ResNet-50.
     subset
-        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every call.
+        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 

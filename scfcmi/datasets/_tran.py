@@ -73,7 +73,8 @@ def mouse_atlas(
     download
         Whether to download files that are missing or damaged.
     subset
-        Take only this many cells, for a quick look. Every label and group keeps its share. The draw is the same on every call.
+        Take only this many cells, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
@@ -114,7 +115,8 @@ def human_dc(
     download
         Whether to download files that are missing or damaged.
     subset
-        Take only this many cells, for a quick look. Every label and group keeps its share. The draw is the same on every call.
+        Take only this many cells, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
@@ -154,7 +156,8 @@ def pancreas(
     download
         Whether to download files that are missing or damaged.
     subset
-        Take only this many cells, for a quick look. Every label and group keeps its share. The draw is the same on every call.
+        Take only this many cells, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
