@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 # What atlas mode takes at most, with expression on disk (benchmarks/scale.py): bytes for libraries (torch for CUDA is larger
-# than torch for processors), chunks and the graph of a sample; for each cell, its embedding, probabilities and columns; and for each pair of genes, in what components are found of.
+# than torch for processors), chunks and the graph of a sample; for each cell, its embedding, probabilities and columns; and
+# for each pair of genes, products in two views.
 _FIXED, _PER_CELL, _PER_PAIR, _MOST_GENES = 1200 * 10**6, 650, 24, 4000
 
 

@@ -31,6 +31,6 @@ class Stages:
         with self._bar(total=total, desc=f"FCMI: {name}", unit=unit) as bar:
             yield bar
 
-    def tracked(self, name: str, total: int) -> partial[tqdm]:
-        """Return a function that draws a bar as an iterator over so many blocks goes on."""
+    def tracked(self, name: str, total: int | None = None) -> partial[tqdm]:
+        """Return a function that draws a bar as an iterator over so many blocks goes on; a list knows its own length."""
         return partial(self._bar, total=total, desc=f"FCMI: {name}", unit="block")

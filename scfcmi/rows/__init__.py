@@ -14,7 +14,7 @@ from scfcmi.rows._chunked import ChunkedRows
 from scfcmi.rows._csr import CSRRows
 from scfcmi.rows._dask import DaskRows
 from scfcmi.rows._dense import DenseRows
-from scfcmi.rows._protocol import Rows, total
+from scfcmi.rows._protocol import Rows
 from scfcmi.rows._stored import StoredRows, rows_at_once
 from scfcmi.rows._summary import Summary, summarize, value_range
 
@@ -34,7 +34,6 @@ __all__ = [
     "rows_at_once",
     "rows_of",
     "summarize",
-    "total",
     "value_range",
 ]
 

@@ -73,19 +73,3 @@ def rows_per_block(rows: Rows, n_rows: int | None) -> int:
     if n_rows is not None:
         return n_rows
     return max(1, _BLOCK_ENTRIES // math.prod(rows.shape[1:]))
-
-
-def total(rows: Rows, function: Callable[[torch.Tensor], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-    """Return the sums over all blocks of what ``function`` returns for one block, item by item.
-
-    Parameters
-    ----------
-    rows
-        The cells.
-    function
-        Returns a tuple of arrays for one block; their shapes do not depend on the number of rows.
-    """
-    sums: tuple[np.ndarray, ...] = ()
-    for values in rows.map(lambda block, _: function(block)):
-        sums = tuple(s + v for s, v in zip(sums, values, strict=True)) if sums else values
-    return sums

@@ -267,7 +267,13 @@ class AtlasFCMI(GroupedClusterer):
         if self.n_components is not None:
             summary = summarize(rows, stages.tracked("moments", rows.n_blocks()))
             check_largest(summary.largest, getattr(rows, "name", "X"))
-            projections = fit_projections(rows, summary, self.n_components, stream(seed, Stream.COMPONENTS))
+            projections = fit_projections(
+                rows,
+                summary,
+                self.n_components,
+                stream(seed, Stream.COMPONENTS),
+                stages.tracked("principal components"),
+            )
             n_components = projections[0].loadings.shape[1]
         n_views = max(1, len(projections))
         architecture = AtlasArchitecture(rows.shape[1], n_components, n_groups, n_views, bool(projections))

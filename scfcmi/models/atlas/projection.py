@@ -10,15 +10,14 @@ from scipy.linalg import eigh
 from scipy.linalg.blas import ssyrk
 from sklearn.utils.extmath import svd_flip
 
-from scfcmi.rows import total
-
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable, Iterable
 
     from scfcmi.rows import Rows, Summary
 
-# Loadings are computed from at most this many cells; more change them little and cost in proportion.
-_MAX_CELLS = 20_000
+# Loadings are computed from at most this many cells, so many of them at a time. Of 200,000 simulated cells, 20 types are found
+# with an ARI of 82 at K with all cells, and of 75 with 20,000.
+_MAX_CELLS, _PART = 200_000, 20_000
 # Of more features, those of largest variance are taken: the covariance is quadratic in them.
 _MAX_FEATURES = 4000
 # As ``scanpy.pp.scale(max_value=10)``: one cell far off must not turn a component.
@@ -41,10 +40,16 @@ class Projection:
     """Shape (n_features, n_components)."""
 
 
-def fit_projections(rows: Rows, summary: Summary, n_components: int, rng: np.random.Generator) -> list[Projection]:
+def fit_projections(
+    rows: Rows,
+    summary: Summary,
+    n_components: int,
+    rng: np.random.Generator,
+    tracked: Callable[[list], Iterable] = iter,
+) -> list[Projection]:
     """Find the principal components of scaled and of unscaled features: two views of the same cells.
 
-    No more than a block of rows is ever dense. Means and variances are of all cells, loadings of at most 20,000 drawn by
+    No more than a block of rows is ever dense. Means and variances are of all cells, loadings of at most 200,000 drawn by
     ``rng``. Of more than 4,000 features the most variable take part.
 
     Parameters
@@ -57,6 +62,8 @@ def fit_projections(rows: Rows, summary: Summary, n_components: int, rng: np.ran
         Number of components; as many as features, or one less than cells, if that is fewer.
     rng
         Source of the draw.
+    tracked
+        Wraps the list of parts of the cells, to show progress.
 
     Returns
     -------
@@ -79,32 +86,53 @@ def fit_projections(rows: Rows, summary: Summary, n_components: int, rng: np.ran
     deviation = np.sqrt(np.where(used, variance, 1))
     cells = None if n_cells <= _MAX_CELLS else np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
     columns = np.flatnonzero(used)
-    # Read once, for both views.
-    sample = rows.subset(cells, columns)
-    return [
-        _fit(sample, columns, mean, np.where(used, scale, np.inf), clip, min(n_components, n_cells - 1))
+    views = [
+        _Covariance(columns, mean, np.where(used, scale, np.inf), clip)
         for scale, clip in ((deviation, _CLIP), (np.ones(n_features), np.inf))
     ]
+    parts = [cells]
+    if n_cells > _PART:
+        drawn = np.arange(n_cells) if cells is None else cells
+        parts = np.array_split(drawn, -(-len(drawn) // _PART))
+    for part in tracked(parts):
+        # Read once, for both views.
+        sample = rows.subset(part, columns)
+        for view in views:
+            view.add(sample)
+    return [view.projection(min(n_components, n_cells - 1)) for view in views]
 
 
-def _fit(
-    sample: Rows, columns: np.ndarray, mean: np.ndarray, scale: np.ndarray, clip: float, n_components: int
-) -> Projection:
-    """Return the principal components of a sample of cells, which has some of the features."""
-    mean, scale = mean.astype(np.float32), scale.astype(np.float32)
+class _Covariance:
+    """Products of scaled features, summed over cells."""
 
-    def products(block: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        scaled = np.clip((block.cpu().numpy() - mean[columns]) / scale[columns], -clip, clip)
-        # Half of the products, those above the diagonal: the others are the same.
-        return scaled.sum(axis=0, dtype=np.float64), ssyrk(1.0, scaled.T).astype(np.float64)
+    def __init__(self, columns: np.ndarray, mean: np.ndarray, scale: np.ndarray, clip: float) -> None:
+        self._columns, self._clip = columns, clip
+        self._mean, self._scale = mean.astype(np.float32), scale.astype(np.float32)
+        self._n_cells, self._sums = 0, np.zeros(len(columns))
+        # As BLAS lays out what it returns.
+        self._products = np.zeros((len(columns), len(columns)), order="F")
 
-    sums, covariance = total(sample, products)
-    sums /= len(sample)
-    covariance = covariance / len(sample) - np.outer(sums, sums)
-    n_components = max(1, min(n_components, len(columns)))
-    vectors = eigh(covariance, lower=False, subset_by_index=[len(columns) - n_components, len(columns) - 1])[1][:, ::-1]
-    # Signs do not depend on the machine's linear algebra.
-    _, vectors = svd_flip(None, vectors.T, u_based_decision=False)
-    center, loadings = np.zeros(len(mean), np.float32), np.zeros((len(mean), n_components), np.float32)
-    center[columns], loadings[columns] = sums, vectors.T
-    return Projection(mean, scale, clip, center, loadings)
+    def add(self, sample: Rows) -> None:
+        """Add cells, which have the columns only."""
+        mean, scale = self._mean[self._columns], self._scale[self._columns]
+        for block in sample.blocks():
+            scaled = np.clip((block.cpu().numpy() - mean) / scale, -self._clip, self._clip)
+            self._sums += scaled.sum(axis=0, dtype=np.float64)
+            # Half of the products, those above the diagonal: the others are the same.
+            self._products += ssyrk(1.0, scaled.T)
+        self._n_cells += len(sample)
+
+    def projection(self, n_components: int) -> Projection:
+        """Return the principal components, once: the products are overwritten."""
+        n_columns, center, covariance = len(self._columns), self._sums / self._n_cells, self._products
+        covariance /= self._n_cells
+        covariance -= np.outer(center, center)
+        n_components = max(1, min(n_components, n_columns))
+        some = [n_columns - n_components, n_columns - 1]
+        vectors = eigh(covariance, lower=False, overwrite_a=True, subset_by_index=some)[1][:, ::-1]
+        # Signs do not depend on the machine's linear algebra.
+        _, vectors = svd_flip(None, vectors.T, u_based_decision=False)
+        n_features = len(self._mean)
+        centers, loadings = np.zeros(n_features, np.float32), np.zeros((n_features, n_components), np.float32)
+        centers[self._columns], loadings[self._columns] = center, vectors.T
+        return Projection(self._mean, self._scale, self._clip, centers, loadings)
