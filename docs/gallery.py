@@ -27,18 +27,18 @@ CALLS = {
         ("pl.umap(pbmc, split_by='batch')", "the same, a panel a batch"),
         ("pl.umap(pbmc, ['fcmi', 'LYZ'])", "a gene"),
         ("pl.umap(kang, 'label', split_by='batch')", "eight donors"),
-        ("pl.umap(many, ['label', 'group'])", "made-up cells of thirty types in sixty batches"),
+        ("pl.umap(many, ['label', 'group'])", "simulated cells of thirty types in sixty batches"),
     ],
     "composition": [
         ("pl.composition(pbmc)", "three chemistries"),
         ("pl.composition(dc)", "two batches that share two of four types"),
         ("pl.composition(kang, kind='clusters')", "eight donors"),
-        ("pl.composition(many, 'group', key='label')", "made-up cells of thirty types in sixty batches"),
+        ("pl.composition(many, 'group', key='label')", "simulated cells of thirty types in sixty batches"),
     ],
     "confusion": [
         ("pl.confusion(pbmc, 'label')", "shares of labels"),
         ("pl.confusion(kang, 'label', normalize='cluster')", "shares of clusters"),
-        ("pl.confusion(many, 'label')", "more clusters than numbers are written for"),
+        ("pl.confusion(many, 'label')", "thirty types and clusters"),
     ],
     "confidence": [
         ("pl.confidence(pbmc)", "three chemistries"),
@@ -63,7 +63,8 @@ def cells() -> dict[str, sc.AnnData]:
     pbmc, dc, kang = (sc.read_h5ad(folder / f"{name}.h5ad") for name in ("pbmc_3tech", "human_dc", "kang_ctrl_8donors"))
     kang = sc.pp.sample(kang, n=3000, rng=0, copy=True)
     uneven = np.random.default_rng(0).gamma(1, size=(30, 60))
-    many = scfcmi.datasets.simulate_atlas(6000, 30, 60, composition=uneven, progress=False)
+    # With fewer genes, thirty types in batches of this strength cannot be told apart.
+    many = scfcmi.datasets.simulate_atlas(9000, 30, 60, n_genes=8000, composition=uneven, progress=False)
     for adata in (kang, many):
         sc.pp.normalize_total(adata, target_sum=1e4)
         sc.pp.log1p(adata)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class ChecksumError(OSError):
-    """A file of a data set is not the one that its manifest describes."""
+    """A file of a data set has another checksum or content than expected."""
 
 
 class DatasetUnavailableError(OSError):
-    """Files of a data set are not here, and cannot or must not be fetched."""
+    """Files of a data set are missing, and were not or could not be downloaded."""
 
 
 class ModelFormatError(ValueError):
-    """A file is no scfcmi model, is truncated, or was written by a newer version."""
+    """A file is no scfcmi model, is cut short, or was written by a newer version."""

@@ -1,10 +1,9 @@
-"""Other methods, to compare with: clustering shallow and deep, fair and not; arrays in, labels out.
+"""Other methods to compare with: fair or not, with or without deep learning. Arrays in, labels out.
 
-All are called alike, ``method(X, groups, n_clusters, random_state=0, ...)``, and return the cluster of each cell as
-integers from zero. ``METHODS`` has them by name; those in ``TWO_GROUPS_ONLY`` refuse any other number of groups,
-and those in ``DEEP`` train a network, on the CPU, and take ``max_epochs``. :func:`pretrain_autoencoder` trains once what
-AE + k-means, DEC and Towards start from.
-:func:`fair_repair` makes the soft assignment of any method fair.
+All are called alike, ``method(X, groups, n_clusters, random_state=0, ...)``, and return the cluster of each cell as an
+integer from zero. ``METHODS`` lists them by name. Those in ``TWO_GROUPS_ONLY`` refuse any other number of groups. Those in
+``DEEP`` train a network on the CPU and take ``max_epochs``. :func:`pretrain_autoencoder` trains the network that AE +
+k-means, DEC and Towards start from, once for all three. :func:`fair_repair` makes the soft assignment of any method fair.
 """
 
 from __future__ import annotations

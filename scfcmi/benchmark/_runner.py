@@ -49,20 +49,20 @@ def run(
     retry: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Make the runs that are not there yet, and append a line to ``runs.jsonl`` as each ends.
+    """Make the runs that are missing, and append a line to ``runs.jsonl`` as each ends.
 
-    Kill it at any time and call it again: what was done is skipped, and FCMI goes on inside a run, whose seconds
-    are then left out. A crash or a time limit is recorded, and the next run goes on. Standard error of a run, with
-    its progress over epochs, is in ``logs``. Every data set also gets the scores of its true labels and of their
-    oracle repair, which bound the others.
+    Kill it at any time and call it again: it skips finished runs. FCMI goes on inside a run that was killed, whose seconds
+    are then left out. If a run crashes or meets the time limit, this is recorded and the next run starts. The folder
+    ``logs`` holds what each run wrote to standard error. Every data set also gets the scores of its true labels and of
+    their oracle repair, which bound the others.
 
     Parameters
     ----------
     output
-        Folder for all that is written; made if it is not there.
+        Folder for all that is written. It is made if it is missing.
     datasets
         Names in ``scfcmi.datasets``, or paths of h5ad files with ``.obs["label"]`` and ``.obs["group"]`` or
-        ``.obs["batch"]``. One that is not on disk is recorded as not run.
+        ``.obs["batch"]``. A data set that is not on disk is recorded as not run.
     methods
         Names in ``scfcmi.baselines.METHODS``; ``fcmi`` (the paper), ``fcmi-plug-in`` (the authors' estimate of I(G;C)),
         ``fcmi-branches`` (one decoder a group, whatever their number), ``fcmi-restarts`` (the best of three by the
@@ -70,24 +70,24 @@ def run(
         ``+repair``, or ``+consensus``: of five runs, those of seeds 5 s to 5 s + 4 for seed s. ``None`` takes all,
         ``fcmi+consensus`` and ``fcmi+repair``.
     seeds
-        One run each.
+        Seeds: one run for each, of every method on every data set.
     epochs
-        Passes over the samples, for methods that train; ``None`` takes each method's own number.
+        Number of passes over the samples, for methods that train. ``None`` takes each method's own number.
     subset
-        Samples to draw from each data set, stratified by label and group.
+        Take only this many samples of each data set. Every label and group keeps its share.
     device
         ``"auto"``, or any name torch knows.
     time_limit
-        Seconds a run may take, loading included.
+        Most seconds that a run may take, loading included.
     retry
-        Whether runs that failed or met the time limit are made again. FCMI then goes on from its checkpoint.
+        Whether to repeat runs that failed or met the time limit. FCMI then goes on from its checkpoint.
     say
-        Called with a line a run.
+        Function that is called with a line for each run, such as ``print``.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as said, or there is no such method or data set.
+        If an argument is not as described, or there is no such method or data set.
     """
     _validate.path("output", output)
     folder = Path(output)

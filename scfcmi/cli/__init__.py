@@ -148,7 +148,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="scfcmi", description="Fair clustering of single cells.")
+    parser = _Parser(prog="scfcmi", description="Clusters single cells by biology, and not by the batch.")
     parser.add_argument("--version", action="version", version=f"scfcmi {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in COMMANDS:

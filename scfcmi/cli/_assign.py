@@ -12,17 +12,21 @@ from scfcmi.cli._written import write_results
 if TYPE_CHECKING:
     import argparse
 
+_WORDS = """\
+Gives new cells the clusters of a saved model, without training. Normalize the new cells in the same way as the old ones.
+Every cell gets a cluster, also a cell of a type that the model has never seen: check markers."""
+
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add ``assign``."""
-    assign = commands.add_parser("assign", help="label the cells of an h5ad file with a model that cluster saved")
-    assign.add_argument("model", type=Path, metavar="MODEL")
-    _files.add_input(assign)
+    assign = commands.add_parser("assign", help="label new cells with a saved model", description=_WORDS)
+    assign.add_argument("model", type=Path, metavar="MODEL", help="what 'scfcmi cluster --save-model' wrote")
+    _files.add_input(assign, help="the new cells: an h5ad file or a zarr store")
     _files.add_output(assign)
-    assign.add_argument("--batch-key", help="column of obs; batches that the model has not seen are noted in uns")
-    assign.add_argument("--layer")
-    assign.add_argument("--use-rep", metavar="OBSM_KEY")
-    assign.add_argument("--key-added", default="fcmi")
+    assign.add_argument("--batch-key", help="column of obs with the batches; those new to the model are listed in uns")
+    assign.add_argument("--layer", help="layer with the expression (default: X)")
+    assign.add_argument("--use-rep", metavar="OBSM_KEY", help="entry of obsm, if the model was fitted on one")
+    assign.add_argument("--key-added", default="fcmi", help="name of the result in the output (default fcmi)")
     add_workers(assign)
     assign.set_defaults(run=_run)
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from scfcmi.benchmark._figures import Setting
 
 _WORDS = """\
-Makes the runs that are not there yet; kill it at any time and start it again. Data sets are those of 'scfcmi data list'
-or h5ad files with obs columns 'label' and 'group' or 'batch'; nothing is downloaded. 'scfcmi benchmark report DIR'
+Makes the runs that are missing. Kill it at any time and start it again. Data sets are those of 'scfcmi data list', or
+h5ad files with a column 'label' and a column 'group' or 'batch' in obs. It downloads nothing. 'scfcmi benchmark report DIR'
 makes the table."""
 
 
@@ -24,36 +24,46 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     benchmark = commands.add_parser(
         "benchmark", help="run methods on benchmarks, and make the paper's table", description=_WORDS
     )
-    benchmark.add_argument("--datasets", nargs="+", metavar="NAME", help="default: the six of the paper")
+    benchmark.add_argument("--datasets", nargs="+", metavar="NAME", help="data sets (default: the six of the paper)")
     benchmark.add_argument(
-        "--methods", nargs="+", metavar="NAME", help="default: all; as fcmi, falg, fcmi:beta=0+consensus+repair"
+        "--methods", nargs="+", metavar="NAME", help="such as fcmi, falg, fcmi:beta=0+consensus+repair (default: all)"
     )
-    benchmark.add_argument("--seeds", type=int, default=5, metavar="N", help="runs a method and data set (default 5)")
-    benchmark.add_argument("--first-seed", type=int, default=0, metavar="SEED")
-    benchmark.add_argument("--epochs", type=int, metavar="N", help="for methods that train (default: their own number)")
-    benchmark.add_argument("--subset", type=int, metavar="N", help="draw this many samples, stratified")
-    benchmark.add_argument("--device", default="auto")
-    benchmark.add_argument("--time-limit", type=float, metavar="SECONDS", help="most seconds a run may take")
-    benchmark.add_argument("--retry", action="store_true", help="make again what failed or met the time limit")
-    benchmark.add_argument("-o", "--output", type=Path, default=Path("results"), metavar="DIR")
+    benchmark.add_argument(
+        "--seeds", type=int, default=5, metavar="N", help="runs of each method on each data set (default 5)"
+    )
+    benchmark.add_argument(
+        "--first-seed", type=int, default=0, metavar="SEED", help="seed of the first run (default 0)"
+    )
+    benchmark.add_argument(
+        "--epochs", type=int, metavar="N", help="epochs of methods that train (default: their own number)"
+    )
+    benchmark.add_argument("--subset", type=int, metavar="N", help="use this many samples only")
+    benchmark.add_argument("--device", default="auto", help="cpu, cuda, or auto: a GPU if there is one (default auto)")
+    benchmark.add_argument("--time-limit", type=float, metavar="SECONDS", help="end a run that takes longer")
+    benchmark.add_argument("--retry", action="store_true", help="repeat runs that failed or met the time limit")
+    benchmark.add_argument(
+        "-o", "--output", type=Path, default=Path("results"), metavar="DIR", help="folder of results (default results)"
+    )
     benchmark.set_defaults(run=_run)
     verbs = benchmark.add_subparsers(metavar="VERB")
 
     report = verbs.add_parser("report", help="write report.md, report.csv and report.html beside the runs")
-    report.add_argument("folder", type=Path, metavar="DIR")
+    report.add_argument("folder", type=Path, metavar="DIR", help="folder of results")
     report.set_defaults(run=_report)
 
-    table = verbs.add_parser("table", help="the paper's Table 2, made again: L_clu and L_fair, each and both")
+    table = verbs.add_parser("table", help="make the paper's Table 2 again: L_clu and L_fair, each and both")
     table.add_argument("number", type=int, choices=(2,), metavar="2")
-    figure = verbs.add_parser("figure", help="Figures 3 to 6 of the paper, made again: numbers and picture")
+    figure = verbs.add_parser("figure", help="make Figures 3 to 6 of the paper again: numbers and picture")
     figure.add_argument("number", type=int, choices=(3, 4, 5, 6), metavar="{3,4,5,6}")
     for parser, make in ((table, _table), (figure, _figure)):
-        parser.add_argument("--dataset", default="har", metavar="NAME", help="or an h5ad file (default har)")
-        parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--epochs", type=int, metavar="N", help="default 300")
-        parser.add_argument("--subset", type=int, metavar="N")
-        parser.add_argument("--device", default="auto")
-        parser.add_argument("-o", "--output", type=Path, default=Path("results"), metavar="DIR")
+        parser.add_argument("--dataset", default="har", metavar="NAME", help="data set, or an h5ad file (default har)")
+        parser.add_argument("--seed", type=int, default=0, help="of random numbers (default 0)")
+        parser.add_argument("--epochs", type=int, metavar="N", help="number of epochs (default 300)")
+        parser.add_argument("--subset", type=int, metavar="N", help="use this many samples only")
+        parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default auto)")
+        parser.add_argument(
+            "-o", "--output", type=Path, default=Path("results"), metavar="DIR", help="where to write (default results)"
+        )
         parser.set_defaults(run=make)
 
 

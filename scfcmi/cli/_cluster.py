@@ -39,44 +39,75 @@ _PASSED_ON = (
     "checkpoint",
 )
 
+_WORDS = """\
+Clusters cells so that clusters follow biology and not the batch, and writes the cells with their clusters. Defaults serve
+most data. Next: 'scfcmi report OUT.h5ad -o report.html'."""
+
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add ``cluster``."""
-    cluster = commands.add_parser("cluster", help="cluster the cells of an h5ad file or a zarr store")
-    _files.add_input(cluster)
-    cluster.add_argument("--batch-key", required=True, help="column of obs that clusters must not follow")
+    cluster = commands.add_parser(
+        "cluster", help="cluster the cells of an h5ad file or a zarr store", description=_WORDS
+    )
+    _files.add_input(cluster, help="cells with log-normalized expression: an h5ad file or a zarr store")
+    cluster.add_argument(
+        "--batch-key", required=True, help="column of obs with the batches, which clusters must not follow"
+    )
     _files.add_output(cluster)
-    cluster.add_argument("--n-clusters", type=int, metavar="K", help="number of clusters (paper mode needs it)")
-    cluster.add_argument("--resolution", type=float, help="resolution of Leiden (atlas mode; default 0.4)")
-    cluster.add_argument("--mode", choices=("atlas", "paper"), help="default: atlas")
-    cluster.add_argument("--agreement", type=float, help="weight of the agreement of counterparts (atlas mode)")
-    cluster.add_argument("--n-neighbors", type=int, help="neighbors searched for counterparts (atlas mode)")
-    cluster.add_argument("--n-components", type=int, help="principal components (paper mode: dimension of the code)")
+    cluster.add_argument(
+        "--n-clusters",
+        type=int,
+        metavar="K",
+        help="number of clusters (default: the resolution decides; paper mode needs it)",
+    )
+    cluster.add_argument("--resolution", type=float, help="larger values give more clusters (atlas mode; default 0.4)")
+    cluster.add_argument(
+        "--mode",
+        choices=("atlas", "paper"),
+        help="atlas for cells; paper for images, or to set alpha or beta (default atlas)",
+    )
+    cluster.add_argument(
+        "--agreement", type=float, help="how strongly batches are corrected; 0: not at all (atlas mode; default 4)"
+    )
+    cluster.add_argument(
+        "--n-neighbors", type=int, help="neighbors in each batch that may be counterparts (atlas mode)"
+    )
+    cluster.add_argument(
+        "--n-components", type=int, help="number of principal components (paper mode: dimension of the code)"
+    )
     cluster.add_argument("--alpha", type=float, help="weight of L_clu (paper mode; default 0.04)")
-    cluster.add_argument("--beta", type=float, help="weight of L_fair (paper mode; default: decided by composition)")
+    cluster.add_argument("--beta", type=float, help="weight of L_fair (paper mode; default: the composition decides)")
     cluster.add_argument(
-        "--balance", type=float, help="weight of H(C) (paper mode; default: alpha, or decided by composition)"
+        "--balance", type=float, help="weight of H(C) (paper mode; default: alpha, or the composition decides)"
     )
     cluster.add_argument(
-        "--runs", type=int, dest="n_runs", metavar="N", help="take the consensus of N runs (paper mode)"
+        "--runs", type=int, dest="n_runs", metavar="N", help="cluster N times and take the consensus (paper mode)"
     )
-    cluster.add_argument("--layer")
-    cluster.add_argument("--use-rep", metavar="OBSM_KEY")
-    cluster.add_argument("--mask-var", metavar="VAR_COLUMN")
-    cluster.add_argument("--key-added", help="default: fcmi")
-    cluster.add_argument("--max-epochs", type=int)
-    cluster.add_argument("--batch-size", type=int)
-    cluster.add_argument("--seed", type=int, dest="random_state", metavar="SEED", help="default: 0")
-    cluster.add_argument("--device", help="default: auto")
-    cluster.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="paper mode")
-    cluster.add_argument("--checkpoint", type=Path, metavar="FILE", help="keep, and take up, the state of the run")
-    cluster.add_argument("--save-model", type=Path, metavar="FILE")
+    cluster.add_argument("--layer", help="layer with the expression (default: X)")
+    cluster.add_argument("--use-rep", metavar="OBSM_KEY", help="cluster this entry of obsm instead of expression")
     cluster.add_argument(
-        "--results-only", action="store_true", help="write obs and the result to --output, without expression"
+        "--mask-var",
+        metavar="VAR_COLUMN",
+        help="column of var that marks genes (default: highly_variable, or all genes)",
+    )
+    cluster.add_argument("--key-added", help="name of the result in the output (default fcmi)")
+    cluster.add_argument("--max-epochs", type=int, help="passes over the cells (default: their number decides)")
+    cluster.add_argument("--batch-size", type=int, help="cells in a mini-batch of training (default 512)")
+    cluster.add_argument("--seed", type=int, dest="random_state", metavar="SEED", help="of random numbers (default 0)")
+    cluster.add_argument("--device", help="cpu, cuda, or auto: a GPU if there is one (default auto)")
+    cluster.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"), help="of numbers in training (paper mode; default auto)"
+    )
+    cluster.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="keep the state here; a killed run goes on from it"
+    )
+    cluster.add_argument("--save-model", type=Path, metavar="FILE", help="write the model, for 'scfcmi assign'")
+    cluster.add_argument(
+        "--results-only", action="store_true", help="write obs and the result only, without expression"
     )
     add_memory(cluster)
     add_workers(cluster)
-    cluster.add_argument("-v", "--verbose", action="store_true", help="say which matrix and weights were taken")
+    cluster.add_argument("-v", "--verbose", action="store_true", help="say which matrix and settings are used")
     cluster.set_defaults(run=_run)
 
 

@@ -18,16 +18,18 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     data = commands.add_parser("data", help="list, describe, fetch and verify the benchmark data sets")
     verbs = data.add_subparsers(required=True, metavar="VERB")
     for verb, run, named, words in (
-        ("list", _list, None, "what there is, and which files of it are here"),
-        ("info", _info, "NAME", "files, sources, terms, shape, and how to get it by hand"),
-        ("fetch", _fetch, "NAME", "download what is missing or damaged"),
-        ("verify", _verify, "[NAME]", "recompute every checksum and count"),
-        ("path", _path, "NAME", "print the paths of its files"),
+        ("list", _list, None, "which data sets there are, and which of their files are here"),
+        ("info", _info, "NAME", "files, sources, terms and shape, and how to get the files by hand"),
+        ("fetch", _fetch, "NAME", "download files that are missing or damaged"),
+        ("verify", _verify, "[NAME]", "check every file: checksums and counts"),
+        ("path", _path, "NAME", "print the paths of the files"),
     ):
         parser = verbs.add_parser(verb, help=words)
         if named:
-            parser.add_argument("name", metavar="NAME", nargs="?" if named == "[NAME]" else None)
-        parser.add_argument("--data-dir", metavar="DIR", help="default: SCFCMI_DATA_DIR, else the user's cache")
+            parser.add_argument("name", metavar="NAME", nargs="?" if named == "[NAME]" else None, help="data set")
+        parser.add_argument(
+            "--data-dir", metavar="DIR", help="folder of data (default: SCFCMI_DATA_DIR, else the user's cache)"
+        )
         parser.set_defaults(run=run)
 
 

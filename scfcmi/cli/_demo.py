@@ -19,8 +19,10 @@ _BATCH, _LABEL = "phase", "bulk_labels"
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add ``demo``."""
-    demo = commands.add_parser("demo", help="cluster 700 blood cells that come with scanpy, against the cell cycle")
-    demo.add_argument("-o", "--output-dir", type=Path, default=Path(), metavar="DIR")
+    demo = commands.add_parser("demo", help="try it: cluster 700 blood cells that come with scanpy")
+    demo.add_argument(
+        "-o", "--output-dir", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)"
+    )
     _files.add_overwrite(demo)
     demo.set_defaults(run=_run)
 

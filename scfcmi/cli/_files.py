@@ -52,13 +52,13 @@ def add_input(parser: argparse.ArgumentParser, metavar: str = "IN.h5ad", **more:
 
 def add_output(parser: argparse.ArgumentParser, metavar: str = "OUT.h5ad") -> None:
     """Add the file to write, as ``options.output``, and the leave to replace one, as ``options.overwrite``."""
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar=metavar)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar=metavar, help="file to write")
     add_overwrite(parser)
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """Add the leave to replace what exists, as ``options.overwrite``."""
-    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace output files that exist")
 
 
 def check_paths(inputs: Sequence[Input], outputs: Sequence[Output], *, overwrite: bool) -> None:

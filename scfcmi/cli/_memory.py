@@ -19,7 +19,7 @@ _FIXED, _PER_CELL, _PER_PAIR, _MOST_GENES = 1200 * 10**6, 650, 24, 4000
 def add_memory(parser: argparse.ArgumentParser) -> None:
     """Add the limit, as ``options.memory``."""
     parser.add_argument(
-        "--memory", metavar="4GB", help="refuse to start if more would be needed (atlas mode; default: all there is)"
+        "--memory", metavar="4GB", help="do not start if the run needs more memory (atlas mode; default: all there is)"
     )
 
 

@@ -15,50 +15,61 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WORDS = """\
-Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: if the file holds no map
-of the cells, it is computed for the picture.
-The picture's format is that of its name: .png, .pdf, .svg."""
+Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: a map that the file does not hold
+is computed for the picture. The ending of the picture's name decides its format: .png, .pdf, .svg."""
 
 # Plots of an h5ad file: functions of scfcmi.pl. The others draw what a benchmark stored: functions of scfcmi.benchmark.
 _OF_CELLS = {
-    "umap": "the embedding: clusters and batches side by side, or a panel a batch",
-    "composition": "batches in clusters and clusters in batches, beside what is expected",
-    "confusion": "labels of the cells of each cluster",
-    "confidence": "how sure clusters are of their cells",
-    "history": "training, a panel a term",
-    "n-clusters": "how the number of clusters was chosen",
+    "umap": "the map: clusters and batches side by side, or a panel for each batch",
+    "composition": "which batches are in each cluster, and which clusters in each batch",
+    "confusion": "which labels the cells of each cluster have",
+    "confidence": "how sure each cluster is of its cells",
+    "history": "the course of training",
+    "n-clusters": "how many clusters each resolution gives, if choose_n_clusters has been run",
 }
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add ``plot`` and its commands."""
-    plot = commands.add_parser("plot", help="draw what was stored, from a file", description=_WORDS)
+    plot = commands.add_parser("plot", help="draw a result from its file", description=_WORDS)
     verbs = plot.add_subparsers(required=True, metavar="PLOT")
     parsers = {name: verbs.add_parser(name, help=words) for name, words in _OF_CELLS.items()}
     for parser in parsers.values():
-        _files.add_input(parser)
+        _files.add_input(parser, help="what 'scfcmi cluster' wrote")
         parser.add_argument("--key", default="fcmi", help="column of obs with clusters, the key_added (default fcmi)")
-    parsers["umap"].add_argument("--color", nargs="+", metavar="NAME", help="columns of obs, or genes")
+    parsers["umap"].add_argument(
+        "--color", nargs="+", metavar="NAME", help="columns of obs, or genes: a panel for each"
+    )
     parsers["umap"].add_argument("--split-by", metavar="COLUMN", help="a panel for each category of this column")
-    parsers["composition"].add_argument("--batch-key", help="default: the batch key that 'scfcmi cluster' stored")
-    parsers["composition"].add_argument("--kind", choices=("clusters", "batches", "enrichment"), help="default: all")
+    parsers["composition"].add_argument(
+        "--batch-key", help="column of obs with the batches (default: that of 'scfcmi cluster')"
+    )
+    parsers["composition"].add_argument(
+        "--kind", choices=("clusters", "batches", "enrichment"), help="what to draw (default: all)"
+    )
     parsers["confusion"].add_argument("--label-key", required=True, help="column of obs with labels")
-    parsers["confusion"].add_argument("--normalize", choices=("label", "cluster"), default="label")
-    parsers["history"].add_argument("--terms", nargs="+", metavar="NAME", help="default: all")
+    parsers["confusion"].add_argument(
+        "--normalize", choices=("label", "cluster"), default="label", help="what sums to 100 %% (default label)"
+    )
+    parsers["history"].add_argument("--terms", nargs="+", metavar="NAME", help="terms to draw (default: all)")
 
-    grid = verbs.add_parser("sensitivity", help="metrics over alpha and beta: Fig. 5")
+    grid = verbs.add_parser("sensitivity", help="metrics over alpha and beta: Fig. 5 of the paper")
     _files.add_input(grid, "TABLE.csv", help="as 'scfcmi benchmark figure 5' writes it")
-    grid.add_argument("--metrics", nargs="+", default=["accuracy", "mnce"], metavar="NAME")
-    images = verbs.add_parser("reconstructions", help="images, decoded as their own group and as another: Fig. 4")
+    grid.add_argument(
+        "--metrics", nargs="+", default=["accuracy", "mnce"], metavar="NAME", help="default: accuracy mnce"
+    )
+    images = verbs.add_parser(
+        "reconstructions", help="images, decoded as their own group and as another: Fig. 4 of the paper"
+    )
     _files.add_input(images, "IMAGES.npy", help="as 'scfcmi benchmark figure 4' writes it")
     table = verbs.add_parser("benchmark", help="the table of a benchmark")
     _files.add_input(table, "DIR", help="folder of results, after 'scfcmi benchmark report'")
-    table.add_argument("--metrics", nargs="+", metavar="NAME", help="default: all")
-    table.add_argument("--dataset", metavar="NAME", help="default: all")
+    table.add_argument("--metrics", nargs="+", metavar="NAME", help="metrics to show (default: all)")
+    table.add_argument("--dataset", metavar="NAME", help="data set to show (default: all)")
     parsers |= {"sensitivity": grid, "reconstructions": images, "benchmark": table}
     for name, parser in parsers.items():
         _files.add_output(parser, "PICTURE")
-        parser.add_argument("--dpi", type=int, default=300, help="dots an inch (default 300)")
+        parser.add_argument("--dpi", type=int, default=300, help="dots per inch (default 300)")
         parser.set_defaults(run=_run, plot=name)
 
 

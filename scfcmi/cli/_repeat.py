@@ -20,10 +20,10 @@ clusters cell by cell. Writes nothing. The exit code is 0 if they are identical,
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add ``repeat``."""
-    repeat = commands.add_parser("repeat", help="cluster again as a result says, and compare", description=_WORDS)
-    repeat.add_argument("result", type=Path, metavar="OUT.h5ad", help="what was written")
-    _files.add_input(repeat, help="what it was made of")
-    repeat.add_argument("--key-added", default="fcmi", help="of the result (default fcmi)")
+    repeat = commands.add_parser("repeat", help="cluster the same cells again, and compare", description=_WORDS)
+    repeat.add_argument("result", type=Path, metavar="OUT.h5ad", help="what 'scfcmi cluster' wrote")
+    _files.add_input(repeat, help="the cells that were clustered")
+    repeat.add_argument("--key-added", default="fcmi", help="name of the result (default fcmi)")
     repeat.set_defaults(run=_run)
 
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _WORDS = """\
 Writes one HTML page that shows what 'scfcmi cluster' stored: maps, clusters, batches, what diagnose says, and how it was
-made. The page fetches nothing, opens in any browser and prints. The file of cells is left as it is: if it holds no map or
-no diagnosis, they are computed for the page."""
+made. The page fetches nothing, opens in any browser and prints. The file of cells is left as it is: a map or a diagnosis
+that it does not hold is computed for the page."""
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -21,8 +21,10 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     _files.add_input(report, "OUT.h5ad", help="what 'scfcmi cluster' wrote")
     _files.add_output(report, "PAGE.html")
     report.add_argument("--key", default="fcmi", help="column of obs with clusters, the key_added (default fcmi)")
-    report.add_argument("--label-key", help="column of obs with reference labels: a map of their own, and metrics")
-    report.add_argument("--n-markers", type=int, default=5, help="marker genes of each cluster (default 5; 0 for none)")
+    report.add_argument("--label-key", help="column of obs with reference labels; adds their map, and metrics")
+    report.add_argument(
+        "--n-markers", type=int, default=5, help="number of marker genes of each cluster (default 5; 0 for none)"
+    )
     report.set_defaults(run=_run)
 
 

@@ -67,7 +67,7 @@ def _sizes(sizes: np.ndarray, names: pd.Index) -> str:
 
     smallest = sizes.argsort(kind="stable")[:_MOST_CLUSTERS]
     listed = ", ".join(f"{names[cluster]} ({sizes[cluster]:,})" for cluster in smallest)
-    return f"{sizes.min():,} to {sizes.max():,} cells, half of them {np.median(sizes):,.0f} or more; smallest: {listed}"
+    return f"{sizes.min():,} to {sizes.max():,} cells a cluster, median {np.median(sizes):,.0f}; smallest: {listed}"
 
 
 def _lacking(lacked: np.ndarray, clusters: pd.Index, batches: pd.Index) -> str:

@@ -23,7 +23,9 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="read expression on the workers of this Dask scheduler, such as tcp://host:8786",
     )
-    group.add_argument("--workers", type=int, metavar="N", help="read expression in N Dask processes on this machine")
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="read expression in N processes on this machine (needs Dask)"
+    )
 
 
 @contextmanager

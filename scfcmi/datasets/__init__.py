@@ -1,4 +1,4 @@
-"""The benchmarks, each as one AnnData; and atlases made up for scale."""
+"""Benchmark data sets, each as one AnnData, and simulated atlases of any size."""
 
 from __future__ import annotations
 

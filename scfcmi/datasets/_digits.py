@@ -31,19 +31,20 @@ def mnist_usps(
     subset: int | None = None,
     progress: bool | None = None,
 ) -> AnnData:
-    """Handwritten digits of two origins: MNIST's and USPS's training images.
+    """Handwritten digits from two sources: the training images of MNIST and of USPS.
 
-    USPS is enlarged from 16 x 16 to 28 x 28, bilinearly and in 8 bits as torchvision's ``Resize`` does it, from the
-    8-bit gray values that torchvision reads.
+    USPS images are enlarged from 16 x 16 to 28 x 28 pixels (bilinear, 8 bits), as torchvision's ``Resize`` does.
 
     Parameters
     ----------
     data_dir
-        Folder of all data sets. ``None`` takes the environment variable ``SCFCMI_DATA_DIR``, else the user's cache.
+        Folder of all data sets. ``None`` takes the folder that the environment variable ``SCFCMI_DATA_DIR`` names. If it is
+        not set, files go to the user's cache.
     download
-        Whether files that are missing or damaged may be fetched.
+        Whether to download files that are missing or damaged.
     subset
-        Number of samples to draw for a quick look, the same on every call, stratified by label and group.
+        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
@@ -56,9 +57,9 @@ def mnist_usps(
     Raises
     ------
     DatasetUnavailableError
-        If a file is missing and cannot, or must not, be fetched.
+        If a file is missing, and ``download`` is false or no source has it.
     ChecksumError
-        If a file is not the one that the manifest describes.
+        If the checksum of a file is not the expected one.
 
     References
     ----------
@@ -92,16 +93,18 @@ def reverse_mnist(
     subset: int | None = None,
     progress: bool | None = None,
 ) -> AnnData:
-    """Handwritten digits, white on black, and each of them black on white: MNIST's training images.
+    """Handwritten digits twice: the training images of MNIST, white on black, and the same black on white.
 
     Parameters
     ----------
     data_dir
-        Folder of all data sets. ``None`` takes the environment variable ``SCFCMI_DATA_DIR``, else the user's cache.
+        Folder of all data sets. ``None`` takes the folder that the environment variable ``SCFCMI_DATA_DIR`` names. If it is
+        not set, files go to the user's cache.
     download
-        Whether files that are missing or damaged may be fetched.
+        Whether to download files that are missing or damaged.
     subset
-        Number of samples to draw for a quick look, the same on every call, stratified by label and group.
+        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
@@ -114,9 +117,9 @@ def reverse_mnist(
     Raises
     ------
     DatasetUnavailableError
-        If a file is missing and cannot, or must not, be fetched.
+        If a file is missing, and ``download`` is false or no source has it.
     ChecksumError
-        If a file is not the one that the manifest describes.
+        If the checksum of a file is not the expected one.
 
     References
     ----------

@@ -70,7 +70,7 @@ def obtain(
     TypeError, ValueError
         If an argument is not as said.
     DatasetUnavailableError
-        If a file is missing and cannot, or must not, be fetched.
+        If a file is missing, and ``download`` is false or no source has it.
     ChecksumError
         If a file is not the one that the manifest describes, and no good one could be fetched in its place.
     """

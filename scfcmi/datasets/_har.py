@@ -24,31 +24,35 @@ def har(
     subset: int | None = None,
     progress: bool | None = None,
 ) -> AnnData:
-    """Human activities of thirty people, from the accelerometer and gyroscope of a smartphone: train and test.
+    """Activities of thirty people, recorded by the accelerometer and gyroscope of a smartphone (HAR).
+
+    The training and the test part are taken together.
 
     Parameters
     ----------
     data_dir
-        Folder of all data sets. ``None`` takes the environment variable ``SCFCMI_DATA_DIR``, else the user's cache.
+        Folder of all data sets. ``None`` takes the folder that the environment variable ``SCFCMI_DATA_DIR`` names. If it is
+        not set, files go to the user's cache.
     download
-        Whether files that are missing or damaged may be fetched.
+        Whether to download files that are missing or damaged.
     subset
-        Number of samples to draw for a quick look, the same on every call, stratified by label and group.
+        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
     Returns
     -------
     10,299 windows of 561 features, float32 in [-1, 1], with ``.obs["label"]`` (six activities), ``.obs["group"]`` and
-    ``.obs["subject"]`` (1 to 30), and ``.uns["dataset"]`` (name, citation, terms, version of the manifest; its
-    ``variant`` is "features recomputed" where ``har561.npz`` was read).
+    ``.obs["subject"]`` (1 to 30), and ``.uns["dataset"]`` (name, citation, terms, version of the manifest). Its
+    ``variant`` is "features recomputed" if the features were read from ``har561.npz``.
 
     Raises
     ------
     DatasetUnavailableError
-        If a file is missing and cannot, or must not, be fetched.
+        If a file is missing, and ``download`` is false or no source has it.
     ChecksumError
-        If a file is not the one that the manifest describes.
+        If the checksum of a file is not the expected one.
 
     References
     ----------

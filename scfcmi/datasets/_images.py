@@ -34,32 +34,34 @@ def office31(
     subset: int | None = None,
     progress: bool | None = None,
 ) -> AnnData:
-    """Office objects of 31 kinds, from amazon's pages and a webcam, as features of a ResNet-50.
+    """Office objects of 31 kinds, from Amazon's pages and from a webcam, as features of a ResNet-50.
 
-    The images are to be had from their authors only (``scfcmi data info office31``). The features are computed once
-    (extra ``images``), or read from ``office31/features.npz``.
+    Only the authors hand out the images: ``scfcmi data info office31`` says how to get them. The features are computed once,
+    which needs ``pip install 'scfcmi[images]'``, or read from ``office31/features.npz``.
 
     Parameters
     ----------
     data_dir
-        Folder of all data sets. ``None`` takes the environment variable ``SCFCMI_DATA_DIR``, else the user's cache.
+        Folder of all data sets. ``None`` takes the folder that the environment variable ``SCFCMI_DATA_DIR`` names. If it is
+        not set, files go to the user's cache.
     download
-        Whether the network's weights may be fetched.
+        Whether to download the weights of the ResNet-50.
     subset
-        Number of samples to draw for a quick look, the same on every call, stratified by label and group.
+        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
     Returns
     -------
-    3,612 samples of 2,048 features, standardized, then tanh: float32 in [-1, 1]; with ``.obs["label"]``,
+    3,612 samples of 2,048 features (standardized, then tanh), float32 in [-1, 1], with ``.obs["label"]``,
     ``.obs["group"]`` and ``.obs["domain"]`` (amazon 2,817, webcam 795) and ``.uns["dataset"]`` (name, citation, terms,
     version of the manifest).
 
     Raises
     ------
     DatasetUnavailableError
-        If images, torchvision or weights are missing and there is no file of features.
+        If there is no file of features, and images, torchvision or weights are missing.
 
     References
     ----------
@@ -91,33 +93,35 @@ def mtfl(
     subset: int | None = None,
     progress: bool | None = None,
 ) -> AnnData:
-    """Faces of two genders, a thousand with glasses and a thousand without, as features of a ResNet-50.
+    """Faces of women and men, a thousand with glasses and a thousand without, as features of a ResNet-50.
 
-    The images are for research only, and to be downloaded by hand (``scfcmi data info mtfl``). Of each thousand, 346
-    women and 654 men are drawn from all annotated faces; the published draw itself is not known. The features are
-    computed once (extra ``images``), or read from ``mtfl/features.npz``.
+    The images are for research only and must be downloaded by hand: ``scfcmi data info mtfl`` says how. Each thousand holds
+    346 women and 654 men, drawn from all annotated faces. Which faces the paper drew is not known. The features are computed
+    once, which needs ``pip install 'scfcmi[images]'``, or read from ``mtfl/features.npz``.
 
     Parameters
     ----------
     data_dir
-        Folder of all data sets. ``None`` takes the environment variable ``SCFCMI_DATA_DIR``, else the user's cache.
+        Folder of all data sets. ``None`` takes the folder that the environment variable ``SCFCMI_DATA_DIR`` names. If it is
+        not set, files go to the user's cache.
     download
-        Whether the network's weights may be fetched.
+        Whether to download the weights of the ResNet-50.
     subset
-        Number of samples to draw for a quick look, the same on every call, stratified by label and group.
+        Take only this many samples, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
     Returns
     -------
-    2,000 samples of 2,048 features, standardized, then tanh: float32 in [-1, 1]; with ``.obs["label"]`` and
+    2,000 samples of 2,048 features (standardized, then tanh), float32 in [-1, 1], with ``.obs["label"]`` and
     ``.obs["gender"]``, ``.obs["group"]`` and ``.obs["glasses"]``, and ``.uns["dataset"]`` (name, citation, terms,
     version of the manifest).
 
     Raises
     ------
     DatasetUnavailableError
-        If images, torchvision or weights are missing and there is no file of features.
+        If there is no file of features, and images, torchvision or weights are missing.
 
     References
     ----------

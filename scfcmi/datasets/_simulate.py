@@ -61,11 +61,11 @@ def simulate_atlas(
     random_state: RandomState = 0,
     progress: bool | None = None,
 ) -> AnnData | Path:
-    """Make up an atlas of any size, for scale and documentation; nothing found on it is a benchmark result.
+    """Simulate an atlas of any size, for scale tests and documentation. Nothing found on it is a benchmark result.
 
-    In the manner of Splatter: gamma-distributed mean expression, a program of over- and underexpressed genes for each
-    type, log-normal library sizes, a log-normal effect of each batch on each gene and on the depth, and negative
-    binomial counts.
+    The model follows Splatter. Mean expression is gamma-distributed. Each type over- and underexpresses a tenth of the
+    genes. Each batch changes each gene, and the depth, by a log-normal factor. Library sizes are log-normal, and counts
+    negative binomial. More genes make types easier to tell apart.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ def simulate_atlas(
     n_genes
         Number of genes.
     composition
-        Cells of each type in each batch: ``"even"``; ``"mouse_atlas"``, the 11 x 2 table of the mouse atlas, far from
-        even; or weights of shape (n_types, n_batches).
+        Share of each type in each batch. ``"even"`` gives every type to every batch alike. ``"mouse_atlas"`` takes the uneven
+        table of the mouse atlas: 11 types, 2 batches. Or give weights, shape (n_types, n_batches).
     path
-        Where to write the atlas, ending in ``.zarr`` or ``.h5ad``, 65,536 cells at a time: memory does not grow with
-        the counts, only with the annotation, by about 160 bytes a cell. ``None`` returns it.
+        Where to write the atlas: a path that ends in ``.zarr`` or ``.h5ad``. Cells are written 65,536 at a time, so memory
+        grows by about 160 bytes a cell only. ``None`` returns the atlas instead.
     random_state
         Seed. An integer gives the same atlas again, in memory or on disk.
     progress
@@ -90,7 +90,8 @@ def simulate_atlas(
 
     Returns
     -------
-    The atlas, or ``path``: counts in ``.X``, CSR float32; ``.obs["label"]``, ``.obs["group"]``; ``.uns["dataset"]``.
+    The atlas, or ``path`` if it was written. ``.X`` has counts, CSR float32. ``.obs["label"]`` has the types,
+    ``.obs["group"]`` the batches, and ``.uns["dataset"]`` says that the cells are simulated.
 
     Raises
     ------

@@ -59,34 +59,37 @@ def mouse_atlas(
     subset: int | None = None,
     progress: bool | None = None,
 ) -> AnnData:
-    """Mouse cells of eleven types by two technologies: data set 2 of Tran et al.
+    """Mouse cells of eleven types, measured by two technologies: data set 2 of Tran et al.
 
-    Prepared in scanpy's standard way: cells of at least 200 genes, genes in at least 3 cells, 10,000 counts a cell
-    (``normalize_total(target_sum=1e4)``), ``log1p``, 2,000 highly variable genes chosen over both batches.
+    The cells are prepared in scanpy's standard way. Cells have at least 200 genes, and genes are in at least 3 cells. Each
+    cell is normalized to 10,000 counts (``normalize_total(target_sum=1e4)``), then ``log1p``. 2,000 highly variable genes
+    are chosen with both batches in view.
 
     Parameters
     ----------
     data_dir
-        Folder of all data sets. ``None`` takes the environment variable ``SCFCMI_DATA_DIR``, else the user's cache.
+        Folder of all data sets. ``None`` takes the folder that the environment variable ``SCFCMI_DATA_DIR`` names. If it is
+        not set, files go to the user's cache.
     download
-        Whether files that are missing or damaged may be fetched.
+        Whether to download files that are missing or damaged.
     subset
-        Number of cells to draw for a quick look, the same on every call, stratified by label and group.
+        Take only this many cells, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
     Returns
     -------
-    6,954 cells by all genes, CSR float32: log-normalized in ``.X``, as published in ``.layers["counts"]``;
-    ``.var["highly_variable"]``; ``.obs["label"]``, ``.obs["group"]`` (Batch1 4,239, Batch2 2,715), ``.obs["tech"]``,
-    ``.obs["tissue"]``, ``.obs["organ"]``; ``.uns["dataset"]`` (name, citation, terms, version of the manifest).
+    6,954 cells by all genes, CSR float32. ``.X`` is log-normalized, ``.layers["counts"]`` holds the published values.
+    ``.var["highly_variable"]`` marks genes. ``.obs`` has ``label``, ``group`` (Batch1 4,239, Batch2 2,715), ``tech``,
+    ``tissue`` and ``organ``. ``.uns["dataset"]`` has name, citation, terms and version of the manifest.
 
     Raises
     ------
     DatasetUnavailableError
-        If a file is missing and cannot, or must not, be fetched.
+        If a file is missing, and ``download`` is false or no source has it.
     ChecksumError
-        If a file is not the one that the manifest describes.
+        If the checksum of a file is not the expected one.
 
     References
     ----------
@@ -107,25 +110,27 @@ def human_dc(
     Parameters
     ----------
     data_dir
-        Folder of all data sets. ``None`` takes the environment variable ``SCFCMI_DATA_DIR``, else the user's cache.
+        Folder of all data sets. ``None`` takes the folder that the environment variable ``SCFCMI_DATA_DIR`` names. If it is
+        not set, files go to the user's cache.
     download
-        Whether files that are missing or damaged may be fetched.
+        Whether to download files that are missing or damaged.
     subset
-        Number of cells to draw for a quick look, the same on every call, stratified by label and group.
+        Take only this many cells, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
     Returns
     -------
-    576 cells, prepared and annotated as :func:`mouse_atlas`. The published values, in ``.layers["counts"]``, are
+    576 cells, prepared and annotated as in :func:`mouse_atlas`. ``.layers["counts"]`` holds the published values, which are
     transcripts per million.
 
     Raises
     ------
     DatasetUnavailableError
-        If a file is missing and cannot, or must not, be fetched.
+        If a file is missing, and ``download`` is false or no source has it.
     ChecksumError
-        If a file is not the one that the manifest describes.
+        If the checksum of a file is not the expected one.
 
     References
     ----------
@@ -146,25 +151,27 @@ def pancreas(
     Parameters
     ----------
     data_dir
-        Folder of all data sets. ``None`` takes the environment variable ``SCFCMI_DATA_DIR``, else the user's cache.
+        Folder of all data sets. ``None`` takes the folder that the environment variable ``SCFCMI_DATA_DIR`` names. If it is
+        not set, files go to the user's cache.
     download
-        Whether files that are missing or damaged may be fetched.
+        Whether to download files that are missing or damaged.
     subset
-        Number of cells to draw for a quick look, the same on every call, stratified by label and group.
+        Take only this many cells, for a quick look. Every label and group keeps its share. The draw is the same on every
+        call.
     progress
         Whether to draw progress bars. ``None`` draws them on a terminal or in a notebook only.
 
     Returns
     -------
-    14,767 cells, prepared and annotated as :func:`mouse_atlas`; the groups are the studies, ``.obs["tech"]`` what
-    each of them used.
+    14,767 cells, prepared and annotated as in :func:`mouse_atlas`. The groups are the studies. ``.obs["tech"]`` is the
+    technology that each study used.
 
     Raises
     ------
     DatasetUnavailableError
-        If a file is missing and cannot, or must not, be fetched.
+        If a file is missing, and ``download`` is false or no source has it.
     ChecksumError
-        If a file is not the one that the manifest describes.
+        If the checksum of a file is not the expected one.
 
     References
     ----------

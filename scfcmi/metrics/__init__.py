@@ -1,9 +1,9 @@
-"""Clustering quality, fairness, and both at once: label arrays in, numbers out.
+"""How good and how fair clusters are: arrays of labels in, numbers out.
 
-Labels, clusters and groups are arrays (or pandas Series, or categoricals) with one entry a cell, any kind of value. Several
-Series are matched by their index; a ``ValueError`` says so if they have other labels. All else is matched by position.
-Clusters or groups without cells do not exist here; a missing value is a ``ValueError``. For the columns of an AnnData:
-:func:`scfcmi.tl.evaluate`, here also by the name ``evaluate_adata``.
+Labels, clusters and groups (batches) are arrays, pandas Series or categoricals with one entry for each cell, of any kind of
+value. Several Series are matched by their index. If their indexes hold other cells, that is a ``ValueError``. All else is
+matched by position. A missing value is a ``ValueError``. Categories without cells are not counted. For columns of an AnnData
+use :func:`scfcmi.tl.evaluate`, here also by the name ``evaluate_adata``.
 """
 
 from __future__ import annotations

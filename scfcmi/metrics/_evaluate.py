@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike, beta: float = 1.0) -> pd.Series:
-    """Measure clusters against reference labels and groups, all metrics at once.
+    """Measure clusters against reference labels and batches, by all metrics at once.
 
     Parameters
     ----------
@@ -22,14 +22,14 @@ def evaluate(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike, beta: fl
     clusters
         Cluster of each cell, shape (n_cells,).
     groups
-        Group of each cell, shape (n_cells,).
+        Group (batch) of each cell, shape (n_cells,).
     beta
         Weight of fairness in :func:`f_beta`.
 
     Returns
     -------
-    ``accuracy``, ``nmi``, ``ari``, ``balance``, ``mnce``, ``f_beta`` and ``batch_leakage``, as the functions of these
-    names return them.
+    ``accuracy``, ``nmi``, ``ari``, ``balance``, ``mnce``, ``f_beta`` and ``batch_leakage``: what the functions of these
+    names return.
 
     Raises
     ------

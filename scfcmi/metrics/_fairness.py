@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 
 
 def balance(clusters: ArrayLike, groups: ArrayLike) -> float:
-    """Bal: cells of the rarest group over cells of the commonest, in the cluster where this is lowest.
+    """Balance (Bal): how evenly groups mix in the least even cluster.
 
-    It is 0 as soon as one cluster lacks one group, and 1 if there is a single group. Where groups differ in size it cannot
-    reach 1.
+    In each cluster, it divides the number of cells of the rarest group by that of the most common group. The lowest of these
+    ratios counts. It is 0 if any cluster lacks any group. It cannot reach 1 if groups differ in size. It is 1 if there is a
+    single group.
 
     Parameters
     ----------
     clusters
         Cluster of each cell, shape (n_cells,).
     groups
-        Group of each cell, shape (n_cells,).
+        Group (batch) of each cell, shape (n_cells,).
 
     Returns
     -------
@@ -40,22 +41,22 @@ def balance(clusters: ArrayLike, groups: ArrayLike) -> float:
 
 
 def mnce(clusters: ArrayLike, groups: ArrayLike) -> float:
-    """Minimal normalized conditional entropy, Eq. 13: the least H(G|cluster) over H(G).
+    """Minimal normalized conditional entropy (MNCE, Eq. 13): how well groups mix in the worst cluster.
 
-    One if and only if clusters are independent of groups. Where groups differ in composition the true cell types
-    themselves score below one; see :func:`batch_leakage` for what does not depend on composition.
+    It divides the entropy of groups in the least mixed cluster, H(G|cluster), by the entropy of groups in all cells, H(G).
+    It is 1 if clusters do not depend on the group, and 0 if a cluster holds one group only. If groups hold different cell
+    types, the true types themselves score below 1. :func:`batch_leakage` does not depend on that.
 
     Parameters
     ----------
     clusters
         Cluster of each cell, shape (n_cells,).
     groups
-        Group of each cell, shape (n_cells,).
+        Group (batch) of each cell, shape (n_cells,).
 
     Returns
     -------
-    Between 0 and 1 up to sampling: a single cluster can be more even than all cells together. NaN, with a
-    ``UserWarning``, for a single group, where it is undefined (0 / 0).
+    Between 0 and 1. NaN, with a ``UserWarning``, for a single group, where it is not defined (0 / 0).
 
     Raises
     ------
@@ -70,7 +71,10 @@ def mnce(clusters: ArrayLike, groups: ArrayLike) -> float:
 
 
 def f_beta(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike, beta: float = 1.0) -> float:
-    """Harmonic mean of NMI and MNCE, Eq. 15: quality and fairness at once.
+    """Quality and fairness in one number: the harmonic mean of NMI and MNCE, Eq. 15.
+
+    If groups hold different cell types, F_beta prefers clusters that mix these types. Then use :func:`nmi` and
+    :func:`batch_leakage`.
 
     Parameters
     ----------
@@ -79,13 +83,13 @@ def f_beta(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike, beta: floa
     clusters
         Cluster of each cell, shape (n_cells,).
     groups
-        Group of each cell, shape (n_cells,).
+        Group (batch) of each cell, shape (n_cells,).
     beta
-        Above one weighs fairness more, below one quality.
+        Above 1, fairness counts more. Below 1, quality counts more.
 
     Returns
     -------
-    Between 0 and 1; 0 if either is 0. NaN, with a ``UserWarning``, for a single group.
+    Between 0 and 1. It is 0 if NMI or MNCE is 0. NaN, with a ``UserWarning``, for a single group.
 
     Raises
     ------
@@ -97,10 +101,10 @@ def f_beta(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike, beta: floa
 
 
 def batch_leakage(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike) -> float:
-    """I(C;G|Y) / H(G|Y): what clusters tell of the group beyond what the cell type tells.
+    """What clusters tell of the group (batch) beyond what the cell type tells: I(C;G|Y) / H(G|Y).
 
-    Unlike Bal and MNCE, it does not assume that all groups hold the same mixture of types: the reference labels score 0.
-    With few cells for each label and group it is above 0 by chance.
+    Groups may hold different mixtures of types: unlike with Bal and MNCE, the reference labels always score 0. With few
+    cells for each label and group it is above 0 by chance, and more so with more clusters.
 
     Parameters
     ----------
@@ -109,11 +113,11 @@ def batch_leakage(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike) -> 
     clusters
         Cluster C of each cell, shape (n_cells,).
     groups
-        Group G of each cell, shape (n_cells,).
+        Group (batch) G of each cell, shape (n_cells,).
 
     Returns
     -------
-    Between 0 (ideal) and 1. Zero where every label lives in one group, as nothing can leak there.
+    Between 0 (ideal) and 1. It is 0 if every label is in one group only: nothing can leak then.
 
     Raises
     ------

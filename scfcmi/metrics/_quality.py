@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 
 def accuracy(labels: ArrayLike, clusters: ArrayLike) -> float:
-    """Share of cells on the best one-to-one matching of clusters to labels (Hungarian).
+    """Share of cells that are in the right cluster, when each cluster stands for one label.
 
-    Where there are more clusters than labels, the cells of unmatched clusters count as wrong, and the other way round.
+    Clusters and labels are matched one to one so that most cells are right (Hungarian method). With more clusters than
+    labels, cells of clusters without a label count as wrong. With more labels than clusters, cells of labels without a
+    cluster count as wrong.
 
     Parameters
     ----------
@@ -37,9 +39,10 @@ def accuracy(labels: ArrayLike, clusters: ArrayLike) -> float:
 
 
 def nmi(labels: ArrayLike, clusters: ArrayLike) -> float:
-    """Mutual information of labels and clusters over the arithmetic mean of their entropies.
+    """Normalized mutual information (NMI): how much clusters tell of the labels, and labels of the clusters.
 
-    One where both are a single class.
+    It divides the mutual information by the arithmetic mean of both entropies. 1 is full agreement, 0 is none. It rises
+    slowly with the number of clusters, also by chance. It is 1 if there is a single label and a single cluster.
 
     Parameters
     ----------
@@ -61,7 +64,10 @@ def nmi(labels: ArrayLike, clusters: ArrayLike) -> float:
 
 
 def ari(labels: ArrayLike, clusters: ArrayLike) -> float:
-    """Adjusted Rand index of labels and clusters: 0 is what chance gives, 1 identity; it can be negative.
+    """Adjusted Rand index (ARI): agreement on pairs of cells, corrected for chance.
+
+    A pair agrees if labels and clusters both put its cells together, or both apart. 1 is full agreement, 0 is what chance
+    gives. Large types count most.
 
     Parameters
     ----------
@@ -69,6 +75,10 @@ def ari(labels: ArrayLike, clusters: ArrayLike) -> float:
         Reference label of each cell, shape (n_cells,).
     clusters
         Cluster of each cell, shape (n_cells,).
+
+    Returns
+    -------
+    At most 1. It is negative if agreement is below chance.
 
     Raises
     ------

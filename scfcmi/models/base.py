@@ -54,7 +54,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
 
     @abstractmethod
     def assignment_of(self, embedding: np.ndarray) -> np.ndarray:
-        """Return the soft assignment of codes, as :meth:`transform` returns them: float32, shape (n_cells, n_clusters)."""
+        """Return the probability of each cluster for codes of :meth:`transform`: float32, shape (n_cells, n_clusters)."""
 
     @abstractmethod
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -65,15 +65,15 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         """Set what :meth:`_state` returned."""
 
     def predict(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
-        """Return the cluster of each cell, of groups seen in ``fit`` or not: int32, shape (n_cells,)."""
+        """Return the cluster of each cell, also of groups that ``fit`` has not seen: int32, shape (n_cells,)."""
         return self.predict_proba(X).argmax(axis=1).astype(np.int32)
 
     def predict_proba(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
-        """Return the soft assignment: float32, shape (n_cells, n_clusters), rows summing to one."""
+        """Return the probability of each cluster: float32, shape (n_cells, n_clusters), rows summing to one."""
         return self.assignment_of(self.transform(X))
 
     def transform(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
-        """Return the codes: float32, shape (n_cells, n_components), rows of unit length."""
+        """Return the codes (embedding) of cells: float32, shape (n_cells, n_components), rows of unit length."""
         check_is_fitted(self, "n_clusters_")
         X = self._check_X(X, reset=False)
         rows = rows_of(X, self._to_device())
@@ -85,18 +85,18 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         return codes
 
     def reconstruct(self, X: ArrayLike | sp.spmatrix, groups: ArrayLike) -> np.ndarray:
-        """Encode cells and decode each as a member of a group, its own or another (Fig. 4 of the paper).
+        """Show each cell as if a group had measured it: its own, or another (Fig. 4 of the paper).
 
         Parameters
         ----------
         X
             As in ``fit``.
         groups
-            Group to decode each cell as, shape (n_cells,).
+            The group to show each cell as, shape (n_cells,).
 
         Returns
         -------
-        Dense float32, of the shape of ``X``.
+        Decoded features: dense, float32, of the shape of ``X``.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file: weights as safetensors, all else as JSON. An existing file is replaced.
 
-        What belongs to the cells of ``fit`` (``labels_``, ``embedding_``) is not written.
+        The file holds no cells: ``labels_`` and ``embedding_`` are not written.
         """
         check_is_fitted(self, "n_clusters_")
         self.prepare_decoding()
@@ -149,8 +149,8 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         FileNotFoundError
             If there is no such file.
         ModelFormatError
-            If the file is truncated, foreign, of a newer format, or of another estimator: :func:`scfcmi.load_model`
-            reads any.
+            If the file is cut short, of another program, of a newer format, or of the other estimator.
+            :func:`scfcmi.load_model` reads both.
         """
         tensors, content = files.read(path, "model")
         if content.get("estimator", cls.__name__) != cls.__name__:

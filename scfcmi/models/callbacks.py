@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished epoch, as every entry of ``callbacks=`` receives it."""
+    """One finished epoch of training: what each function in ``callbacks=`` receives."""
 
     number: int
-    """One after the first epoch."""
+    """Number of the epoch: 1 is the first."""
     history: dict[str, float]
     """The epoch's row of ``history_``."""
     codes: Callable[[], np.ndarray]
-    """Encodes the cells of ``fit`` as the network does now: float32, shape (n_cells, n_components)."""
+    """Function that returns the present codes of the cells of ``fit``: float32, shape (n_cells, n_components)."""
     labels: np.ndarray | None
-    """Clusters now, shape (n_cells,); ``None`` where a method clusters after training only."""
+    """Present clusters, shape (n_cells,). ``None`` in atlas mode, which clusters after training."""

@@ -16,30 +16,29 @@ _MAX_ITER = 100
 
 
 def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
-    """Return the mean of several soft assignments of the same cells, their clusters matched.
+    """Join several clusterings of the same cells into one: the mean of their probabilities.
 
-    It minimizes the sum of squared distances to the assignments over their numberings. Two steps alternate: every
-    assignment is renumbered to overlap most with the mean, and the mean is computed again. The start is the assignment
-    that overlaps most with all others. Runs from other seeds err on other cells, so the mean of a few is often better than
-    most of them, and varies less.
+    Each run numbers its clusters in its own way, so clusters are matched first. Two steps alternate: each run is renumbered
+    to overlap most with the mean, and the mean is computed again. The run that overlaps most with all others is the start.
+    Runs with other seeds err on other cells. So the mean of a few is often better than most of them, and it varies less.
 
     Parameters
     ----------
     assignments
-        Soft assignments, each of shape (n_cells, n_clusters): ``predict_proba`` of models fitted with other seeds, or
-        one-hot clusters. Rows of new cells may follow, in each, to be clustered along.
+        Probabilities of clusters, each of shape (n_cells, n_clusters): ``predict_proba`` of models that were fitted with
+        other seeds, or one-hot clusters. To cluster new cells along, append their rows to each.
 
     Returns
     -------
-    Their mean, numbered as the one that it started from, shape (n_cells, n_clusters); the clusters are its ``argmax``
-    along the second axis.
+    The mean probabilities, shape (n_cells, n_clusters), with clusters numbered as in the run it started from. The clusters
+    are ``argmax(axis=1)``.
 
     Raises
     ------
     TypeError
-        If it is no list.
+        If ``assignments`` is no list.
     ValueError
-        If there is none, or their shapes differ.
+        If the list is empty, or shapes differ.
 
     References
     ----------

@@ -83,23 +83,23 @@ def new_model(mode: str, *, images: bool = False, **given: Any) -> GroupedCluste
 
 
 def load_model(path: str | os.PathLike[str]) -> GroupedClusterer:
-    """Read a model that any estimator here has saved.
+    """Read a saved model, of atlas mode or of paper mode.
 
     Parameters
     ----------
     path
-        File written by ``save``.
+        File that ``save`` of the model, or ``scfcmi cluster --save-model``, has written.
 
     Returns
     -------
-    The fitted estimator, of the kind that wrote the file.
+    The fitted :class:`scfcmi.AtlasFCMI` or :class:`scfcmi.FCMI`. Label new cells with :func:`scfcmi.tl.assign`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ModelFormatError
-        If the file is truncated, foreign, or of a newer format.
+        If the file is cut short, of another program, or of a newer format.
     """
     tensors, content = files.read(path, "model")
     name = content.get("estimator")

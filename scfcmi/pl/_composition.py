@@ -38,12 +38,14 @@ def composition(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure | None:
-    """Draw how batches make up clusters, and clusters batches.
+    """Draw which batches are in each cluster, and which clusters are in each batch.
 
-    Bars are shares, with the number of cells above. The first bar shows all cells; dashed lines go on from it (up to
-    twelve parts). Where clusters are independent of the batch, these lines cut every bar. The heat map is log2 of the
-    number of cells over the number that independence gives: 1 is twice as many as expected, -1 half. Both numbers get
-    one half added, so that an empty field of a tiny cluster does not stand out.
+    Each bar shows shares, with the number of cells above it. The first bar shows all cells. Dashed lines mark its shares in
+    the other bars, if there are at most twelve. A bar that follows these lines does not depend on the batch.
+
+    The heat map compares each number of cells with the number expected if clusters did not depend on the batch. It shows
+    log2 of the ratio: 1 is twice as many cells as expected, -1 half as many. One half is added to both numbers, so that an
+    empty field of a tiny cluster does not stand out.
 
     Parameters
     ----------
@@ -54,20 +56,19 @@ def composition(
     key
         Column of ``adata.obs`` that holds the clusters: the ``key_added`` of ``fair_cluster``, or any other.
     kind
-        ``"clusters"``, bars of batches in each cluster; ``"batches"``, bars of clusters in each batch;
-        ``"enrichment"``, the heat map. ``None`` draws all three, one below the other.
+        ``"clusters"`` draws bars of batches in each cluster. ``"batches"`` draws bars of clusters in each batch.
+        ``"enrichment"`` draws the heat map. ``None`` draws all three, one below the other.
     ax
-        Axes to draw in, one a panel. ``None`` makes a figure.
+        Axes to draw in, one for each panel. ``None`` makes a figure.
     show
-        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
-        is given.
+        Whether to show the figure. ``None`` follows ``scanpy.settings.autoshow``, and shows nothing if ``ax`` is given.
     return_fig
-        Whether to return the figure instead.
+        Whether to return the figure, to save it or to change it.
 
     Returns
     -------
-    The axes, one a panel; the figure if ``return_fig``; ``None`` if shown. Sets ``adata.uns[column + "_colors"]`` where
-    there were none.
+    A list of axes, one for each panel. The figure, if ``return_fig``. ``None``, if the figure was shown.
+    Sets the colors ``adata.uns[column + "_colors"]`` if there are none.
 
     Raises
     ------

@@ -31,7 +31,10 @@ def confidence(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure | None:
-    """Draw the confidence of each cluster: shares of its cells by their largest soft assignment.
+    """Draw how sure each cluster is of its cells.
+
+    A cell is as sure as its largest value in ``adata.obsm[key + "_proba"]``. The bars show the shares of sure and unsure
+    cells, with the number of cells above. Dashed lines mark the shares of all cells.
 
     Parameters
     ----------
@@ -42,14 +45,13 @@ def confidence(
     ax
         Axes to draw in. ``None`` makes a figure.
     show
-        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
-        is given.
+        Whether to show the figure. ``None`` follows ``scanpy.settings.autoshow``, and shows nothing if ``ax`` is given.
     return_fig
-        Whether to return the figure instead.
+        Whether to return the figure, to save it or to change it.
 
     Returns
     -------
-    The axes; the figure if ``return_fig``; ``None`` if shown.
+    The axes. The figure, if ``return_fig``. ``None``, if the figure was shown.
 
     Raises
     ------

@@ -36,31 +36,30 @@ def confusion(
 ) -> Axes | Figure | None:
     """Draw which labels the cells of each cluster have, as a heat map in percent.
 
-    The most common label comes first. Clusters follow the one-to-one matching that agrees on most cells (Hungarian), so
-    that agreement lies on the diagonal; clusters without a label of their own come last. Fields of half a percent or less
-    stay empty.
+    Labels come in the order of their size. Each label gets the cluster that fits it best (one-to-one, by the Hungarian
+    method), so that agreement lies on the diagonal. Clusters without a label of their own come last. Fields of half a
+    percent or less stay empty.
 
     Parameters
     ----------
     adata
-        Annotated data with clusters and reference labels. Cells that lack one of them are left out.
+        Annotated data with clusters and reference labels. Cells without a cluster or a label are left out.
     label_key
         Column of ``adata.obs`` that holds the labels.
     key
         Column of ``adata.obs`` that holds the clusters.
     normalize
-        Whether a field is the share of the cells of its label (rows sum to 100), or of its cluster (columns do).
+        ``"label"``: each row is a label and sums to 100 %. ``"cluster"``: each column is a cluster and sums to 100 %.
     ax
         Axes to draw in. ``None`` makes a figure.
     show
-        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
-        is given.
+        Whether to show the figure. ``None`` follows ``scanpy.settings.autoshow``, and shows nothing if ``ax`` is given.
     return_fig
-        Whether to return the figure instead.
+        Whether to return the figure, to save it or to change it.
 
     Returns
     -------
-    The axes; the figure if ``return_fig``; ``None`` if shown.
+    The axes. The figure, if ``return_fig``. ``None``, if the figure was shown.
 
     Raises
     ------

@@ -54,34 +54,34 @@ def history(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure | None:
-    """Draw the course of training: one panel a term, over epochs.
+    """Draw the course of training: a panel for each term, over epochs.
 
+    Training has settled if the curves are flat at the end. In paper mode,
     ``history(adata, ["I_X_C_given_G", "I_G_C"])`` draws the two terms of Fig. 6 of Zeng et al. (CVPR 2023).
 
     Parameters
     ----------
     data
-        Annotated data that ``fair_cluster`` has written to; or a history (``FCMI.history_``), a row an epoch; or
-        several of them by name, to compare.
+        Annotated data that ``fair_cluster`` has written to. Or a history, such as ``FCMI.history_``: a row for each epoch.
+        Or a dictionary of several histories by name, to compare them.
     terms
-        Columns of the history; ``"sizes"`` are the numbers of cells in clusters, ``"information"`` H(C), H(C|X), I(G;C) and
-        I(X;C|G) at the end. ``None`` takes all there are, sizes
-        for a single history only.
+        Columns of the history. ``"sizes"`` draws the number of cells in each cluster. ``"information"`` draws H(C), H(C|X),
+        I(G;C) and I(X;C|G) at the end. ``None`` draws all there are, and sizes for a single history only.
     key
         The ``key_added`` of ``fair_cluster``.
     warmup_epochs
-        Epochs on reconstruction alone, marked in gray. ``None`` takes the number that ``fair_cluster`` stored.
+        Number of epochs at the start that trained on reconstruction alone. They are marked in gray. ``None`` takes the
+        number that ``fair_cluster`` stored.
     ax
-        Axes to draw in, one a panel. ``None`` makes a figure.
+        Axes to draw in, one for each panel. ``None`` makes a figure.
     show
-        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
-        is given.
+        Whether to show the figure. ``None`` follows ``scanpy.settings.autoshow``, and shows nothing if ``ax`` is given.
     return_fig
-        Whether to return the figure instead.
+        Whether to return the figure, to save it or to change it.
 
     Returns
     -------
-    The axes, one a panel; the figure if ``return_fig``; ``None`` if shown.
+    A list of axes, one for each panel. The figure, if ``return_fig``. ``None``, if the figure was shown.
 
     Raises
     ------

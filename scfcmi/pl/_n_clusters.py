@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING
 
 from scfcmi import _validate
 from scfcmi._adata import check_adata
-from scfcmi.pl._figure import at_print_size, hand_out, panels
+from scfcmi.pl._figure import COLUMN, at_print_size, hand_out, panels
 from scfcmi.pl._palette import palette
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+# Inches that names of the curves take.
+_LEGEND = 0.9
 
 
 @at_print_size
@@ -22,7 +25,9 @@ def n_clusters(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure | None:
-    """Draw what the neighbor graph holds at each resolution: the number of clusters, and how well they hold.
+    """Draw how many clusters each resolution gives, and how stable and separated they are.
+
+    A dashed line marks the resolution in use. :func:`scfcmi.tl.choose_n_clusters` says what the curves mean.
 
     Parameters
     ----------
@@ -33,19 +38,18 @@ def n_clusters(
     ax
         Axes to draw in. ``None`` makes a figure.
     show
-        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
-        is given.
+        Whether to show the figure. ``None`` follows ``scanpy.settings.autoshow``, and shows nothing if ``ax`` is given.
     return_fig
-        Whether to return the figure instead.
+        Whether to return the figure, to save it or to change it.
 
     Returns
     -------
-    The axes; the figure if ``return_fig``; ``None`` if shown.
+    The axes. The figure, if ``return_fig``. ``None``, if the figure was shown.
 
     Raises
     ------
     KeyError
-        If there is no such entry.
+        If ``choose_n_clusters`` has not been run under this key.
     """
     check_adata(adata, written=False)
     _validate.text("key", key)
@@ -54,7 +58,7 @@ def n_clusters(
     curve = adata.uns[f"{key}_n_clusters"]["curve"].sort_values("resolution")
     used = adata.uns.get(key, {}).get("params", {}).get("resolution")
 
-    (panel,) = panels(1, ax)
+    (panel,) = panels(1, ax, width=COLUMN + _LEGEND)
     x = curve["resolution"]
     for name, color in zip(("stability", "separation", "modularity"), palette(4), strict=False):
         panel.plot(x, curve[name], color=color, marker="o", ms=3, lw=1.2, label=name)
@@ -71,10 +75,11 @@ def n_clusters(
         )
     panel.set_title("number of clusters", fontsize="small", pad=14)
     if used is not None:
-        panel.axvline(float(used), color="#888888", lw=1, ls=(0, (4, 3)))
+        panel.axvline(float(used), color="#888888", lw=1, ls=(0, (4, 3)), label="in use")
     panel.set(xlabel="resolution", xscale="log", ylim=(None, 1.02))
     panel.set_xticks(x, [f"{value:g}" for value in x], fontsize="x-small", rotation=45)
     panel.minorticks_off()
-    panel.legend(frameon=False, fontsize="small")
+    # Beside the curves: they fill the panel.
+    panel.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), borderaxespad=0.3)
     panel.spines[["top", "right"]].set_visible(False)
     return hand_out([panel], given=ax, show=show, return_fig=return_fig, single=True)

@@ -47,49 +47,48 @@ def umap(
     return_fig: bool = False,
     **kwargs: Any,
 ) -> list[Axes] | Figure | None:
-    """Draw the map of :func:`scfcmi.tl.umap`: cluster, batch and label side by side.
+    """Draw the map of :func:`scfcmi.tl.umap`: clusters, batches, labels or genes side by side.
 
-    Cells are drawn in random order, so that no batch hides another, and smaller where there are many. Of more than 100,000,
-    those are left out that others hide to the pixel: a million take seconds. Names of clusters stand on the map, clear of
-    each other.
+    Cells are drawn in random order, so that no batch hides another. Points are smaller if there are many. With more than
+    100,000 cells, those that others hide completely are not drawn, so a million take seconds. Names of clusters stand on
+    the map and do not overlap.
 
     Parameters
     ----------
     adata
         Annotated data that ``fair_cluster`` and ``scfcmi.tl.umap`` have written to.
     color
-        Columns of ``adata.obs``, or genes, a panel each. ``None`` takes the clusters and the ``batch_key`` of
-        ``fair_cluster``. Name the column of your labels as the third: ``["fcmi", "tech", "cell_type"]``.
+        Columns of ``adata.obs``, or genes: a panel for each. ``None`` takes the clusters and the ``batch_key`` of
+        ``fair_cluster``. To add your labels, name all three: ``["fcmi", "tech", "cell_type"]``.
     key
         The ``key_added`` of ``fair_cluster``.
     split_by
-        A panel for each category of this column of ``adata.obs``: its cells, in front of all others in gray. ``color``
-        then names one column, by default the clusters.
+        Column of ``adata.obs``: a panel for each of its categories, with the cells of all others in gray. ``color`` then
+        names one column, by default the clusters.
     random_state
         Seed of the drawing order.
     ax
-        Axes to draw in, one a panel. ``None`` makes a figure.
+        Axes to draw in, one for each panel. ``None`` makes a figure.
     show
-        Whether to show the figure. ``None`` leaves it to ``scanpy.settings.autoshow``, and does not show where ``ax``
-        is given.
+        Whether to show the figure. ``None`` follows ``scanpy.settings.autoshow``, and shows nothing if ``ax`` is given.
     return_fig
-        Whether to return the figure instead.
+        Whether to return the figure, to save it or to change it.
     kwargs
-        Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon`` and so on; ``ncols`` is
-        the number of panels in a row, four by default. Colors of categories come from
-        ``adata.uns[column + "_colors"]``: set these to choose.
+        Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon`` and so on. ``ncols`` is
+        the number of panels in a row, four by default. To choose the colors of categories, set
+        ``adata.uns[column + "_colors"]``.
 
     Returns
     -------
-    The axes, one a panel; the figure if ``return_fig``; ``None`` if shown. Sets the colors
-    ``adata.uns[column + "_colors"]`` where there were none.
+    A list of axes, one for each panel. The figure, if ``return_fig``. ``None``, if the figure was shown.
+    Sets the colors ``adata.uns[column + "_colors"]`` if there are none.
 
     Raises
     ------
     KeyError
         If ``fair_cluster`` or ``scfcmi.tl.umap`` has not been run under this key, or a column is not there.
     ValueError
-        If the number of ``ax`` is not the number of panels, or there are several ``color`` to split.
+        If the number of ``ax`` is not the number of panels, or ``split_by`` meets more than one ``color``.
     TypeError
         If a ``palette`` is given.
 

@@ -1,4 +1,4 @@
-"""Tools: AnnData in, AnnData out."""
+"""Tools: cluster cells, label new cells, find out which clusters follow a batch. AnnData in, AnnData out."""
 
 from __future__ import annotations
 

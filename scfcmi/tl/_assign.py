@@ -29,23 +29,24 @@ def assign(
 ) -> AnnData | None:
     """Label and embed cells with a fitted model, without training.
 
-    The encoder is not told the batch, so cells of batches that the model has never seen are served as well. How well
-    depends on how much they resemble those it has seen: look at ``adata.obsm[key_added + "_proba"]``.
+    Cells may come from batches that the model has never seen. They must resemble the cells it has seen: a model gives one
+    of its clusters to every cell, also to a type that is new. Low values in ``adata.obsm[key_added + "_proba"]`` show cells
+    that it is unsure of.
 
     Parameters
     ----------
     adata
-        Cells on the scale that the model was fitted on (normalized and log-transformed in the same way). Left as it is
-        by any error. Expression may be on disk or in a Dask array, as for :func:`fair_cluster`.
+        Cells that were normalized and log-transformed in the same way as those that the model was fitted on. An error
+        leaves it as it is. Expression may be on disk or in a Dask array, as for :func:`fair_cluster`.
     model
         Fitted model, from :func:`scfcmi.tl.fit_model`, :func:`scfcmi.load_model` or an estimator's ``fit``.
     batch_key
-        Column of ``adata.obs``. Changes no label; batches that the model has not seen are named in ``params``. They are
-        compared by the text of their names: 1 and ``"1"`` are one batch.
+        Column of ``adata.obs`` with the batches. It changes no label. Batches that the model has not seen are listed in
+        ``params``. Batches are compared by the text of their names: 1 and ``"1"`` are one batch.
     layer
         Take expression from this layer instead of ``adata.X``.
     use_rep
-        Take this entry of ``adata.obsm``, if that is what the model was fitted on.
+        Take this entry of ``adata.obsm`` instead of expression, if the model was fitted on one.
     key_added
         Name under which results are stored.
     copy
@@ -60,7 +61,7 @@ def assign(
     ``adata.obsm["X_" + key_added]``
         Embedding: float32, shape (n_obs, n_components), rows of unit length.
     ``adata.obsm[key_added + "_proba"]``
-        Soft assignment: float32, shape (n_obs, n_clusters), rows summing to one.
+        Probability of each cluster for each cell: float32, shape (n_obs, n_clusters), rows summing to one.
     ``adata.uns[key_added]``
         ``params``, and the model's ``history``, ``groups`` and ``information``.
 
@@ -69,9 +70,9 @@ def assign(
     KeyError
         If a key is not in ``adata``.
     TypeError, ValueError
-        If ``model`` is no fitted model, or ``adata`` has not its features. They are matched by ``adata.var_names``
-        if the model knows their names, and otherwise taken as they are, all of them. Names that repeat are taken only in
-        the order of the fit. If ``adata`` is a view of a file-backed AnnData, without ``copy``.
+        If ``model`` is no fitted model. If ``adata`` lacks genes of the model: genes are matched by ``adata.var_names``. A
+        model that knows no names takes all genes as they are. If gene names repeat, they must be in the order of the fit.
+        If ``adata`` is a view of a file-backed AnnData, and ``copy`` is not given.
 
     Examples
     --------

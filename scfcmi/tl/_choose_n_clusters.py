@@ -18,9 +18,9 @@ def choose_n_clusters(
 ) -> pd.DataFrame:
     """Show how many clusters each resolution gives, and how stable and separated they are.
 
-    It works on the graph that :func:`fair_cluster` stored and trains nothing. A good resolution gives stable and separated
-    clusters; several resolutions may be good. Pass the one you want to :func:`fair_cluster`, or to ``sc.tl.leiden`` with
-    ``neighbors_key=key``.
+    It cuts the neighbor graph that :func:`fair_cluster` stored at eleven resolutions. It trains nothing. A good resolution
+    gives stable and separated clusters. Several resolutions may be good. Pass the one you want to :func:`fair_cluster`, or
+    to ``sc.tl.leiden`` with ``neighbors_key=key``.
 
     Parameters
     ----------
@@ -33,10 +33,21 @@ def choose_n_clusters(
 
     Returns
     -------
-    A row a resolution: ``resolution``; ``n_clusters``; ``modularity``; ``stability``, the mean adjusted Rand index between
-    these clusters and those of four runs that each leave out a fifth of the links; ``separation``, the share of its links
-    that the least separated cluster keeps to itself. Sets ``adata.uns[key + "_n_clusters"]``: ``curve``, the same table.
-    Draw it with :func:`scfcmi.pl.n_clusters`.
+    A table with a row for each resolution:
+
+    ``resolution``
+        From 0.05 to 2.
+    ``n_clusters``
+        Number of clusters at this resolution.
+    ``modularity``
+        Share of links within clusters, beyond what chance gives.
+    ``stability``
+        Mean adjusted Rand index between these clusters and those of four runs that each leave out a fifth of the links.
+        1 means that the clusters do not change.
+    ``separation``
+        Of its links, the share that a cluster keeps to itself. The number is that of the least separated cluster.
+
+    Sets ``adata.uns[key + "_n_clusters"]``: ``curve``, the same table. :func:`scfcmi.pl.n_clusters` draws it.
 
     Raises
     ------

@@ -35,20 +35,20 @@ _UNSURE = 0.75
 def diagnose(
     adata: AnnData, key: str = "fcmi", *, batch_key: str | None = None, use_rep: str | None = None
 ) -> pd.DataFrame:
-    """Say of each cluster, without labels, whether it follows a batch, and whether that is likely biology or the batch.
+    """Tell which clusters follow a batch, and whether the cause is likely biology or the batch. Needs no labels.
 
-    Four checks:
+    Each cluster is asked four questions:
 
     * *Which batches does it lack?* After correcting for batch size, a cluster lacks a batch if the other batches supply at
       least 90 % of its cells and contribute nine times more per batch. It may lack all samples of one laboratory together.
-      The cause is *likely the batch* if another cluster holds the counterparts of its cells (mutual nearest neighbors,
-      :func:`scfcmi.models.atlas.counterparts.find_counterparts`), or if cells of the batches it lacks are as near as its own
-      cells are to each other, or as near as in clusters that both kinds of batches share. It is *likely biology* if they are
-      clearly farther. Otherwise ``diagnose`` *cannot tell*: fewer than 30 cells are expected there, the cells are neither
-      near nor far, or other clusters are as near.
-    * *Does the graph hold it together?* It keeps at least half of its links.
-    * *Could it be split?* Communities within it keep at least 70 % of its links.
-    * *Is it sure of its cells?*
+      The cause is *likely the batch* if another cluster holds the counterparts of its cells: their mutual nearest neighbors
+      in the batches it lacks (:func:`scfcmi.models.atlas.counterparts.find_counterparts`). It is also likely the batch if
+      cells of these batches lie as near as its own cells lie to each other, or as near as cells of one type usually lie
+      across batches. The cause is *likely biology* if they lie clearly farther away. Otherwise ``diagnose`` *cannot tell*:
+      fewer than 30 cells are expected in these batches, their cells are neither near nor far, or other clusters are as near.
+    * *Does the graph hold it together?* Yes, if it keeps at least half of its links.
+    * *Could it be split?* Yes, if communities within it keep at least 70 % of its links.
+    * *Is it sure of its cells?* Yes, if the largest probability of its cells is 0.75 or more on average.
 
     ``diagnose`` judges the clusters that exist. It does not see a type that no cluster holds, nor two types, each of one
     batch, that the embedding has merged. ``benchmarks/diagnose.py`` measures how often verdicts are right.
@@ -56,48 +56,49 @@ def diagnose(
     Parameters
     ----------
     adata
-        Annotated data that :func:`fair_cluster` has written to; or any clusters and any representation.
+        Annotated data that :func:`fair_cluster` has written to. Clusters of another tool work, too: then give ``batch_key``
+        and ``use_rep``.
     key
         Column of ``adata.obs`` with clusters: the ``key_added`` of :func:`fair_cluster`.
     batch_key
-        Column of ``adata.obs``. ``None`` takes the one that clusters were made against.
+        Column of ``adata.obs`` with the batches. ``None`` takes the one that :func:`fair_cluster` was given.
     use_rep
-        Entry of ``adata.obsm`` in which counterparts are sought. ``None`` takes ``"X_" + key``.
+        Entry of ``adata.obsm`` in which distances are measured. ``None`` takes ``"X_" + key``.
 
     Returns
     -------
-    A row a cluster:
+    A table with a row for each cluster:
 
     ``n_cells``
         Number of cells.
     ``batch``, ``batch_share``
         The batch with the largest share, and this share after correcting for batch size.
     ``n_expected_elsewhere``
-        Number of cells to expect in the batches that it lacks, at the rate of the others. NaN if it lacks none, as are the
-        next two.
+        Number of cells to expect in the batches that it lacks, if they held this cluster as often as the other batches do.
+        NaN if it lacks no batch.
     ``frac_matched_elsewhere``
-        Share of its cells that have counterparts in the batches it lacks.
+        Share of its cells that have counterparts in the batches it lacks. NaN if it lacks no batch.
     ``distance_elsewhere``
-        Median distance to cells of these batches, in units of the distance between its own cells.
+        Median distance to cells of these batches. 1 is the distance between its own cells. NaN if it lacks no batch.
     ``counterparts``
-        The cluster that holds most such cells, if it is likely the batch.
+        The cluster that holds most of these counterparts. Empty unless the cause is likely the batch.
     ``own_links``
-        Share of its links in the stored graph that it keeps to itself; NaN without such a graph.
+        Share of its links in the stored neighbor graph that it keeps to itself. NaN without a stored graph.
     ``n_parts``
-        Number of communities within it, 1 if it is of one piece; NaN without a stored graph.
+        Number of communities within it: 1 if it cannot be split. NaN without a stored graph.
     ``confidence``
-        Mean over cells of the largest soft assignment; NaN for foreign clusters.
+        Largest probability of a cell, on average over its cells. NaN if ``fair_cluster`` did not make the clusters.
     ``verdict``
-        All of it in words.
+        All of it in words. The documentation explains each verdict, with a picture.
 
     Sets ``adata.uns[key + "_diagnosis"]``:
 
     ``clusters``
         The same table.
     ``training``
-        Whether training had settled, in one sentence; not there for foreign clusters.
+        Whether training had settled, in one sentence. Only for clusters of ``fair_cluster``.
     ``information``
-        H(C), H(C|X), I(G;C) and I(X;C|G) in nats; not there for foreign clusters.
+        H(C), H(C|X), I(G;C) and I(X;C|G) in nats. Only for clusters of ``fair_cluster``.
 
     Raises
     ------

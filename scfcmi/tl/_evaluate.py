@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def evaluate(
     adata: AnnData, cluster_key: str, batch_key: str, label_key: str | None = None, *, beta: float = 1.0
 ) -> pd.Series:
-    """Measure the clusters of an AnnData: :func:`scfcmi.metrics.evaluate` on columns of ``adata.obs``.
+    """Measure clusters against batches and, if there are any, against reference labels.
 
-    ``scfcmi.metrics.evaluate_adata`` is the same function.
+    It runs :func:`scfcmi.metrics.evaluate` on columns of ``adata.obs``. ``scfcmi.metrics.evaluate_adata`` is the same
+    function.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ def evaluate(
     cluster_key
         Column of ``adata.obs`` with the clusters.
     batch_key
-        Column of ``adata.obs`` with the groups.
+        Column of ``adata.obs`` with the batches.
     label_key
         Column of ``adata.obs`` with reference labels, if there are any.
     beta
@@ -34,9 +35,9 @@ def evaluate(
 
     Returns
     -------
-    As :func:`scfcmi.metrics.evaluate`; without ``label_key`` only ``balance`` and ``mnce``. For clusters of
-    :func:`scfcmi.tl.fair_cluster` also ``H_C``, ``H_C_given_X``, ``I_G_C`` and ``I_X_C_given_G``: H(C), H(C|X), I(G;C) and
-    I(X;C|G) of the soft assignment, in nats, G the batch they were made against.
+    The metrics of :func:`scfcmi.metrics.evaluate`. Without ``label_key``, only ``balance`` and ``mnce``. Clusters of
+    :func:`scfcmi.tl.fair_cluster` also get ``H_C``, ``H_C_given_X``, ``I_G_C`` and ``I_X_C_given_G``: H(C), H(C|X), I(G;C)
+    and I(X;C|G) of the probabilities, in nats, where G is the batch that ``fair_cluster`` was given.
 
     Raises
     ------

@@ -57,59 +57,67 @@ def fair_cluster(
 ) -> AnnData | None:
     """Cluster cells so that clusters follow biology and not the batch.
 
-    Atlas mode, the default, trains :class:`scfcmi.AtlasFCMI`. It projects scaled and unscaled expression to 50 principal
-    components each, removes the batch by making cells agree with their mutual nearest neighbors in other batches, and
-    finds communities of the neighbor graph with Leiden. Paper mode trains :class:`scfcmi.FCMI`, Eq. 12 of Zeng et al.
-    (CVPR 2023), on expression itself. An argument that a mode has no use for is an error.
+    Atlas mode, the default, trains :class:`scfcmi.AtlasFCMI` in three steps. It projects scaled and unscaled expression to
+    50 principal components each. It removes the batch by making cells agree with their mutual nearest neighbors in other
+    batches. It finds communities of the neighbor graph with Leiden: these are the clusters.
+
+    Paper mode trains :class:`scfcmi.FCMI`, Eq. 12 of Zeng et al. (CVPR 2023), on expression itself. An argument of the
+    other mode is an error.
 
     Parameters
     ----------
     adata
-        Annotated data. An error or an interrupt leaves it as it is. A view becomes an actual AnnData when written to.
-        Expression may be on disk (file-backed, or from ``read_lazy``) or a Dask array: atlas mode reads it in parts, on
-        the workers of the active Dask client if there is one. Results are written to the parts in memory.
+        Annotated data with log-normalized expression. An error or an interrupt leaves it as it is. A view becomes an actual
+        AnnData when written to. Expression may be on disk (file-backed, or from ``read_lazy``) or a Dask array. Atlas mode
+        then reads it in parts, on the workers of the active Dask client if there is one. Results are written to the parts
+        in memory.
     batch_key
-        Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Values of any kind,
-        such as strings, numbers, dates or intervals. Batches go by the text of these: 1, 1.0 and ``"1"`` are one batch, also
-        in saved models and in :func:`assign`. The column stays as it is. Unused categories are dropped.
+        Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Its values may be of any kind,
+        such as strings, numbers, dates or intervals. Batches are told apart by the text of their values: 1, 1.0 and
+        ``"1"`` are one batch, also in saved models and in :func:`assign`. The column stays as it is. Unused categories are
+        dropped.
     n_clusters
-        Number of clusters. ``None`` takes the communities at ``resolution``; paper mode needs a number.
+        Number of clusters. ``None`` lets ``resolution`` decide. Paper mode needs a number.
     resolution
-        Atlas mode: resolution of Leiden, as in scanpy: larger values give more clusters. ``None`` is 0.4. Not with
-        ``n_clusters``. :func:`scfcmi.tl.choose_n_clusters` shows what each resolution gives.
+        Atlas mode: resolution of Leiden, as in scanpy. Larger values give more clusters. ``None`` is 0.4. Give either this
+        or ``n_clusters``. :func:`scfcmi.tl.choose_n_clusters` shows what each resolution gives.
     mode
-        ``"atlas"``, or ``"paper"`` for images, or to set ``alpha``, ``beta`` or ``balance``.
+        ``"atlas"`` for cells. ``"paper"`` for images, or to set ``alpha``, ``beta`` or ``balance``.
     layer
         Take expression from this layer instead of ``adata.X``.
     use_rep
         Take this entry of ``adata.obsm`` instead of expression; ``"X"`` takes all of ``adata.X``.
     mask_var
-        Genes to take: a column of ``adata.var``, or an array: booleans, or zeros and ones. A Series is matched by
-        ``adata.var_names``. Missing entries leave genes out, with a warning. ``None`` takes those marked
-        ``highly_variable``, all genes if there is no such column.
+        Genes to use: the name of a column of ``adata.var``, or an array with an entry for each gene, of booleans or of
+        zeros and ones. A Series is matched by ``adata.var_names``. Genes with missing entries are not used, with a warning.
+        ``None`` uses the genes marked ``highly_variable``, or all genes if there is no such column.
     key_added
         Name under which results are stored.
     agreement
-        Atlas mode: weight of the agreement of counterparts. ``None`` takes that of :class:`scfcmi.AtlasFCMI`.
+        Atlas mode: how strongly the batch is corrected. Larger values pull a cell closer to its counterparts in other
+        batches, 0 corrects nothing. ``None`` takes the default of :class:`scfcmi.AtlasFCMI`, 4.
     n_neighbors
-        Atlas mode: number of neighbors in each other batch among which counterparts are searched. ``None`` as before.
+        Atlas mode: counterparts of a cell are searched among so many neighbors in each other batch. ``None`` takes the
+        default of :class:`scfcmi.AtlasFCMI`.
     n_components
-        Atlas mode: number of principal components. Paper mode: dimension of the code. ``None`` as before.
+        Atlas mode: number of principal components of scaled, and of unscaled expression. Paper mode: dimension of the code.
+        ``None`` takes the default of the estimator.
     alpha
         Paper mode: weight of L_clu, Eq. 7. ``None`` is the paper's 0.04.
     beta
         Paper mode: weight of L_fair = I(G;C), Eq. 8. ``None`` decides as the paper does for its atlas: 0 where cell types
         are unevenly spread over batches, 0.20 otherwise (see :class:`scfcmi.FCMI`). Atlas mode has beta = 0.
     balance
-        Paper mode: weight of -H(C), clusters of one size. ``None`` as :class:`scfcmi.FCMI`.
+        Paper mode: weight of -H(C), which pulls clusters to one size. ``None`` decides as :class:`scfcmi.FCMI` does.
     n_runs
-        Paper mode: cluster so many times, with the seeds ``random_state``, ``random_state + 1`` and so on, and take the
-        consensus (:func:`scfcmi.consensus`). It varies less with the seed than one run.
+        Paper mode: cluster this many times, with the seeds ``random_state``, ``random_state + 1`` and so on, and take the
+        consensus (:func:`scfcmi.consensus`). The consensus varies less with the seed than one run does.
     max_epochs
-        Passes over the cells. ``None`` takes, in atlas mode, as many as 300 mini-batches allow, at most 60; in paper mode
-        as many as 1,000 allow, between 10 and 300, and training ends early when clusters have not changed for ten epochs.
+        Number of passes over the cells. ``None`` in atlas mode: as many as 300 mini-batches allow, at most 60. ``None`` in
+        paper mode: as many as 1,000 mini-batches allow, between 10 and 300; training ends early when clusters have not
+        changed for ten epochs.
     batch_size
-        Cells a mini-batch. ``None`` takes the paper's 512.
+        Number of cells in a mini-batch. ``None`` takes the paper's 512.
     random_state
         Seed, or a numpy generator; ``None`` draws a seed. An integer gives the same labels again on the same machine.
     rng
@@ -121,8 +129,8 @@ def fair_cluster(
     progress
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
-        File to keep the state of the run in, and to go on from if it exists. Atlas mode keeps components, so that
-        expression is read once; paper mode keeps the state of training.
+        File that keeps the state of the run. If the run is killed, the same call goes on from this file. Atlas mode keeps
+        the principal components, so that expression is read once. Paper mode keeps the state of training.
     copy
         Whether to write to, and return, a copy.
 
@@ -136,31 +144,33 @@ def fair_cluster(
         Embedding: float32, rows of unit length, shape (n_obs, n_components): 50 dimensions each for scaled and
         unscaled expression, or the dimensions of ``use_rep``, or n_clusters in paper mode.
     ``adata.obsm[key_added + "_proba"]``
-        Soft assignment: float32, shape (n_obs, n_clusters), a column a category, rows summing to one.
+        Probability of each cluster for each cell: float32, shape (n_obs, n_clusters), columns in the order of the
+        categories, rows summing to one.
     ``adata.obsp[key_added + "_connectivities"]``
         Atlas mode, up to 50,000 cells: neighbor graph, sparse, symmetric, float32, shape (n_obs, n_obs). ``sc.tl.leiden``,
         ``sc.tl.paga`` and ``sc.tl.umap`` work on it with ``neighbors_key=key_added``.
     ``adata.obs[key_added + "_agreement"]``
-        With ``n_runs`` of two or more: the share of runs that give the cell this cluster, float32. The embedding, and the model of
-        :func:`fit_model`, are those of the run that agrees most.
+        With ``n_runs`` of two or more: the share of runs that give the cell this cluster, float32. The embedding, and the
+        model of :func:`fit_model`, are then those of the run that agrees most.
     ``adata.uns[key_added]``
-        ``params`` (settings as used, and ``call``, the arguments as given), ``history`` (data frame, a row an epoch, as
-        ``history_`` of the model), ``groups`` (names of the batches in the model's code order), ``information`` (H(C),
-        H(C|X), I(G;C) and I(X;C|G) of the soft assignment, in nats) and, in atlas mode, ``connectivities_key``.
+        ``params``: settings as used, and ``call``, the arguments as given. ``history``: data frame with a row for each
+        epoch, as ``history_`` of the model. ``groups``: names of the batches, in the order in which the model counts them.
+        ``information``: H(C), H(C|X), I(G;C) and I(X;C|G) of the probabilities, in nats. In atlas mode also
+        ``connectivities_key``, the name of the graph.
 
-    What other tools stored of an earlier result under this key is removed.
+    A map, a diagnosis or other results of earlier clusters under this key no longer hold, and are removed.
 
     Raises
     ------
     KeyError
         If a key is not in ``adata``.
     TypeError, ValueError
-        If an argument is of the wrong kind or value, the mode has no use for it, ``adata`` has one batch only, cells
-        without a batch, no cells or no features, the same values in all cells, or values that are NaN or infinite; if it
-        is no AnnData (a path, a MuData), or a view of a file-backed one; if a file of expression is damaged, or changes
-        while it is read.
+        If an argument is of the wrong kind or value, or belongs to the other mode. If ``adata`` is no AnnData (a path, a
+        MuData), or a view of a file-backed one. If it has one batch only, cells without a batch, no cells, no genes, the
+        same values in all cells, or values that are NaN or infinite. If a file of expression is damaged, or changes while
+        it is read.
     RuntimeError
-        If the workers or the scheduler of a Dask cluster are lost.
+        If the workers or the scheduler of a Dask cluster no longer answer.
 
     Examples
     --------
@@ -201,14 +211,14 @@ def fair_cluster(
 
 
 def fit_model(adata: AnnData, batch_key: str, **settings: Any) -> GroupedClusterer:
-    """Do what :func:`fair_cluster` does, and return the fitted model, to save it or to label new cells.
+    """Cluster cells as :func:`fair_cluster` does, and return the fitted model: save it, or label new cells with it.
 
     Parameters
     ----------
     adata, batch_key
         As :func:`fair_cluster`.
     settings
-        Keyword arguments of :func:`fair_cluster`, without ``copy``, or any other parameter of the mode's estimator, such
+        Keyword arguments of :func:`fair_cluster`, without ``copy``. Other parameters of the mode's estimator work, too, such
         as ``callbacks``.
 
     Returns

@@ -27,25 +27,25 @@ def translate(
     layer_added: str | None = None,
     copy: bool = False,
 ) -> AnnData | None:
-    """Decode every cell as if another batch had measured it.
+    """Show every cell as if another batch had measured it.
 
-    Cells are encoded as they are and decoded as members of ``to`` (the switched decoder, Fig. 4 of Zeng et al., CVPR
-    2023). What comes out is the model's reconstruction, on the scale that it was fitted on: smoother than any
-    measurement, and below zero in places. It is for looking at, not for tests of differential expression.
+    The model encodes cells as they are, and decodes them as members of the batch ``to`` (Fig. 4 of Zeng et al., CVPR 2023).
+    The result is a reconstruction, on the scale that the model was fitted on. It is smoother than any measurement, and below
+    zero in places. Look at it, but do not test differential expression on it.
 
     Parameters
     ----------
     adata
-        Cells of batches seen or not, with the features of the model and no others. Left as it is by any error.
+        Cells with the genes of the model and no others. Their batches may be new to the model. An error leaves it as it is.
     model
         Model fitted on expression, from :func:`scfcmi.tl.fit_model`, :func:`scfcmi.load_model` or an estimator's ``fit``.
     to
-        Batch to decode as, one of ``model.groups_``.
+        The batch to show the cells as: one of ``model.groups_``.
     layer
         Take expression from this layer instead of ``adata.X``.
     layer_added
-        Name of the layer to write; it must not exist. ``None`` takes ``"fcmi_"`` and the name of ``to``, with ``_`` in
-        place of slashes and control characters, and replaces a layer of this name.
+        Name of the layer to write. It must not exist. ``None`` takes ``"fcmi_"`` and the name of ``to``, with ``_`` in
+        place of slashes and control characters. A layer of this name is replaced.
     copy
         Whether to write to, and return, a copy.
 
@@ -62,8 +62,8 @@ def translate(
     KeyError
         If a key is not in ``adata``.
     TypeError, ValueError
-        If ``model`` is no fitted model, ``to`` is none of its groups, ``layer_added`` exists or cannot be
-        stored, or ``adata`` has other features than the model.
+        If ``model`` is no fitted model, ``to`` is none of its batches, ``layer_added`` exists or cannot be stored, or
+        ``adata`` has other genes than the model.
 
     Examples
     --------

@@ -23,11 +23,12 @@ _MIN_CELLS = 4
 def umap(
     adata: AnnData, key: str = "fcmi", *, random_state: RandomState = 0, rng: RandomState = None, copy: bool = False
 ) -> AnnData | None:
-    """Compute a map (UMAP) of what :func:`scfcmi.tl.fair_cluster` stored.
+    """Compute a map (UMAP) of clustered cells.
 
-    It lays out the stored neighbor graph, whose communities are the clusters, as ``sc.tl.umap`` does with
-    ``neighbors_key=key``. Where there is no graph (paper mode, assigned cells), it lays out neighbors in the embedding.
-    :func:`scfcmi.pl.umap` draws the map. The user's own ``X_umap`` is neither used nor changed.
+    It lays out the neighbor graph that :func:`scfcmi.tl.fair_cluster` stored, as ``sc.tl.umap`` does with
+    ``neighbors_key=key``. Clusters are communities of this graph, so the map fits the clusters. Paper mode and assigned
+    cells have no graph: their map is made from the embedding. :func:`scfcmi.pl.umap` draws the map. A map of your own in
+    ``X_umap`` is neither used nor changed.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ def umap(
     ``adata.obsm["X_" + key + "_umap"]``
         Coordinates: float32, shape (n_obs, 2).
     ``adata.uns[key + "_umap"]``
-        How the map was computed: ``min_dist``, ``spread`` and ``random_state``, with the ``connectivities_key`` of the graph
-        or, without a graph, ``n_neighbors``.
+        How the map was computed: ``min_dist``, ``spread``, ``random_state``, and the ``connectivities_key`` of the graph.
+        Without a graph, ``n_neighbors`` takes the place of the last.
 
     Raises
     ------

@@ -31,7 +31,7 @@ def test_six_lines(result):
     said = lines(result, written=("folder/my out.h5ad", "model.fcmi"))
     assert said == {
         "clusters": "3 in obs['fcmi'], of 240 cells; atlas mode at resolution 0.4",
-        "sizes": "10 to 150 cells, half of them 80 or more; smallest: 2 (10), 1 (80), 0 (150)",
+        "sizes": "10 to 150 cells a cluster, median 80; smallest: 2 (10), 1 (80), 0 (150)",
         "batches": "no cluster lacks any of the 2 batches",
         "training": "settled after 30 epochs",
         "next": "scfcmi report 'folder/my out.h5ad' -o 'folder/my out.html' shows all of this on one page",

@@ -68,7 +68,12 @@ def test_n_clusters(clustered):
     np.testing.assert_allclose(stability.get_xydata(), [(0.2, 0.9), (0.4, 1.0), (1.0, 0.8)])
     np.testing.assert_allclose(separation.get_xydata(), [(0.2, 0.8), (0.4, 0.9), (1.0, 0.5)])
     np.testing.assert_allclose(modularity.get_xydata(), [(0.2, 0.3), (0.4, 0.7), (1.0, 0.6)])
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["stability", "separation", "modularity"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "stability",
+        "separation",
+        "modularity",
+        "in use",
+    ]
     assert list(used.get_xdata()) == [0.4, 0.4]
     assert [text.get_text() for text in ax.texts] == ["2", "3", "6"]
     with pytest.raises(KeyError, match=r"Run scfcmi\.tl\.choose_n_clusters\(adata, key='other'\) first"):

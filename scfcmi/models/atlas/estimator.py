@@ -46,65 +46,70 @@ _SETTLED, _MIN_STEPS = 0.005, 50
 
 
 class AtlasFCMI(GroupedClusterer):
-    """Clusters of cells that agree with their counterparts in other groups.
+    """Cluster cells of several groups (batches), which may hold different cell types: atlas mode.
 
-    For atlases, where cell types are unevenly spread over groups and I(G;C) of the true types is not zero. Alpha and beta
-    of Eq. 12 are 0; what corresponds removes the group instead. Principal components of scaled and of unscaled features
-    are two views of the cells. In each view an auto-encoder, its decoder told the group, keeps what the components know
-    (Eq. 11), while codes of mutual nearest neighbors across groups are pulled together:
-    ``L = L_rec + agreement L_agr`` (:func:`scfcmi.models.objective.agreement_loss`). Cells without a counterpart are left
-    free. The neighbor graphs of both views are added up, and Leiden finds their communities
-    (:mod:`scfcmi.graph.communities`). A classifier of the communities labels new cells.
+    It corrects the group by counterparts: cells that are mutual nearest neighbors in different groups.
+
+    1. Principal components of scaled and of unscaled features give two views of the cells.
+    2. In each view, an auto-encoder keeps what the components know (Eq. 11). Its decoder is told the group. Codes of
+       counterparts are pulled together: ``L = L_rec + agreement L_agr``
+       (:func:`scfcmi.models.objective.agreement_loss`). Cells without a counterpart are left alone.
+    3. The neighbor graphs of both views are added up. Leiden finds the communities of this graph
+       (:mod:`scfcmi.graph.communities`): these are the clusters.
+    4. A classifier learns the clusters. It labels new cells.
+
+    The weights alpha and beta of Eq. 12 are 0: clusters need not be independent of the group, because cell types are not.
 
     Parameters
     ----------
     n_clusters
-        Number of clusters, K. ``None`` takes the communities at ``resolution``.
+        Number of clusters, K. ``None`` lets ``resolution`` decide.
     resolution
-        Resolution of Leiden, as in scanpy: larger values give more clusters. ``None`` is 0.4. Not with ``n_clusters``.
+        Resolution of Leiden, as in scanpy. Larger values give more clusters. ``None`` is 0.4. Give either this or
+        ``n_clusters``.
     agreement
-        Weight of L_agr, the concentration kappa. 0 leaves out counterparts.
+        How strongly counterparts are pulled together: the weight of L_agr, the concentration kappa. 0 corrects nothing.
     n_neighbors
-        Neighbors in each other group among which counterparts are searched.
+        Counterparts of a cell are searched among so many neighbors in each other group.
     n_components
-        Number of principal components of each view; fewer where there are fewer features or cells. ``None`` takes
-        features as they are, as one view: components of the user's own, at least two.
+        Number of principal components of each view. There are fewer if there are fewer features or cells. ``None`` takes
+        features as they are, as one view: for components of your own, at least two.
     learning_rate
-        Of Adam.
+        Learning rate of Adam.
     batch_size
-        Cells a mini-batch.
+        Number of cells in a mini-batch.
     max_epochs
-        Number of passes over the cells; of more than 300 mini-batches, a pass takes 300. ``None`` takes as many passes as
-        300 mini-batches allow, at most 60: codes hardly change after that.
+        Number of passes over the cells. A pass takes at most 300 mini-batches. ``None`` takes as many passes as 300
+        mini-batches allow, at most 60: codes hardly change after that.
     random_state
-        Seed of all that is drawn. An integer gives the same labels again on the same machine.
+        Seed of all random numbers. An integer gives the same labels again on the same machine.
     device
-        ``"auto"`` takes a CUDA device if there is one, else the CPU; or any name torch knows.
+        ``"auto"`` takes a CUDA device if there is one, and the CPU otherwise. Or any name that torch knows.
     progress
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
-        File to keep components in, 400 bytes a cell. If it exists, ``fit`` takes them from there and does not read
-        expression again. A file of other data or settings is refused. It stays when ``fit`` is done.
+        File that keeps the principal components, 400 bytes a cell. If it exists, ``fit`` takes them from there and does not
+        read expression again. A file of other data or settings is an error. The file stays when ``fit`` is done.
     callbacks
         Functions that receive a :class:`scfcmi.models.callbacks.Epoch` after every epoch.
 
     Attributes
     ----------
     labels_
-        Community of each cell of ``fit``, int32, shape (n_cells,), the largest first. :meth:`predict` agrees with them on
-        more than 99 % of the cells.
+        Cluster of each cell of ``fit``, int32, shape (n_cells,). 0 is the largest cluster. :meth:`predict` agrees with them
+        on more than 99 % of the cells.
     embedding_
         Codes of these cells in both views, float32, rows of unit length, shape (n_cells, 2 * n_components).
     graph_
-        Their neighbor graph, sparse, symmetric, float32, shape (n_cells, n_cells). Above 50,000 cells it is of a sample that
-        keeps rare cells; the classifier labels the others. Not saved with the model.
+        Their neighbor graph, sparse, symmetric, float32, shape (n_cells, n_cells). With more than 50,000 cells, it is the
+        graph of a sample that keeps rare cells, and the classifier labels the other cells. Not saved with the model.
     history_
-        One row an epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``frac_with_counterpart``, and
-        ``code_shift``, one minus the mean cosine between codes and those a fifth of the training before.
+        Table with a row for each epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``frac_with_counterpart``, and
+        ``code_shift``: one minus the mean cosine between codes now and codes a fifth of the training before.
     groups_, information_, settings_, n_clusters_, n_components_, n_iter_
-        As :class:`scfcmi.FCMI`.
+        As in :class:`scfcmi.FCMI`.
     n_features_in_, feature_names_in_
-        As :class:`scfcmi.FCMI`.
+        As in :class:`scfcmi.FCMI`.
 
     Examples
     --------
@@ -147,7 +152,7 @@ class AtlasFCMI(GroupedClusterer):
         self.callbacks = callbacks
 
     def fit(self, X: ArrayLike | sp.spmatrix, y: object = None, *, groups: ArrayLike | None = None) -> AtlasFCMI:
-        """Train on cells and their groups; arguments and errors as :meth:`scfcmi.FCMI.fit`, without images."""
+        """Train on cells and their groups. Arguments and errors are those of :meth:`scfcmi.FCMI.fit`, without images."""
         self._check_y(y, groups)
         self._check_parameters()
         device = choose_device(self.device)
@@ -196,7 +201,7 @@ class AtlasFCMI(GroupedClusterer):
         return self
 
     def assignment_of(self, embedding: np.ndarray) -> np.ndarray:
-        """Return the soft assignment of codes, as :meth:`transform` returns them: float32, shape (n_cells, n_clusters)."""
+        """Return the probability of each cluster for codes of :meth:`transform`: float32, shape (n_cells, n_clusters)."""
         return classify(embedding, self._weights, self._offsets)
 
     @staticmethod

@@ -40,12 +40,12 @@ _BETA, _MIN_EPOCHS, _MAX_EPOCHS, _WARMUP = 0.20, 10, 300, 20
 
 
 class FCMI(GroupedClusterer):
-    """Deep fair clustering by maximizing and minimizing mutual information.
+    """Cluster samples so that clusters do not depend on their group: the method as published, paper mode.
 
-    An auto-encoder maps cells to codes of unit length; its decoder is told the group, so that codes need not carry
-    it. Clusters are compact and of even size by maximizing I(X;C|G), and independent of the group by minimizing
-    I(G;C): ``L = L_rec + alpha L_clu + beta L_fair``, Eq. 12 of Zeng et al., CVPR 2023. The defaults are the
-    paper's, but for ``chance_correction`` and ``decoder``. Without groups it is plain deep clustering.
+    An auto-encoder maps samples to codes of unit length. Its decoder is told the group, so codes need not carry it.
+    Training maximizes I(X;C|G), which makes clusters compact and of even size. It minimizes I(G;C), which makes clusters
+    independent of the group: ``L = L_rec + alpha L_clu + beta L_fair``, Eq. 12 of Zeng et al., CVPR 2023. All defaults
+    except ``chance_correction`` and ``decoder`` are the paper's. Without groups, it is plain deep clustering.
 
     Parameters
     ----------
@@ -59,47 +59,47 @@ class FCMI(GroupedClusterer):
         I(G;Y) / H(G) that needs no labels, is above 0.01
         (:func:`scfcmi.models.paper.composition.composition_imbalance`).
     balance
-        Weight of -H(C) alone, which pulls clusters to one size. ``None`` takes ``alpha``, as Eq. 12, but 0 where
-        ``beta=None`` finds groups uneven; 0 lets clusters be as uneven as the data are.
+        Weight of -H(C) alone, which pulls clusters to one size. ``None`` takes ``alpha``, as Eq. 12 does, or 0 if
+        ``beta=None`` finds groups uneven. 0 lets clusters be as uneven as the data are.
     temperature
-        Temperature of the soft assignment, softmax of cosine / temperature.
+        Temperature of the soft assignment: softmax of cosine / temperature. Lower values make it harder.
     n_components
-        Dimension of the code. ``None`` takes ``n_clusters``, as the paper.
+        Dimension of the code. ``None`` takes ``n_clusters``, as the paper does.
     decoder
-        ``"branches"``: one decoder a group, as the paper; memory grows with the number of groups. ``"shared"``: one
-        decoder told the group. ``"auto"``: branches for up to three groups of at least 256 cells each, else shared.
+        ``"branches"``: a decoder for each group, as in the paper; memory grows with the number of groups. ``"shared"``: one
+        decoder that is told the group. ``"auto"``: branches for up to three groups of at least 256 cells each, else shared.
     chance_correction
-        Whether to take off I(G;C) of a mini-batch what chance gives (``scfcmi.models.objective.chance_information``).
-        With T groups and B cells, Eq. 6 of a mini-batch is some (K - 1)(T - 1) / 2B nats too high, which rewards fewer
-        clusters. ``False`` is the authors' code.
+        Whether to subtract from I(G;C) of a mini-batch what chance gives
+        (``scfcmi.models.objective.chance_information``). With T groups and B cells, Eq. 6 of a mini-batch is about
+        (K - 1)(T - 1) / 2B nats too high. That rewards fewer clusters. ``False`` is the authors' code.
     learning_rate
-        Of Adam. The paper prints 1e-4, the authors' runs used 1e-3.
+        Learning rate of Adam. The paper prints 1e-4, the authors' runs used 1e-3.
     batch_size
-        Cells a mini-batch, at least two. Mini-batches are of even size, at most this one.
+        Largest number of cells in a mini-batch, at least two. Mini-batches are of even size.
     max_epochs
         Number of passes over the cells. ``None`` takes as many as 1,000 mini-batches allow, between 10 and the paper's
         300.
     warmup_epochs
-        Number of these, at the start, that minimize L_rec alone. ``None`` takes 20, or a fifth of the epochs if that is
+        Number of epochs at the start that minimize L_rec alone. ``None`` takes 20, or a fifth of all epochs if that is
         fewer.
     patience
-        Number of epochs in a row, after warm-up, with at most a thousandth of the cells changing cluster, after which
-        training ends early. ``None`` trains to the end, as the paper.
+        Training ends early after so many epochs in a row, after warm-up, in which at most a thousandth of the cells change
+        cluster. ``None`` trains to the end, as the paper does.
     n_init
-        Number of training runs. The run with the lowest Eq. 12 over all cells is kept; the first is that of ``n_init=1``.
+        Number of training runs. The run with the lowest Eq. 12 over all cells is kept.
     random_state
-        Seed of all that is drawn. An integer gives the same labels again on the same machine.
+        Seed of all random numbers. An integer gives the same labels again on the same machine.
     device
-        ``"auto"`` takes a CUDA device if there is one, else the CPU; or any name torch knows.
+        ``"auto"`` takes a CUDA device if there is one, and the CPU otherwise. Or any name that torch knows.
     precision
-        ``"float32"``, ``"bfloat16"`` (passes through the network only), or ``"auto"``: bfloat16 where the processor
-        computes in it.
+        ``"float32"``; ``"bfloat16"``, for passes through the network only; or ``"auto"``: bfloat16 if the processor computes
+        in it.
     progress
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
-        File to keep the state of training in, at most once a minute. If it exists, and is of the same data and
-        settings, training goes on from there, to the same end. With ``n_init`` above one every run has a file: the
-        names of the later ones end in ``.2`` and so on.
+        File that keeps the state of training, written at most once a minute. If it exists, and is of the same data and
+        settings, training goes on from there, to the same end. With ``n_init`` above 1, each run has a file: the names of
+        the later ones end in ``.2`` and so on.
     callbacks
         Functions that receive a :class:`scfcmi.models.callbacks.Epoch` after every epoch.
 
@@ -114,23 +114,23 @@ class FCMI(GroupedClusterer):
     groups_
         Names of the groups, as text, in code order.
     history_
-        One row an epoch. Mini-batch means of ``loss``, ``L_rec``, ``L_clu``, ``L_fair`` as minimized; over all cells,
-        in nats, ``H_C``, ``H_C_given_X``, ``I_G_C``, ``I_X_C_given_G``; ``changed``, the share of cells that changed
-        cluster; ``size_0`` and so on, cells a cluster.
+        Table with a row for each epoch. ``loss``, ``L_rec``, ``L_clu`` and ``L_fair`` are means over mini-batches, as
+        minimized. ``H_C``, ``H_C_given_X``, ``I_G_C`` and ``I_X_C_given_G`` are over all cells, in nats. ``changed`` is the
+        share of cells that changed cluster. ``size_0`` and so on are the numbers of cells in clusters.
     information_
         H(C), H(C|X), I(G;C) and I(X;C|G) of the soft assignment of all cells, in nats, as a dictionary.
     settings_
-        Settings as used, those decided from the data included, as a dictionary of plain scalars.
+        Settings as used, with those that the data decided, as a dictionary of plain scalars.
     objectives_
         Eq. 12 over all cells at the end of each of the ``n_init`` runs.
     decoder_, precision_
-        The form of decoder, and the precision, that were used.
+        The decoder and the precision that were used.
     n_clusters_, n_components_
         Number of clusters, and dimension of the code.
     n_iter_
         Number of epochs trained.
     n_features_in_
-        Number of features (pixels, of images).
+        Number of features, or of pixels.
     feature_names_in_, var_names_
         Names of the features, if ``fit`` was given a data frame, or :func:`scfcmi.tl.fit_model` named genes.
 
@@ -194,13 +194,13 @@ class FCMI(GroupedClusterer):
         Parameters
         ----------
         X
-            Dense or sparse (taken as CSR, never densified whole), shape (n_cells, n_features); or images, shape
-            (n_cells, 1, 28, 28), which choose the convolutional network.
+            Features, dense or sparse, shape (n_cells, n_features). A sparse matrix is taken as CSR and never made dense as
+            a whole. Or images, shape (n_cells, 1, 28, 28), for which the network is convolutional.
         y
-            Ignored, with a warning; here because scikit-learn calls so. Groups are given by name.
+            Not used, with a warning. It is here because scikit-learn passes it. Give groups by name: ``groups=``.
         groups
-            Group of each cell (technology, donor, laboratory), values of any kind, shape (n_cells,); known by their
-            text. A Series is matched by the index of ``X``, if that is a data frame. ``None`` is one group.
+            Group of each cell (technology, donor, laboratory), shape (n_cells,). Values may be of any kind and are told
+            apart by their text. If ``X`` is a data frame, a Series is matched by its index. ``None`` is one group.
 
         Returns
         -------

@@ -30,25 +30,25 @@ def report(
     n_markers: int = 5,
     source: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write one HTML page that shows a result: maps, clusters, batches, what ``diagnose`` says, and how it was made.
+    """Write one HTML page that shows a result: maps, clusters, batches, verdicts, and how it was made.
 
-    The page is one file that fetches nothing: it can be mailed, opened in any browser and printed. A click on a name in a
-    legend hides its cells. A click on a cluster shows its cells alone.
+    The page is one file that fetches nothing. Mail it, open it in any browser, print it. A click on a name in a legend
+    hides its cells. A click on a cluster shows its cells alone.
 
     Parameters
     ----------
     adata
-        Annotated data that ``fair_cluster`` and ``scfcmi.tl.umap`` have written to, left as it is. What
-        ``scfcmi.tl.diagnose`` and ``scfcmi.tl.choose_n_clusters`` stored is shown, too.
+        Annotated data that ``fair_cluster`` and ``scfcmi.tl.umap`` have written to. It is left as it is. For verdicts on
+        the page, run ``scfcmi.tl.diagnose`` first. For the curve of resolutions, run ``scfcmi.tl.choose_n_clusters`` first.
     path
-        The file to write: ``report.html``. It is replaced if it exists.
+        The file to write, such as ``report.html``. It is replaced if it exists.
     key
         The ``key_added`` of ``fair_cluster``.
     label_key
-        Column of ``adata.obs`` with reference labels, if there are any: they get a map of their own, and the metrics.
+        Column of ``adata.obs`` with reference labels, if there are any. The page then has a map of labels, and metrics.
     n_markers
-        Marker genes of each cluster, found by ``sc.tl.rank_genes_groups`` on at most 500 cells a cluster. Zero leaves
-        them out.
+        Number of marker genes of each cluster, found by ``sc.tl.rank_genes_groups`` on at most 500 cells of each cluster.
+        Zero leaves them out.
     source
         The file that holds ``adata``, for the heading and the command that repeats the result. ``None`` takes the file of
         a file-backed ``adata``.
