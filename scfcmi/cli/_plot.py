@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WORDS = """\
-Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: a map that the file does not hold
-is computed for the picture. The ending of the picture's name decides its format: .png, .pdf, .svg."""
+Draws what 'scfcmi cluster' or 'scfcmi benchmark' stored. Files are left as they are: a map or a curve that the file does
+not hold is computed for the picture. The ending of the picture's name decides its format: .png, .pdf, .svg."""
 
 # Plots of an h5ad file: functions of scfcmi.pl. The others draw what a benchmark stored: functions of scfcmi.benchmark.
 _OF_CELLS = {
@@ -25,7 +25,7 @@ _OF_CELLS = {
     "confusion": "which labels the cells of each cluster have",
     "confidence": "how sure each cluster is of its cells",
     "history": "the course of training",
-    "n-clusters": "how many clusters each resolution gives, if choose_n_clusters has been run",
+    "n-clusters": "how many clusters each resolution gives, and how stable they are",
 }
 
 
@@ -131,13 +131,15 @@ def _read(options: argparse.Namespace) -> Any:
     # The expression of all genes is seldom drawn: that of an h5ad file stays on disk.
     cells = _input(options)
     adata = _cells.read_cells(cells.argument, cells.path, backed=True)
-    if options.plot == "umap":
-        _ensure_map(adata, options.key)
+    _compute_missing(adata, options.plot, options.key)
     return adata
 
 
-def _ensure_map(adata: AnnData, key: str) -> None:
+def _compute_missing(adata: AnnData, plot: str, key: str) -> None:
+    """Compute what is drawn, if the file does not hold it."""
     from scfcmi import tl
 
-    if f"X_{key}_umap" not in adata.obsm:
+    if plot == "umap" and f"X_{key}_umap" not in adata.obsm:
         tl.umap(adata, key)
+    if plot == "n-clusters" and f"{key}_n_clusters" not in adata.uns:
+        tl.choose_n_clusters(adata, key=key)

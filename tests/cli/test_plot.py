@@ -61,6 +61,13 @@ def test_a_map_is_computed_where_there_is_none(clustered, tmp_path, monkeypatch)
     assert plot("umap", tmp_path / "cells.h5ad", "--key", "label", "-o", tmp_path / "plot.png") == cli.WRONG_USE
 
 
+def test_a_curve_is_computed_where_there_is_none(clustered, tmp_path):
+    clustered.write_h5ad(tmp_path / "cells.h5ad")
+    assert plot("n-clusters", tmp_path / "cells.h5ad", "-o", tmp_path / "plot.png", "--dpi", 50) == cli.OK
+    assert np.ptp(mpimg.imread(tmp_path / "plot.png")) > 0
+    assert plot("n-clusters", tmp_path / "cells.h5ad", "--key", "label", "-o", tmp_path / "other.png") == cli.WRONG_USE
+
+
 def test_of_tables(tmp_path):
     rows = [(a, b, 0.5, 0.9) for a in (0.1, 0.2) for b in (0.1, 0.2)]
     pd.DataFrame(rows, columns=["alpha", "beta", "accuracy", "mnce"]).to_csv(tmp_path / "grid.csv")
