@@ -85,10 +85,11 @@ def _listed(names: pd.Index) -> str:
 
 
 def _training(params: dict[str, object]) -> str:
-    epochs = params.get("n_epochs", "an unknown number of")
+    n_epochs = params.get("n_epochs", "an unknown number of")
+    epochs = f"{n_epochs} epoch" if n_epochs == 1 else f"{n_epochs} epochs"
     if params.get("settled", True):
-        return f"settled after {epochs} epochs"
-    return f"had not settled after {epochs} epochs: raise --max-epochs"
+        return f"settled after {epochs}"
+    return f"had not settled after {epochs}: raise --max-epochs"
 
 
 def _next(cells: Path, key: str, *, lacking: bool) -> str:
