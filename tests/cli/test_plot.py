@@ -11,6 +11,7 @@ import pytest
 
 import scfcmi
 from scfcmi import cli
+from scfcmi.graph.neighbors import joint_graph
 
 
 @pytest.fixture
@@ -62,6 +63,7 @@ def test_a_map_is_computed_where_there_is_none(clustered, tmp_path, monkeypatch)
 
 
 def test_a_curve_is_computed_where_there_is_none(clustered, tmp_path):
+    clustered.obsp["fcmi_connectivities"] = joint_graph([clustered.obsm["X_fcmi"]])
     clustered.write_h5ad(tmp_path / "cells.h5ad")
     assert plot("n-clusters", tmp_path / "cells.h5ad", "-o", tmp_path / "plot.png", "--dpi", 50) == cli.OK
     assert np.ptp(mpimg.imread(tmp_path / "plot.png")) > 0
