@@ -24,6 +24,15 @@ def leiden(adata: ad.AnnData, n_clusters: int | None, seed: int, *, scaled: bool
     if corrected:
         found = harmonypy.run_harmony(cells.obsm["codes"], cells.obs, "batch", random_state=seed, verbose=False).Z_corr
         cells.obsm["codes"] = found if len(found) == adata.n_obs else found.T
+    return leiden_of(cells.obsm["codes"], None, seed)
+
+
+def leiden_of(codes: np.ndarray, n_clusters: int | None, seed: int) -> np.ndarray:
+    """Return Leiden's communities of any embedding, so many of them, or those at resolution 0.3."""
+    if n_clusters is not None:
+        # Of one group, Harmony leaves all as it is.
+        return baselines.harmony_leiden(codes, np.zeros(len(codes), int), n_clusters, seed)
+    cells = ad.AnnData(obsm={"codes": codes})
     sc.pp.neighbors(cells, use_rep="codes", random_state=seed)
     sc.tl.leiden(cells, RESOLUTION, flavor="igraph", n_iterations=2, directed=False, random_state=seed)
     return cells.obs["leiden"].cat.codes.to_numpy()
