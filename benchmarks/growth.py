@@ -157,7 +157,7 @@ class OneByOne(nn.Module):
         )
 
     def forward(self, stem: Tensor, groups: Tensor) -> Tensor:
-        outputs = stem.new_empty((len(stem), self.stacks[0][-1].out_features))
+        outputs = stem.new_zeros((len(stem), self.stacks[0][-1].out_features))
         for group, stack in enumerate(self.stacks):
             mine = groups == group
             # Batch norm takes no single cell.

@@ -169,7 +169,9 @@ def run(output: Path, seeds: range, datasets: list[str], methods: list[str]) -> 
             stale = done["method"].map(lambda method: rows[method].training is not None) & (done["version"] != now)
             pending = [method for method in methods if method not in set(done.loc[~stale, "method"])]
             cells = Cells(adata, seed)
-            for method in pending if name in COUNTS else [name for name in pending if name not in SCVI]:
+            if name not in COUNTS:
+                pending = [method for method in pending if method not in SCVI]
+            for method in pending:
                 record = {"dataset": name, "method": method, "seed": seed} | measured(rows[method], cells, adata)
                 append(output, record | {"version": now})
                 print(*record.values(), flush=True)
