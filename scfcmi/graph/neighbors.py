@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
+from sklearn.utils import gen_batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from faiss import Index
 
 # Number of neighbors, the cell itself among them: the default of UMAP and scanpy.
 N_NEIGHBORS = 15
 # The leading dimensions, which hold the coarse differences, have a graph of their own.
 _LEADING = 20
 # Above this number of cells, neighbors are searched in an inverted-file index, in this many of its lists.
-_EXACT, _LISTS = 20_000, 16
+_EXACT, _LISTS = 20_000, 24
+# Neighbors are chosen among so many more, by distances that do not depend on threads; so many cells at a time.
+_SPARE, _BLOCK = 5, 1024
 # Cells whose codes agree to this many decimals are copies of each other.
 _DECIMALS = 3
 # Constants of UMAP's smooth_knn_dist.
@@ -37,22 +42,38 @@ def nearest(codes: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray
     -------
     Cosine distances, rising, and indices, both of shape (n_cells, n_neighbors).
     """
-    import faiss
-
-    units, n_neighbors = normalize(codes).astype(np.float32), min(n_neighbors, len(codes))
-    n_lists = int(len(units) ** 0.5)
-    kind = "Flat" if len(units) <= _EXACT else f"IVF{n_lists},Flat"
-    index = faiss.index_factory(units.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-    if len(units) > _EXACT:
-        # A fixed stride, so that the same cells give the same lists.
-        index.train(np.ascontiguousarray(units[:: max(1, len(units) // (64 * n_lists))]))
-        index.nprobe = _LISTS
-    index.add(units)
-    cosines, indices = index.search(units, n_neighbors)
+    units, n_cells = normalize(codes).astype(np.float32), len(codes)
+    n_neighbors = min(n_neighbors, n_cells)
+    found = _index(units).search(units, min(n_neighbors + _SPARE, n_cells))[1]
+    distances, indices = np.empty((n_cells, n_neighbors), np.float32), np.empty((n_cells, n_neighbors), np.int64)
+    for rows in gen_batches(n_cells, _BLOCK):
+        candidates = np.sort(found[rows], axis=1)
+        # Half the squared distance of units. faiss rounds differently with another number of threads.
+        apart = np.square(units[candidates] - units[rows, None]).sum(axis=2) / 2
+        apart[candidates < 0] = np.inf
+        order = apart.argsort(axis=1, kind="stable")[:, :n_neighbors]
+        distances[rows], indices[rows] = (np.take_along_axis(part, order, axis=1) for part in (apart, candidates))
     # A list may hold fewer cells than neighbors wanted: the cell itself takes the places that are left.
     missing = indices < 0
-    indices = np.where(missing, np.arange(len(units))[:, None], indices)
-    return np.where(missing, 0, np.maximum(1 - cosines, 0)), indices
+    return np.where(missing, 0, distances), np.where(missing, np.arange(n_cells)[:, None], indices)
+
+
+def _index(units: np.ndarray) -> Index:
+    """Return a faiss index of codes of unit length, by cosine."""
+    import faiss
+
+    flat = faiss.IndexFlatIP(units.shape[1])
+    if len(units) <= _EXACT:
+        flat.add(units)
+        return flat
+    n_lists = int(len(units) ** 0.5)
+    # A list holds the cells around one cell. Means of k-means are hardly better, take time, and depend on threads.
+    flat.add(np.ascontiguousarray(units[:: len(units) // n_lists][:n_lists]))
+    index = faiss.IndexIVFFlat(flat, units.shape[1], n_lists, faiss.METRIC_INNER_PRODUCT)
+    index.own_fields, index.is_trained, index.nprobe = False, True, _LISTS
+    index.referenced_objects = [flat]
+    index.add(units)
+    return index
 
 
 def fuzzy_graph(distances: np.ndarray, indices: np.ndarray) -> csr_matrix:

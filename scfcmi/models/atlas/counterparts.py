@@ -12,6 +12,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+import torch
 from sklearn.preprocessing import normalize
 from sklearn.utils import gen_batches
 
@@ -107,7 +108,7 @@ def _mutual(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs of cells of two groups of which each is among the other's nearest."""
     k_a, k_b = (max(1, min(n_neighbors, len(cells) // _SHARE)) for cells in (a, b))
-    cosines = codes[a] @ codes[b].T
+    cosines = _cosines(codes[a], codes[b])
     least_b, least_a = (np.partition(part, -k, axis=1)[:, -k] for part, k in ((cosines, k_b), (cosines.T.copy(), k_a)))
     pairs = np.flatnonzero((cosines >= least_b[:, None]) & (cosines >= least_a))
     most = min(len(a) * k_b, len(b) * k_a)
@@ -119,8 +120,14 @@ def _mutual(
 
 def _kth_largest(codes: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:
     """Return the k-th largest cosine of each code to the others: shape (len(codes),)."""
-    parts = [np.partition(codes[rows] @ others.T, -k, axis=1)[:, -k] for rows in gen_batches(len(codes), _BLOCK)]
+    parts = [np.partition(_cosines(codes[rows], others), -k, axis=1)[:, -k] for rows in gen_batches(len(codes), _BLOCK)]
     return np.concatenate(parts)
+
+
+def _cosines(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the cosines of codes of unit length: shape (len(codes), len(others))."""
+    # By torch: numpy's product rounds differently with another number of threads.
+    return (torch.from_numpy(codes) @ torch.from_numpy(others).T).numpy()
 
 
 class Counterparts:

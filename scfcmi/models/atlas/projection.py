@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.linalg.blas import ssyrk
+from scipy.linalg.blas import dsyrk
 from sklearn.utils.extmath import svd_flip
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ _MAX_CELLS, _PART = 100_000, 20_000
 _MAX_FEATURES = 4000
 # As ``scanpy.pp.scale(max_value=10)``: one cell far off must not turn a component.
 _CLIP = 10.0
+# For the covariance, values are rounded to whole numbers of at most so many bits. Double precision then holds every sum
+# of products exactly (17 + 17 bits, and 17 for the number of cells). Loadings are rounded after so many binary places,
+# which removes the rounding of the eigenvalue solver. So neither depends on the number of threads.
+_BITS, _PLACES = 17, 16
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,11 @@ def fit_projections(
     cells = None if n_cells <= _MAX_CELLS else np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
     columns = np.flatnonzero(used)
     views = [
-        _Covariance(columns, mean, np.where(used, scale, np.inf), clip)
-        for scale, clip in ((deviation, _CLIP), (np.ones(n_features), np.inf))
+        _Covariance(columns, mean, np.where(used, scale, np.inf), clip, largest)
+        for scale, clip, largest in (
+            (deviation, _CLIP, _CLIP),
+            (np.ones(n_features), np.inf, 2 * summary.largest),
+        )
     ]
     parts = [cells]
     if n_cells > _PART:
@@ -103,10 +110,11 @@ def fit_projections(
 
 
 class _Covariance:
-    """Products of scaled features, summed over cells."""
+    """Products of scaled features, summed over cells. No scaled value is above ``largest``."""
 
-    def __init__(self, columns: np.ndarray, mean: np.ndarray, scale: np.ndarray, clip: float) -> None:
+    def __init__(self, columns: np.ndarray, mean: np.ndarray, scale: np.ndarray, clip: float, largest: float) -> None:
         self._columns, self._clip = columns, clip
+        self._step = 2.0 ** (np.ceil(np.log2(largest)) - _BITS)
         self._mean, self._scale = mean.astype(np.float32), scale.astype(np.float32)
         self._n_cells, self._sums = 0, np.zeros(len(columns))
         # As BLAS lays out what it returns.
@@ -117,21 +125,23 @@ class _Covariance:
         mean, scale = self._mean[self._columns], self._scale[self._columns]
         for block in sample.blocks():
             scaled = np.clip((block.cpu().numpy() - mean) / scale, -self._clip, self._clip)
-            self._sums += scaled.sum(axis=0, dtype=np.float64)
+            whole = np.rint(scaled / self._step).astype(np.float64)
+            self._sums += whole.sum(axis=0)
             # Half of the products, those above the diagonal: the others are the same.
-            self._products += ssyrk(1.0, scaled.T)
+            dsyrk(1.0, whole.T, beta=1.0, c=self._products, overwrite_c=True)
         self._n_cells += len(sample)
 
     def projection(self, n_components: int) -> Projection:
         """Return the principal components, once: the products are overwritten."""
-        n_columns, center, covariance = len(self._columns), self._sums / self._n_cells, self._products
-        covariance /= self._n_cells
+        n_columns, center, covariance = len(self._columns), self._sums * self._step / self._n_cells, self._products
+        covariance *= self._step**2 / self._n_cells
         covariance -= np.outer(center, center)
         n_components = max(1, min(n_components, n_columns))
         some = [n_columns - n_components, n_columns - 1]
         vectors = eigh(covariance, lower=False, overwrite_a=True, subset_by_index=some)[1][:, ::-1]
         # Signs do not depend on the machine's linear algebra.
         _, vectors = svd_flip(None, vectors.T, u_based_decision=False)
+        vectors = np.ldexp(np.rint(np.ldexp(vectors, _PLACES)), -_PLACES)
         n_features = len(self._mean)
         centers, loadings = np.zeros(n_features, np.float32), np.zeros((n_features, n_components), np.float32)
         centers[self._columns], loadings[self._columns] = center, vectors.T

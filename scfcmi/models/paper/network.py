@@ -82,7 +82,7 @@ def _fully_connected_encoder(a: Architecture) -> nn.Sequential:
     layers: list[nn.Module] = []
     width = a.n_features
     for out in a.encoder_widths[:-1]:
-        layers += [nn.Linear(width, out), nn.BatchNorm1d(out), nn.ReLU()]
+        layers += [nn.Linear(width, out), BatchNorm(out), nn.ReLU()]
         width = out
     last = a.encoder_widths[-1]
     return nn.Sequential(*layers, nn.Linear(width, last), nn.ReLU(), nn.Linear(last, a.n_dims))
@@ -94,6 +94,17 @@ def _convolutional_encoder(n_dims: int) -> nn.Sequential:
         layers += [nn.Conv2d(i, o, 3, stride, padding=1), nn.ReLU()]
     layers += [nn.Flatten(), nn.Linear(math.prod(_STEM_IMAGE), 256), nn.ReLU(), nn.Linear(256, n_dims)]
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm whose results do not depend on the number of threads.
+
+    torch divides the cells of a batch among threads, but does not divide the cells of one channel of an image. So features
+    are given to it as channels.
+    """
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs.T.contiguous()[None])[0].T
 
 
 class FullyConnectedBranches(nn.Module):
@@ -179,9 +190,9 @@ class FullyConnectedShared(nn.Module):
         self.group_bias = nn.Embedding(a.n_groups, widths[1])
         nn.init.uniform_(self.group_bias.weight, -1 / math.sqrt(widths[0]), 1 / math.sqrt(widths[0]))
         self.input = nn.Linear(widths[0], widths[1], bias=False)
-        rest: list[nn.Module] = [nn.BatchNorm1d(widths[1]), nn.ReLU()]
+        rest: list[nn.Module] = [BatchNorm(widths[1]), nn.ReLU()]
         for i, o in pairwise(widths[1:]):
-            rest += [nn.Linear(i, o), nn.BatchNorm1d(o), nn.ReLU()]
+            rest += [nn.Linear(i, o), BatchNorm(o), nn.ReLU()]
         self.rest = nn.Sequential(*rest, nn.Linear(widths[-1], a.n_features))
 
     def forward(self, stem: Tensor, groups: Tensor) -> Tensor:
