@@ -128,7 +128,7 @@ class _Covariance:
             whole = np.rint(scaled / self._step).astype(np.float64)
             self._sums += whole.sum(axis=0)
             # Half of the products, those above the diagonal: the others are the same.
-            dsyrk(1.0, whole.T, beta=1.0, c=self._products, overwrite_c=True)
+            self._products = dsyrk(1.0, whole.T, beta=1.0, c=self._products, overwrite_c=True)
         self._n_cells += len(sample)
 
     def projection(self, n_components: int) -> Projection:
