@@ -24,8 +24,9 @@ _MAX_PARTNERS = 8
 _SHARE = 6
 # Fewest pairs of two groups from which a shift between them is estimated, and about the most.
 _MIN_PAIRS, _MAX_PAIRS = 3, 1000
-# The neighbor in its own group whose distance a cell is measured by.
-_OWN = 10
+# The neighbor in its own group whose distance a cell is measured by; in a small group, a nearer one: of so many cells one.
+# The tenth neighbor in a group of 17 cells is of another type.
+_OWN, _OWN_SHARE = 10, 20
 # Cells whose cosines are partitioned at a time.
 _BLOCK = 512
 
@@ -38,7 +39,7 @@ def find_counterparts(
     Two cells are paired if three things hold. Each is among the other's ``n_neighbors`` nearest in the other's group, by
     cosine; at most a sixth of the group counts. Their difference, less the median difference of all mutual neighbors of
     these two groups, is no longer than the distance from a cell to its tenth neighbor in its own group, of the wider of
-    the two. The distance between their origins is no longer than the median distance of two cells of one group, as the
+    the two; in a group of fewer than 200 cells, to a nearer neighbor. The distance between their origins is no longer than the median distance of two cells of one group, as the
     mean of the two groups.
 
     Parameters
@@ -67,7 +68,7 @@ def find_counterparts(
         # A group of one cell says nothing of its own.
         shuffled = rng.permutation(cells if len(cells) > 1 else len(codes))
         apart.append(np.median(np.linalg.norm(origin[shuffled] - origin[np.roll(shuffled, 1)], axis=1)))
-        n_own = min(_OWN, len(cells) - 1)
+        n_own = min(_OWN, max(1, len(cells) // _OWN_SHARE), len(cells) - 1)
         if n_own:
             # The nearest is the cell itself.
             cosines = _kth_largest(codes[cells], codes[cells], n_own + 1)
