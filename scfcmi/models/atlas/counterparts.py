@@ -39,8 +39,8 @@ def find_counterparts(
     Two cells are paired if three things hold. Each is among the other's ``n_neighbors`` nearest in the other's group, by
     cosine; at most a sixth of the group counts. Their difference, less the median difference of all mutual neighbors of
     these two groups, is no longer than the distance from a cell to its tenth neighbor in its own group, of the wider of
-    the two; in a group of fewer than 200 cells, to a nearer neighbor. The distance between their origins is no longer than the median distance of two cells of one group, as the
-    mean of the two groups.
+    the two; in a group of fewer than 200 cells, to a nearer neighbor. The distance between their origins is no longer
+    than the median distance of two cells of one group, as the mean of the two groups.
 
     Parameters
     ----------
