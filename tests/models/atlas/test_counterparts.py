@@ -34,6 +34,19 @@ def test_batches_that_share_no_type_have_hardly_any_counterparts():
     assert len(np.unique(both[0])) > 600
 
 
+def test_a_batch_of_few_cells_is_not_everything_to_everyone():
+    """The tenth neighbor among sixteen cells is of another type: it is no measure of what is near."""
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(16, 20))
+    # The other batch lacks types 8 to 15, each of which is like one of types 0 to 7.
+    centers[8:] = centers[:8] + 0.7 * rng.normal(size=(8, 20))
+    labels = np.concatenate([np.repeat(np.arange(16), 20), np.repeat(np.arange(8), 2)])
+    X = centers[labels] + 0.4 * rng.normal(size=(336, 20))
+    first, second = find_counterparts(X, np.repeat([0, 1], [320, 16]), 40, np.random.default_rng(0))
+    assert len(np.unique(first)) > 100
+    assert (labels[first] == labels[second]).mean() > 0.95
+
+
 def test_three_hundred_groups_cost_no_more_pairs_than_eight_partners():
     rng = np.random.default_rng(0)
     X, codes = rng.normal(size=(6000, 5)).astype(np.float32), np.arange(6000) % 300
