@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 from sklearn.utils.extmath import svd_flip
@@ -122,10 +123,10 @@ class _Covariance:
 
     def add(self, sample: Rows) -> None:
         """Add cells, which have the columns only."""
-        mean, scale = self._mean[self._columns], self._scale[self._columns]
+        mean, scale = (torch.from_numpy(values[self._columns]) for values in (self._mean, self._scale))
         for block in sample.blocks():
-            scaled = np.clip((block.cpu().numpy() - mean) / scale, -self._clip, self._clip)
-            whole = np.rint(scaled / self._step).astype(np.float64)
+            scaled = ((block - mean.to(block.device)) / scale.to(block.device)).clamp_(-self._clip, self._clip)
+            whole = (scaled / self._step).round_().double().cpu().numpy()
             self._sums += whole.sum(axis=0)
             # Half of the products, those above the diagonal: the others are the same.
             self._products = dsyrk(1.0, whole.T, beta=1.0, c=self._products, overwrite_c=True)
