@@ -24,8 +24,8 @@ _MAX_PARTNERS = 8
 _SHARE = 6
 # Fewest pairs of two groups from which a shift between them is estimated, and about the most.
 _MIN_PAIRS, _MAX_PAIRS = 3, 1000
-# The neighbor in its own group whose distance a cell is measured by; in a small group, a nearer one: of so many cells one.
-# The tenth neighbor in a group of 17 cells is of another type.
+# A cell is measured by the distance to its tenth neighbor in its own group. In a group of fewer than 200 cells it is the
+# neighbor that a twentieth of the group reaches: the tenth of 17 cells would be of another type.
 _OWN, _OWN_SHARE = 10, 20
 # Cells whose cosines are partitioned at a time.
 _BLOCK = 512
