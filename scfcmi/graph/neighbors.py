@@ -67,11 +67,11 @@ def _index(units: np.ndarray) -> Index:
         flat.add(units)
         return flat
     n_lists = int(len(units) ** 0.5)
-    # A list holds the cells around one cell. Means of k-means are hardly better, take time, and depend on threads.
+    # A list holds the cells around one cell. Lists around means of k-means find no more neighbors in the same time, and these
+    # means depend on threads.
     flat.add(np.ascontiguousarray(units[:: len(units) // n_lists][:n_lists]))
     index = faiss.IndexIVFFlat(flat, units.shape[1], n_lists, faiss.METRIC_INNER_PRODUCT)
-    index.own_fields, index.is_trained, index.nprobe = False, True, _LISTS
-    index.referenced_objects = [flat]
+    index.is_trained, index.nprobe = True, _LISTS
     index.add(units)
     return index
 
@@ -89,8 +89,6 @@ def fuzzy_graph(distances: np.ndarray, indices: np.ndarray) -> csr_matrix:
     """
     n_cells, n_neighbors = distances.shape
     own = indices == np.arange(n_cells)[:, None]
-    # Rounding leaves a cell at a distance of about 1e-8 from itself, which would make it its own nearest neighbor.
-    distances = np.where(own, 0, distances)
     # The nearest neighbor that is not at distance zero has weight one.
     nearest_other = np.where(distances > 0, distances, np.inf).min(axis=1)
     nearest_other[np.isinf(nearest_other)] = 0

@@ -178,7 +178,8 @@ def information(assignment: Tensor, groups: Tensor, n_groups: int) -> dict[str, 
         "I_G_C": group_information(joint),
         "I_X_C_given_G": conditional_information(assignment, joint),
     }
-    return {name: float(value) for name, value in terms.items()}
+    # None is negative, but for rounding.
+    return {name: max(0.0, float(value)) for name, value in terms.items()}
 
 
 def _x_log_y(x: Tensor, y: Tensor) -> Tensor:

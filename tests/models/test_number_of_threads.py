@@ -29,6 +29,7 @@ found = {
     "atlas embedding": bits(atlas.embedding_),
     "atlas graph": bits(atlas.graph_.data),
     "atlas labels": bits(atlas.labels_),
+    "atlas probabilities": bits(atlas.predict_proba(cells.X)),
     "paper embedding": bits(paper.embedding_),
     "paper labels": bits(paper.labels_),
     "neighbors": bits(indices),

@@ -16,6 +16,8 @@ import torch
 from sklearn.preprocessing import normalize
 from sklearn.utils import gen_batches
 
+from scfcmi.models.products import product
+
 # Neighbors searched in each other group, unless the user gives a number.
 N_NEIGHBORS = 40
 # Each group is matched with all others, or with this many that are drawn in each round.
@@ -128,7 +130,7 @@ def _kth_largest(codes: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:
 def _cosines(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the cosines of codes of unit length: shape (len(codes), len(others))."""
     # By torch: numpy's product rounds differently with another number of threads.
-    return (torch.from_numpy(codes) @ torch.from_numpy(others).T).numpy()
+    return product(torch.from_numpy(codes), torch.from_numpy(others).T).numpy()
 
 
 class Counterparts:

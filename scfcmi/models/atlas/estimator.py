@@ -10,7 +10,7 @@ import torch
 from scfcmi import _validate
 from scfcmi._initialization import initialized
 from scfcmi._random import Stream, seed_from, stream, torch_stream
-from scfcmi.graph.communities import RESOLUTION, by_size, leiden, leiden_at
+from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
 from scfcmi.graph.neighbors import distinct, joint_graph, with_copies
 from scfcmi.graph.sample import rare_keeping_sample
 from scfcmi.models.assignment import classify, fit_classifier
@@ -55,8 +55,8 @@ class AtlasFCMI(GroupedClusterer):
        counterparts are pulled together: ``L = L_rec + agreement L_agr``
        (:func:`scfcmi.models.objective.agreement_loss`). Cells without a counterpart are left alone.
     3. The neighbor graphs of both views are added up. Leiden finds the communities of this graph
-       (:mod:`scfcmi.graph.communities`): these are the clusters.
-    4. A classifier learns the clusters. It labels new cells.
+       (:mod:`scfcmi.graph.communities`).
+    4. A classifier learns the communities. It gives every cell its cluster, new cells included.
 
     The weights alpha and beta of Eq. 12 are 0: clusters need not be independent of the group, because cell types are not.
 
@@ -96,13 +96,12 @@ class AtlasFCMI(GroupedClusterer):
     Attributes
     ----------
     labels_
-        Cluster of each cell of ``fit``, int32, shape (n_cells,). 0 is the largest cluster. :meth:`predict` agrees with them
-        on more than 99 % of the cells.
+        Cluster of each cell of ``fit``, int32, shape (n_cells,). 0 is the largest cluster. :meth:`predict` gives the same.
     embedding_
         Codes of these cells in both views, float32, rows of unit length, shape (n_cells, 2 * n_components).
     graph_
         Their neighbor graph, sparse, symmetric, float32, shape (n_cells, n_cells). With more than 50,000 cells, it is the
-        graph of a sample that keeps rare cells, and the classifier labels the other cells. Not saved with the model.
+        graph of a sample that keeps rare cells. Not saved with the model.
     history_
         Table with a row for each epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``frac_with_counterpart``, and
         ``code_shift``: one minus the mean cosine between codes now and codes a fifth of the training before.
@@ -292,7 +291,7 @@ class AtlasFCMI(GroupedClusterer):
         return network, components
 
     def _find_communities(self, seed: int) -> None:
-        """Set the graph, its communities, and the classifier that labels cells outside it."""
+        """Set the graph, the classifier of its communities, and the labels that it gives."""
         rng = stream(seed, Stream.SAMPLE)
         cells = rare_keeping_sample(self.embedding_, _MAX_CELLS, rng)
         views = np.split(self.embedding_[cells], self._network.architecture.n_views, axis=1)
@@ -300,11 +299,15 @@ class AtlasFCMI(GroupedClusterer):
         graph = joint_graph([view[first] for view in views])
         seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
         if self.n_clusters is not None:
-            labels = leiden_at(graph, self.n_clusters, seed)
+            communities = leiden_at(graph, self.n_clusters, seed)[place]
         else:
-            labels = leiden(graph, RESOLUTION if self.resolution is None else self.resolution, seed)
-        self.graph_, labels = with_copies(graph, place), by_size(labels[place]).astype(np.int32)
-        self._weights, self._offsets = fit_classifier(self.embedding_[cells], labels, rng)
-        if len(cells) < len(self.embedding_):
-            labels = self.assignment_of(self.embedding_).argmax(axis=1).astype(np.int32)
-        self.labels_ = labels
+            communities = leiden(graph, RESOLUTION if self.resolution is None else self.resolution, seed)[place]
+        self.graph_ = with_copies(graph, place)
+        self._weights, self._offsets = fit_classifier(self.embedding_[cells], communities, rng)
+        labels = self.assignment_of(self.embedding_).argmax(axis=1)
+        if len(np.unique(labels)) < len(self._offsets):
+            # A community without a cell would be lost.
+            labels[cells] = communities
+        order = np.argsort(-np.bincount(labels), kind="stable")
+        self._weights, self._offsets = np.take(self._weights, order, axis=1), self._offsets[order]
+        self.labels_ = np.argsort(order)[labels].astype(np.int32)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scfcmi.models.inference import in_blocks
+from scfcmi.models.products import linear, product
 from scfcmi.rows import DenseRows
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class Perceptrons(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs, shape (n_views, n_cells, n_outputs), from inputs of the same first axes."""
-        hidden = torch.baddbmm(self.hidden_bias, inputs, self.hidden).relu()
-        return torch.baddbmm(self.output_bias, hidden, self.output)
+        hidden = linear(self.hidden_bias, inputs, self.hidden).relu()
+        return linear(self.output_bias, hidden, self.output)
 
 
 def _weights(n_views: int, n_inputs: int, n_outputs: int) -> tuple[nn.Parameter, nn.Parameter]:
@@ -87,7 +88,7 @@ class AtlasNetwork(nn.Module):
         # The same as scaling and clipping the cells, in one pass over them instead of three.
         for scale, clip, center, loadings in zip(self.scale, self.clip, self.center, self.loadings, strict=True):
             clipped = centered if clip.isinf() else centered.clamp(-clip * scale, clip * scale)
-            views.append(clipped @ (loadings / scale[:, None]) - center @ loadings)
+            views.append(product(clipped, loadings / scale[:, None]) - center @ loadings)
         return torch.stack(views) / self.unit[:, None, None]
 
     def encode_views(self, components: Tensor) -> Tensor:

@@ -123,9 +123,11 @@ class _Covariance:
 
     def add(self, sample: Rows) -> None:
         """Add cells, which have the columns only."""
-        mean, scale = (torch.from_numpy(values[self._columns]) for values in (self._mean, self._scale))
+        mean, scale = (
+            torch.from_numpy(values[self._columns]).to(sample.device) for values in (self._mean, self._scale)
+        )
         for block in sample.blocks():
-            scaled = ((block - mean.to(block.device)) / scale.to(block.device)).clamp_(-self._clip, self._clip)
+            scaled = ((block - mean) / scale).clamp_(-self._clip, self._clip)
             whole = (scaled / self._step).round_().double().cpu().numpy()
             self._sums += whole.sum(axis=0)
             # Half of the products, those above the diagonal: the others are the same.

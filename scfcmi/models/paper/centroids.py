@@ -12,6 +12,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
+from scfcmi.models.products import product
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -93,7 +95,7 @@ def refine_centers(codes: Tensor, centers: Tensor, *, max_iter: int = 20) -> Ten
 
 def nearest_center(codes: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     """Return for each code the index of its nearest center and the cosine to it, both of shape (n_cells,)."""
-    fit, labels = (codes @ centers.T).max(dim=1)
+    fit, labels = product(codes, centers.T).max(dim=1)
     return labels, fit
 
 

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from scfcmi._initialization import initialized
 from scfcmi._random import Stream, torch_stream
+from scfcmi.models.products import Linear, linear
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,12 +53,12 @@ class AutoEncoder(nn.Module):
         a = architecture
         if a.convolutional:
             self.encoder = _convolutional_encoder(a.n_dims)
-            self.stem = nn.Sequential(nn.Linear(a.n_dims, 256), nn.ReLU(), nn.Linear(256, 784), nn.ReLU())
+            self.stem = nn.Sequential(Linear(a.n_dims, 256), nn.ReLU(), nn.Linear(256, 784), nn.ReLU())
             branches, shared = ConvolutionalBranches, ConvolutionalShared
         else:
             self.encoder = _fully_connected_encoder(a)
             widths = (a.n_dims, *a.stem_widths)
-            self.stem = nn.Sequential(*(layer for i, o in pairwise(widths) for layer in (nn.Linear(i, o), nn.ReLU())))
+            self.stem = nn.Sequential(*(layer for i, o in pairwise(widths) for layer in (Linear(i, o), nn.ReLU())))
             branches, shared = FullyConnectedBranches, FullyConnectedShared
         self.branches = (branches if a.decoder == "branches" else shared)(a)
 
@@ -82,29 +83,18 @@ def _fully_connected_encoder(a: Architecture) -> nn.Sequential:
     layers: list[nn.Module] = []
     width = a.n_features
     for out in a.encoder_widths[:-1]:
-        layers += [nn.Linear(width, out), BatchNorm(out), nn.ReLU()]
+        layers += [Linear(width, out), BatchNorm(out), nn.ReLU()]
         width = out
     last = a.encoder_widths[-1]
-    return nn.Sequential(*layers, nn.Linear(width, last), nn.ReLU(), nn.Linear(last, a.n_dims))
+    return nn.Sequential(*layers, nn.Linear(width, last), nn.ReLU(), Linear(last, a.n_dims))
 
 
 def _convolutional_encoder(n_dims: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i, o, stride in ((1, 16, 1), (16, 32, 2), (32, 32, 1), (32, 16, 2)):
         layers += [nn.Conv2d(i, o, 3, stride, padding=1), nn.ReLU()]
-    layers += [nn.Flatten(), nn.Linear(math.prod(_STEM_IMAGE), 256), nn.ReLU(), nn.Linear(256, n_dims)]
+    layers += [nn.Flatten(), nn.Linear(math.prod(_STEM_IMAGE), 256), nn.ReLU(), Linear(256, n_dims)]
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Batch norm whose results do not depend on the number of threads.
-
-    torch divides the cells of a batch among threads, but does not divide the cells of one channel of an image. So features
-    are given to it as channels.
-    """
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return super().forward(inputs.T.contiguous()[None])[0].T
 
 
 class FullyConnectedBranches(nn.Module):
@@ -129,8 +119,8 @@ class FullyConnectedBranches(nn.Module):
         slot = torch.empty_like(codes)
         slot[order] = torch.arange(len(codes), device=codes.device) - starts[codes[order]]
         block = stem.new_zeros((len(present), int(counts.max()), stem.shape[1])).index_put((codes, slot), stem)
-        for linear, norm in zip(self.hidden[::2], self.hidden[1::2], strict=True):
-            block = F.relu(norm(linear(block, present), present, counts))
+        for hidden, norm in zip(self.hidden[::2], self.hidden[1::2], strict=True):
+            block = F.relu(norm(hidden(block, present), present, counts))
         return self.output(block, present)[codes, slot]
 
 
@@ -147,7 +137,18 @@ class GroupedLinear(nn.Module):
         weight, bias = self.weight, self.bias
         if len(present) < len(weight):
             weight, bias = weight[present], bias[present]
-        return torch.baddbmm(bias, block, weight)
+        return linear(bias, block, weight)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm whose results do not depend on the number of threads.
+
+    torch divides the cells of a batch among threads, but does not divide the cells of one channel of an image. So features
+    are given to it as channels.
+    """
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs.T.contiguous()[None])[0].T
 
 
 class GroupedBatchNorm(nn.Module):
@@ -192,8 +193,8 @@ class FullyConnectedShared(nn.Module):
         self.input = nn.Linear(widths[0], widths[1], bias=False)
         rest: list[nn.Module] = [BatchNorm(widths[1]), nn.ReLU()]
         for i, o in pairwise(widths[1:]):
-            rest += [nn.Linear(i, o), BatchNorm(o), nn.ReLU()]
-        self.rest = nn.Sequential(*rest, nn.Linear(widths[-1], a.n_features))
+            rest += [Linear(i, o), BatchNorm(o), nn.ReLU()]
+        self.rest = nn.Sequential(*rest, Linear(widths[-1], a.n_features))
 
     def forward(self, stem: Tensor, groups: Tensor) -> Tensor:
         return self.rest(self.input(stem) + self.group_bias(groups))
