@@ -48,6 +48,8 @@ def test_as_committed(path):
 )
 # jupyter_client and ipykernel, of themselves
 @pytest.mark.filterwarnings("default")
-def test_runs(path):
+def test_runs(path, monkeypatch, tmp_path):
+    # IPython makes itself a folder where it has none yet.
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     execute = runpy.run_path(str(ROOT / "docs" / "execute_tutorials.py"))["execute"]
     check_outputs(execute(path))

@@ -42,10 +42,10 @@ def diagnose(
     * *Which batches does it lack?* After correcting for batch size, a cluster lacks a batch if the other batches supply at
       least 90 % of its cells and contribute nine times more per batch. It may lack all samples of one laboratory together.
       The cause is *likely the batch* if another cluster holds the counterparts of its cells: their mutual nearest neighbors
-      in the batches it lacks (:func:`scfcmi.models.atlas.counterparts.find_counterparts`). It is also likely the batch if
-      cells of these batches lie as near as its own cells lie to each other, or as near as cells of one type usually lie
-      across batches. The cause is *likely biology* if they lie clearly farther away. Otherwise ``diagnose`` *cannot tell*:
-      fewer than 30 cells are expected in these batches, their cells are neither near nor far, or other clusters are as near.
+      in the batches it lacks (:func:`scfcmi.models.atlas.counterparts.find_counterparts`). The cause is *likely biology* if
+      the nearest cells of these batches lie clearly farther away than its own cells lie from each other, and than cells of
+      one type usually lie across batches. Otherwise ``diagnose`` *cannot tell*: fewer than 30 cells are expected in these
+      batches, or similar cells there may be of a related type.
     * *Does the graph hold it together?* Yes, if it keeps at least half of its links.
     * *Could it be split?* Yes, if communities within it keep at least 70 % of its links.
     * *Is it sure of its cells?* Yes, if the largest probability of its cells is 0.75 or more on average.
@@ -189,17 +189,12 @@ def _cause(row: tuple, found: Presence, present: np.ndarray, absent: np.ndarray)
     if not found.enough:
         return f"{where}; too few cells to judge {there}: cannot tell"
     if found.cause == "unknown":
-        if np.isinf(found.far) and found.distance >= found.near:
+        if np.isinf(found.far):
             return f"{where}; no cluster shows how far batches lie apart: cannot tell"
-        if found.distance < found.near:
-            return f"{where}; near cells {there}, but other clusters are as near: cannot tell"
-        return f"{where}; the nearest cells {there} are neither near nor far: cannot tell"
+        return f"{where}; similar cells {there}, perhaps of a related type: cannot tell"
     if found.cause == "biology":
-        evidence = f"the few such cells {there} are in it" if found.distance < found.near else f"no such cells {there}"
-        return f"{where}; {evidence}: likely biology"
-    if row.counterparts:
-        return f"{where}; such cells {there} are in cluster {row.counterparts}: likely the batch"
-    return f"{where}; such cells {there} are near: likely the batch"
+        return f"{where}; no such cells {there}: likely biology"
+    return f"{where}; such cells {there} are in cluster {row.counterparts}: likely the batch"
 
 
 def _listed(batches: np.ndarray) -> str:

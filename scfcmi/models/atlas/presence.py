@@ -1,10 +1,9 @@
 """Which batches a cluster lacks, and whether such cells exist there: from codes, without labels.
 
 A cluster that lacks batches may be a type that these batches do not hold, or the part of a shared type that stayed apart.
-Three facts tell which. Such cells exist in the lacked batches if another cluster and this one are each other's counterparts;
-or if cells of the lacked batches are about as near as the cluster's own cells are to each other, or no farther than batches
-are in clusters that they share. Such cells do not exist if the nearest are clearly farther. In between, or where codes hardly
-tell clusters apart, nothing is said.
+Such cells exist in the lacked batches if another cluster and this one are each other's counterparts. They do not exist if the
+nearest cells there are clearly farther than the cluster's own cells are from each other, and than batches are in clusters that
+they share. Otherwise nothing is said: near cells may be of a related type.
 """
 
 from __future__ import annotations
@@ -20,17 +19,15 @@ from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
 # A cluster lacks batches if the others supply this share of it, batches counted as if of one size. Of fewer expected cells
 # nothing is said.
 _DOMINATED, _MIN_EXPECTED = 0.9, 5
-# Set on the eight sets, with their labels: benchmarks/diagnose.py shows what the sets would choose with one of them left
-# out, and what that costs. Distances below are in units of the distance between a cluster's own cells. Nearer than the
-# first number, such cells exist; farther than the second, they do not.
-NEAR, FAR = 1.25, 1.4
-# The same in units of the distance across batches in clusters that both kinds of batches share.
-NEAR_AS_SHARED, FAR_AS_SHARED = 1.05, 1.25
+# The next four were set on the eight sets, with their labels: benchmarks/diagnose.py shows what the sets would choose with
+# one of them left out, and what that costs. Two clusters are each other's counterparts if this share of the one's cells has
+# counterparts, and of the other's cells is nearest to it.
+MOST = 0.5
+# Such cells do not exist if they are farther than this: in units of the distance between a cluster's own cells, and in units
+# of the distance across batches in clusters that both kinds of batches share.
+FAR, FAR_AS_SHARED = 1.3, 1.25
 # Fewest cells expected in the lacked batches for a verdict.
 ENOUGH = 30
-# Two clusters are each other's counterparts if this share of the one's cells has counterparts, and most of the other's cells
-# are nearest to it.
-_PAIRED, _MOST = 0.3, 0.5
 # Neighbor whose distance is measured; cells looked at, in all and of a cluster; fewest cells of a shared cluster, of the
 # batches that are there and of the others.
 _NEIGHBOR, _MAX_CELLS, _MAX_QUERIES, _SHARED = 5, 20_000, 300, (10, 5)
@@ -48,16 +45,12 @@ class Presence:
     """Median distance from its cells to cells of the lacked batches, in units of the distance to its own cells."""
     shared: float = np.nan
     """The median such distance in clusters that both kinds of batches share; NaN if there are none."""
-    others: float = np.nan
-    """Median distance from its cells to cells of other clusters in the batches that are there, in the same units."""
     frac_matched: float = np.nan
     """Share of the cluster's cells that have counterparts in the lacked batches."""
     counterpart: int = -1
     """The other cluster that holds most of the nearest cells of the lacked batches; -1 if none does."""
     returned: float = 0.0
     """Share of that cluster's cells in lacked batches that are nearest to this cluster; 0 if most are in this one."""
-    few: bool = False
-    """Whether these nearest cells are mostly in the cluster itself, and nearest to it: all such cells there are."""
 
     @property
     def enough(self) -> bool:
@@ -65,13 +58,8 @@ class Presence:
         return self.n_expected >= ENOUGH and not np.isnan(self.distance)
 
     @property
-    def near(self) -> float:
-        """Below this distance, such cells exist in the lacked batches."""
-        return float(np.nanmax([NEAR, NEAR_AS_SHARED * self.shared]))
-
-    @property
     def far(self) -> float:
-        """Above this distance, they do not. Infinite if no cluster is shared: nothing says how far a batch moves cells."""
+        """Above this distance, such cells do not exist. Infinite if no cluster shows how far a batch moves cells."""
         return np.inf if np.isnan(self.shared) else max(FAR, FAR_AS_SHARED * self.shared)
 
     @property
@@ -79,16 +67,9 @@ class Presence:
         """``"biology"``, ``"batch"`` or ``"unknown"``."""
         if not self.enough:
             return "unknown"
-        if self.frac_matched >= _PAIRED and self.returned >= _MOST:
+        if min(self.frac_matched, self.returned) >= MOST:
             return "batch"
-        if self.distance > self.far:
-            return "biology"
-        if self.distance >= self.near:
-            return "unknown"
-        if self.few:
-            return "biology"
-        # Where other clusters are as near, codes do not tell types apart, and being near means nothing.
-        return "batch" if self.others >= NEAR else "unknown"
+        return "biology" if self.distance > self.far else "unknown"
 
 
 def lacked_batches(counts: np.ndarray) -> np.ndarray:
@@ -178,25 +159,20 @@ class _Across:
             for cells in (self._there, self._absent)
         )
 
-    def _ratios(self, cluster: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return distances to cells that are lacked in units of own distances, these cells, and distances to other clusters.
+    def _ratios(self, cluster: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances to cells that are lacked in units of own distances, and these cells.
 
-        Of cells of a cluster; all empty if there are too few.
+        Of cells of a cluster; both empty if there are too few.
         """
-        is_own = self._clusters[self._there] == cluster
-        own, rest = self._there[is_own], self._there[~is_own]
+        own = self._there[self._clusters[self._there] == cluster]
         if len(own) <= _NEIGHBOR or self._index_absent is None:
-            return np.zeros(0), np.zeros(0, int), np.zeros(0)
+            return np.zeros(0), np.zeros(0, int)
         asked = self._units[own[:: -(-len(own) // _MAX_QUERIES)]]
-        yardstick = np.maximum(self._distances(own, asked, _NEIGHBOR + 1), 1e-6)
-        n_neighbors = min(_NEIGHBOR, len(self._absent))
-        distances, nearest = self._index_absent.kneighbors(asked, n_neighbors)
-        others = self._distances(rest, asked, _NEIGHBOR) if len(rest) else np.full(len(asked), np.inf)
-        return distances[:, -1] / yardstick, self._absent[nearest], others / yardstick
-
-    def _distances(self, cells: np.ndarray, asked: np.ndarray, n_neighbors: int) -> np.ndarray:
-        index = NearestNeighbors(n_neighbors=min(n_neighbors, len(cells)), algorithm="brute").fit(self._units[cells])
-        return index.kneighbors(asked)[0][:, -1]
+        # The nearest is the cell itself.
+        of_own = NearestNeighbors(n_neighbors=_NEIGHBOR + 1, algorithm="brute").fit(self._units[own]).kneighbors(asked)
+        yardstick = np.maximum(of_own[0][:, -1], 1e-6)
+        distances, nearest = self._index_absent.kneighbors(asked, min(_NEIGHBOR, len(self._absent)))
+        return distances[:, -1] / yardstick, self._absent[nearest]
 
     def shared(self, left_out: np.ndarray) -> float:
         """Return the median over clusters that both kinds of batches share; NaN if there are none."""
@@ -207,30 +183,26 @@ class _Across:
         both = np.setdiff1d(np.flatnonzero((n_there >= _SHARED[0]) & (n_absent >= _SHARED[1])), left_out)
         return float(np.median([np.median(self._ratios(cluster)[0]) for cluster in both])) if len(both) else np.nan
 
-    def _returned(self, absent: np.ndarray, cluster: int) -> float:
-        """Return the share of cells of lacked batches whose nearest cell of the others is in a cluster."""
-        back = self._index_there.kneighbors(self._units[absent], 1, return_distance=False)[:, 0]
+    def _returned(self, counterpart: int, cluster: int) -> float:
+        """Return the share of a cluster's cells in lacked batches whose nearest cell of the others is in another cluster."""
+        cells = self._absent[self._clusters[self._absent] == counterpart]
+        asked = self._units[cells[:: -(-len(cells) // _MAX_QUERIES)]]
+        back = self._index_there.kneighbors(asked, 1, return_distance=False)[:, 0]
         return float((self._clusters[self._there[back]] == cluster).mean())
 
     def presence(self, cluster: int, n_expected: float, frac_matched: float, shared: float) -> Presence:
         """Return what there is of a cluster in the lacked batches."""
-        ratios, nearest, others = self._ratios(cluster)
+        ratios, nearest = self._ratios(cluster)
         if not len(ratios):
             return Presence(n_expected, frac_matched=frac_matched)
         votes = np.bincount(self._clusters[nearest.ravel()], minlength=cluster + 1)
         most = votes.argmax()
         votes[cluster] = 0
-        there = np.unique(nearest)
-        if most != cluster:
-            there = self._absent[self._clusters[self._absent] == most]
-        returned = self._returned(there[:: -(-len(there) // _MAX_QUERIES)], cluster)
         return Presence(
             n_expected=n_expected,
             distance=float(np.median(ratios)),
             shared=shared,
-            others=float(np.median(others)),
             frac_matched=frac_matched,
             counterpart=int(votes.argmax()) if votes.any() else -1,
-            returned=returned if most != cluster else 0.0,
-            few=bool(most == cluster and returned >= _MOST),
+            returned=self._returned(most, cluster) if most != cluster else 0.0,
         )
