@@ -42,7 +42,8 @@ def test_finds_types_and_not_groups(blobs, fitted):
     X, labels, groups = blobs
     assert adjusted_rand_score(labels, fitted.labels_) > 0.95
     assert metrics.batch_leakage(labels, fitted.labels_, groups) < 0.02
-    assert (fitted.predict(X) == fitted.labels_).mean() > 0.99
+    np.testing.assert_array_equal(fitted.predict(X), fitted.labels_)
+    assert (np.diff(np.bincount(fitted.labels_)) <= 0).all()
     np.testing.assert_array_equal(fitted.transform(X), fitted.embedding_)
     np.testing.assert_allclose(np.linalg.norm(fitted.embedding_, axis=1), 1, atol=1e-6)
     proba = fitted.predict_proba(X)
@@ -165,6 +166,16 @@ def test_cells_outside_the_graph_are_labeled_by_the_classifier(blobs, monkeypatc
     assert model.labels_.shape == (240,)
     np.testing.assert_array_equal(model.predict(X), model.labels_)
     assert adjusted_rand_score(labels, model.labels_) > 0.95
+
+
+def test_no_community_is_lost(blobs, monkeypatch):
+    """Where the classifier gives a community no cell, its own cells keep it."""
+    X, _, groups = blobs
+    assert AtlasFCMI(150, max_epochs=2).fit(X, groups=groups).n_clusters_ == 150
+    monkeypatch.setattr("scfcmi.models.assignment._SLOPE", 1e9)
+    model = AtlasFCMI(3, max_epochs=20).fit(X, groups=groups)
+    assert np.bincount(model.labels_).tolist() == [80, 80, 80]
+    assert (model.predict(X) == 0).all()
 
 
 def test_every_cell_its_own_batch(blobs):
