@@ -115,7 +115,11 @@ def tables(path: Path) -> dict[str, str]:
     for group, members in groups.items():
         found = scores(truth[members], said[members])
         sizes = [(truth[members] == cause).sum() for cause in ("biology", "batch")]
-        rows.append([group, *sizes, f"{found[0]:.0f} %", f"{found[3]:.0f} %", f"{found[6]:.0f} %"])
+        right = [
+            f"{share:.0f} %" if (said[members] == cause).any() else "never said"
+            for cause, share in (("biology", found[0]), ("batch", found[3]))
+        ]
+        rows.append([group, *sizes, *right, f"{found[6]:.0f} %"])
     heads = [
         "clusters",
         "biology",

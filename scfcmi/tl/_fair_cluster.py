@@ -59,7 +59,7 @@ def fair_cluster(
 
     Atlas mode, the default, trains :class:`scfcmi.AtlasFCMI` in three steps. It projects scaled and unscaled expression to
     50 principal components each. It removes the batch by making cells agree with their mutual nearest neighbors in other
-    batches. It finds communities of the neighbor graph with Leiden: these are the clusters.
+    batches. It finds communities of the neighbor graph with Leiden; a classifier of them labels every cell.
 
     Paper mode trains :class:`scfcmi.FCMI`, Eq. 12 of Zeng et al. (CVPR 2023), on expression itself. An argument of the
     other mode is an error.

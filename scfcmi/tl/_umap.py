@@ -26,7 +26,7 @@ def umap(
     """Compute a map (UMAP) of clustered cells.
 
     It lays out the neighbor graph that :func:`scfcmi.tl.fair_cluster` stored, as ``sc.tl.umap`` does with
-    ``neighbors_key=key``. Clusters are communities of this graph, so the map fits the clusters. Paper mode and assigned
+    ``neighbors_key=key``. Clusters come from communities of this graph, so the map fits the clusters. Paper mode and assigned
     cells have no graph: their map is made from the embedding. :func:`scfcmi.pl.umap` draws the map. A map of your own in
     ``X_umap`` is neither used nor changed.
 
