@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 _PENALTY = 1000.0
 # The classifier is fitted to about this many cells at most, and to this many of each cluster at least.
 _MAX_CELLS, _MIN_OF_CLUSTER = 20_000, 100
-# When fitting ends: iterations, and the largest slope, as in scikit-learn.
+# When fitting ends: iterations, and the largest slope, as in scikit-learn. More iterations do not help new cells.
 _MAX_ITER, _SLOPE = 100, 1e-4
 # Codes and clusters are multiplied in products of so many multiplications at most, which BLAS computes in one thread. Several
 # threads round otherwise; and on a busy machine they wait for each other a hundred times longer than they work.
 _PRODUCT = 100_000
+# Cells classified at a time.
+_BLOCK = 8192
 
 
 def soft_assignment(codes: Tensor, centers: Tensor, temperature: float) -> Tensor:
@@ -46,8 +48,8 @@ def soft_assignment(codes: Tensor, centers: Tensor, temperature: float) -> Tenso
 def fit_classifier(codes: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Fit a multinomial logistic regression of clusters on codes.
 
-    It gives new cells their clusters, and every cell calibrated probabilities: of the cells assigned with 0.9, about
-    90 % belong to that cluster in the graph.
+    It gives every cell its cluster, new cells too, with calibrated probabilities: of the cells assigned with 0.9, about 90 %
+    belong to that cluster in the graph.
 
     Parameters
     ----------
@@ -98,8 +100,12 @@ def fit_classifier(codes: np.ndarray, labels: np.ndarray, rng: np.random.Generat
 def classify(codes: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return the probabilities of clusters: float32, shape (n_cells, n_clusters), rows summing to one."""
     # In double precision: what a cell gets must not depend on which cells it came with.
-    scores = [codes[rows].astype(np.float64) @ weights + offsets for rows in _blocks(len(codes), weights.shape)]
-    return np.concatenate([softmax(part, axis=1).astype(np.float32) for part in scores])
+    weights, proba = weights.astype(np.float64), np.empty((len(codes), len(offsets)), np.float32)
+    for rows in gen_batches(len(codes), _BLOCK):
+        block = codes[rows].astype(np.float64)
+        scores = np.concatenate([block[part] @ weights for part in _blocks(len(block), weights.shape)])
+        proba[rows] = softmax(scores + offsets, axis=1)
+    return proba
 
 
 def _blocks(n_cells: int, shape: tuple[int, int]) -> list[slice]:
