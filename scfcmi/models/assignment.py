@@ -20,8 +20,8 @@ _PENALTY = 1000.0
 _MAX_CELLS, _MIN_OF_CLUSTER = 20_000, 100
 # When fitting ends: iterations, and the largest slope, as in scikit-learn. More iterations do not help new cells.
 _MAX_ITER, _SLOPE = 100, 1e-4
-# Codes and clusters are multiplied in products of so many multiplications at most, which BLAS computes in one thread. Several
-# threads round otherwise; and on a busy machine they wait for each other a hundred times longer than they work.
+# Codes and clusters are multiplied in products of so many multiplications at most, which BLAS computes in one thread. With
+# several threads, rounding differs; and on a busy machine they wait for each other a hundred times longer than they work.
 _PRODUCT = 100_000
 # Cells classified at a time.
 _BLOCK = 8192
@@ -40,7 +40,7 @@ def soft_assignment(codes: Tensor, centers: Tensor, temperature: float) -> Tenso
         The smaller, the harder the assignment. The paper's code uses 0.1.
     """
     scores = product(codes, centers.T) / temperature
-    # torch's softmax rounds otherwise at the edge of what a thread computes.
+    # Written out, since the rounding of torch's softmax depends on the number of threads.
     weights = (scores - scores.detach().amax(dim=1, keepdim=True)).exp()
     return weights / weights.sum(dim=1, keepdim=True)
 

@@ -11,13 +11,13 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from torch import Tensor
 
-# BLAS divides the columns of one product among threads, and rounds those at the edge of a part otherwise. This was seen in
-# products narrower than this. Of a batch of products it computes each in one thread.
+# BLAS divides the columns of one product among threads. Columns at the edge of a part are rounded in another way. This was seen
+# in products narrower than this. In a batch of products, BLAS computes each product in one thread.
 _NARROW, _BLOCK = 128, 128
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return ``left @ right``, of shapes (n_rows, n_inner) and (n_inner, n_columns). So are its gradients computed."""
+    """Return ``left @ right``, shapes (n_rows, n_inner) and (n_inner, n_columns). Gradients are computed in the same way."""
     if min(right.shape) >= _NARROW:
         return left @ right
     n_blocks = max(2, -(-len(left) // _BLOCK))
