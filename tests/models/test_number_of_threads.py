@@ -19,8 +19,8 @@ def bits(values):
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 cells = ad.read_h5ad(sys.argv[1])
-atlas = AtlasFCMI(progress=False, max_epochs=20).fit(cells.X, groups=cells.obs["batch"])
-paper = FCMI(9, progress=False, max_epochs=4, warmup_epochs=2).fit(cells.X, groups=cells.obs["batch"])
+atlas = AtlasFCMI(progress=False, max_epochs=5).fit(cells.X, groups=cells.obs["batch"])
+paper = FCMI(9, progress=False, max_epochs=2, warmup_epochs=1).fit(cells.X, groups=cells.obs["batch"])
 # Above 20,000 cells, neighbors are searched in lists.
 codes = np.random.default_rng(0).normal(size=(22_000, 20))
 distances, indices = nearest(codes, 15)
