@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 _PENALTY = 1000.0
 # The classifier is fitted to about this many cells at most, and to this many of each cluster at least.
 _MAX_CELLS, _MIN_OF_CLUSTER = 20_000, 100
-# When fitting ends: iterations, and the largest slope, as in scikit-learn. More iterations do not help new cells.
+# When fitting ends: iterations, and the largest slope, as in scikit-learn. More iterations give new cells no better clusters.
 _MAX_ITER, _SLOPE = 100, 1e-4
 # Codes and clusters are multiplied in products of so many multiplications at most, which BLAS computes in one thread. With
-# several threads, rounding differs; and on a busy machine they wait for each other a hundred times longer than they work.
+# several threads, rounding differs; and on a busy machine they wait for each other a hundred times longer than they work. The
+# products of scikit-learn's LogisticRegression cannot be divided so.
 _PRODUCT = 100_000
 # Cells classified at a time.
 _BLOCK = 8192

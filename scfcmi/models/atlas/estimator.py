@@ -96,7 +96,8 @@ class AtlasFCMI(GroupedClusterer):
     Attributes
     ----------
     labels_
-        Cluster of each cell of ``fit``, int32, shape (n_cells,). 0 is the largest cluster. :meth:`predict` gives the same.
+        Cluster of each cell of ``fit``, int32, shape (n_cells,). 0 is the largest cluster. :meth:`predict` gives the same,
+        unless the classifier would leave a community without cells.
     embedding_
         Codes of these cells in both views, float32, rows of unit length, shape (n_cells, 2 * n_components).
     graph_
