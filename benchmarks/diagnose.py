@@ -84,7 +84,7 @@ def clusters_of(adata: ad.AnnData, seed: int) -> list[dict]:
 
 def causes(runs: pd.DataFrame, **thresholds: float) -> np.ndarray:
     fields = [field.name for field in dataclasses.fields(presence.Presence)]
-    with mock.patch.multiple(presence, **thresholds):
+    with mock.patch.dict(vars(presence), thresholds):
         return np.array([presence.Presence(**row).cause for row in runs[fields].to_dict("records")])
 
 
@@ -111,7 +111,7 @@ def tables(path: Path) -> dict[str, str]:
     """Return how often verdicts are right, in markdown: of the runs of a file."""
     runs = pd.read_json(path, lines=True).drop_duplicates([*KEYS, "resolution", "cluster"], keep="last")
     lacking, truth, groups = lacking_of(runs)
-    said, rows = causes(lacking, MOST=presence.MOST), []
+    said, rows = causes(lacking), []
     for group, members in groups.items():
         found = scores(truth[members], said[members])
         sizes = [(truth[members] == cause).sum() for cause in ("biology", "batch")]
@@ -142,7 +142,7 @@ def report(runs: pd.DataFrame) -> None:
         apart[sets == name], chosen[name] = decided[best][sets == name], [*tried[best].values()]
     print("| clusters | biology + batch | precision | recall | of all | precision | recall | of all | told |")
     print("| --- |" + " --- |" * 8)
-    said = {"": causes(lacking, MOST=presence.MOST), ", thresholds of the other sets": apart}
+    said = {"": causes(lacking), ", thresholds of the other sets": apart}
     for (words, verdicts), (group, rows) in itertools.product(said.items(), groups.items()):
         sizes = f"{(truth[rows] == 'biology').sum()} + {(truth[rows] == 'batch').sum()}"
         print("|", " | ".join([group + words, sizes, *(f"{x:.0f}" for x in scores(truth[rows], verdicts[rows]))]), "|")

@@ -26,7 +26,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     return torch.bmm(blocks, right.expand(n_blocks, -1, -1)).flatten(0, 1)[: len(left)]
 
 
-def linear(bias: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
+def batched_linear(bias: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
     """Return linear layers side by side, of shapes (n, 1, n_out), (n, n_cells, n_in) and (n, n_in, n_out)."""
     if len(inputs) > 1:
         return torch.baddbmm(bias, inputs, weight)

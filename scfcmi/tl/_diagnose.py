@@ -145,8 +145,7 @@ def diagnose(
     for title, name in _ELSEWHERE.items():
         table[title] = [np.nan if found is None else getattr(found, name) for found in of_clusters]
     table["counterparts"] = [
-        str(names[found.counterpart]) if found and found.cause == "batch" and found.counterpart >= 0 else ""
-        for found in of_clusters
+        str(names[found.counterpart]) if found and found.cause == "batch" else "" for found in of_clusters
     ]
     table["own_links"], table["n_parts"] = np.nan, np.nan
     graph = adata.obsp.get(stored.get("connectivities_key", f"{key}_connectivities"))

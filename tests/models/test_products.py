@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scfcmi.models.products import Linear, linear, product
+from scfcmi.models.products import Linear, batched_linear, product
 
 # Widths at which a BLAS was seen to round otherwise with two threads.
 NARROW = (1, 5, 9, 20, 24, 40, 70, 100, 127)
@@ -38,7 +38,7 @@ def test_another_number_of_threads_gives_the_same_bits(width):
             torch.set_num_threads(number)
             out = with_gradients(product, drawn(400, 256), drawn(256, width))
             into = with_gradients(product, drawn(400, width), drawn(width, 256))
-            one_layer = with_gradients(linear, drawn(1, 1, width), drawn(1, 400, 256), drawn(1, 256, width))
+            one_layer = with_gradients(batched_linear, drawn(1, 1, width), drawn(1, 400, 256), drawn(1, 256, width))
             found.append([*out, *into, *one_layer])
     finally:
         torch.set_num_threads(n_threads)

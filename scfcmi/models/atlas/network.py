@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scfcmi.models.inference import in_blocks
-from scfcmi.models.products import linear, product
+from scfcmi.models.products import batched_linear, product
 from scfcmi.rows import DenseRows
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Perceptrons(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs, shape (n_views, n_cells, n_outputs), from inputs of the same first axes."""
-        hidden = linear(self.hidden_bias, inputs, self.hidden).relu()
-        return linear(self.output_bias, hidden, self.output)
+        hidden = batched_linear(self.hidden_bias, inputs, self.hidden).relu()
+        return batched_linear(self.output_bias, hidden, self.output)
 
 
 def _weights(n_views: int, n_inputs: int, n_outputs: int) -> tuple[nn.Parameter, nn.Parameter]:

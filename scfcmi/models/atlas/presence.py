@@ -48,9 +48,9 @@ class Presence:
     frac_matched: float = np.nan
     """Share of the cluster's cells that have counterparts in the lacked batches."""
     counterpart: int = -1
-    """The other cluster that holds most of the nearest cells of the lacked batches; -1 if none does."""
+    """The other cluster that holds most of the nearest cells of the lacked batches; -1 if the cluster itself does."""
     returned: float = 0.0
-    """Share of that cluster's cells in lacked batches that are nearest to this cluster; 0 if most are in this one."""
+    """Share of that cluster's cells in lacked batches that are nearest to this cluster; 0 if there is none."""
 
     @property
     def enough(self) -> bool:
@@ -195,14 +195,13 @@ class _Across:
         ratios, nearest = self._ratios(cluster)
         if not len(ratios):
             return Presence(n_expected, frac_matched=frac_matched)
-        votes = np.bincount(self._clusters[nearest.ravel()], minlength=cluster + 1)
-        most = votes.argmax()
-        votes[cluster] = 0
+        most = int(np.bincount(self._clusters[nearest.ravel()]).argmax())
+        apart = most != cluster
         return Presence(
             n_expected=n_expected,
             distance=float(np.median(ratios)),
             shared=shared,
             frac_matched=frac_matched,
-            counterpart=int(votes.argmax()) if votes.any() else -1,
-            returned=self._returned(most, cluster) if most != cluster else 0.0,
+            counterpart=most if apart else -1,
+            returned=self._returned(most, cluster) if apart else 0.0,
         )

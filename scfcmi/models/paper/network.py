@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from scfcmi._initialization import initialized
 from scfcmi._random import Stream, torch_stream
-from scfcmi.models.products import Linear, linear
+from scfcmi.models.products import Linear, batched_linear
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -137,7 +137,7 @@ class GroupedLinear(nn.Module):
         weight, bias = self.weight, self.bias
         if len(present) < len(weight):
             weight, bias = weight[present], bias[present]
-        return linear(bias, block, weight)
+        return batched_linear(bias, block, weight)
 
 
 class BatchNorm(nn.BatchNorm1d):
