@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 # What atlas mode takes at most, with expression on disk (benchmarks/scale.py): bytes for libraries (torch for CUDA is larger
-# than torch for processors), chunks and the graph of a sample; for each cell, its embedding, probabilities and columns; and
-# for each pair of genes, products in two views.
-_FIXED, _PER_CELL, _PER_PAIR, _MOST_GENES = 1200 * 10**6, 650, 24, 4000
+# than torch for processors), chunks and the graph of a sample; for each cell, its probabilities and columns, and its
+# components twice while a checkpoint is written; and for each pair of genes, products in two views.
+_FIXED, _PER_CELL, _PER_KEPT_CELL, _PER_PAIR, _MOST_GENES = 1200 * 10**6, 250, 800, 24, 4000
 
 
 def add_memory(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_memory(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_memory(limit: str | None, n_cells: int, n_genes: int) -> None:
+def check_memory(limit: str | None, n_cells: int, n_genes: int, *, checkpoint: bool = False) -> None:
     """Raise ``ValueError`` if atlas mode would need more memory than there may be.
 
     Parameters
@@ -32,9 +32,12 @@ def check_memory(limit: str | None, n_cells: int, n_genes: int) -> None:
         Such as ``"4GB"``; ``None`` is the memory of this machine.
     n_cells, n_genes
         Of the cells, with expression on disk.
+    checkpoint
+        Whether components are kept in a file.
     """
     most = _machine() if limit is None else _parsed(limit)
-    needed = _FIXED + _PER_CELL * n_cells + _PER_PAIR * min(n_genes, _MOST_GENES) ** 2
+    per_cell = _PER_CELL + (_PER_KEPT_CELL if checkpoint else 0)
+    needed = _FIXED + per_cell * n_cells + _PER_PAIR * min(n_genes, _MOST_GENES) ** 2
     if needed > most:
         given = "This machine has" if limit is None else f"--memory {limit}:"
         msg = (

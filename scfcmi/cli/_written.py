@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     from anndata import AnnData
 
 
@@ -48,13 +49,7 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
     elif is_store(target):
         with replacing_folder(target) as temporary:
             shutil.copytree(source, temporary, dirs_exist_ok=True)
-            import zarr
-
-            _put(adata, names, zarr.open_group(temporary, mode="r+", use_consolidated=False))
-            with warnings.catch_warnings():
-                # zarr warns that format 3 does not specify consolidated metadata.
-                warnings.filterwarnings("ignore", "Consolidated metadata")
-                zarr.consolidate_metadata(temporary)
+            _put_into_store(adata, names, temporary)
     else:
         import h5py
 
@@ -76,10 +71,18 @@ def write_results_only(adata: AnnData, key: str, target: Path) -> None:
 
     from scfcmi.tl._results import names_under
 
-    results = ad.AnnData(obs=adata.obs)
-    for part, name in _present(adata, names_under(key)):
-        getattr(results, part)[name] = getattr(adata, part)[name]
-    write_cells(results, target)
+    names, rest = names_under(key), ad.AnnData(obs=adata.obs)
+    if is_store(target):
+        with replacing_folder(target) as temporary:
+            _write_store(rest, temporary)
+            _put_into_store(adata, names, temporary)
+    else:
+        import h5py
+
+        with replacing(target) as temporary, _full_disk_told_once(temporary):
+            rest.write_h5ad(temporary)
+            with h5py.File(temporary, "r+") as root:
+                _put(adata, names, root)
 
 
 def _present(adata: AnnData, names: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
@@ -117,23 +120,56 @@ def _put(adata: AnnData, names: dict[str, tuple[str, ...]], root: Any) -> None:
         value = getattr(adata, part)[name]
         if part == "obs":
             value = value.array if isinstance(value.dtype, pd.CategoricalDtype) else value.to_numpy()
-        write_elem(root[part], name, value)
+        if part == "obsm":
+            _put_array(root[part], name, value)
+        else:
+            write_elem(root[part], name, value)
     others = (column for column in root["obs"].attrs["column-order"] if column not in names["obs"])
     columns = [*others, *(name for name in names["obs"] if name in adata.obs)]
     # HDF5 wants an array, zarr a list.
     root["obs"].attrs["column-order"] = np.array(columns, dtype=object) if isinstance(root, h5py.Group) else columns
 
 
+def _put_array(group: Any, name: str, value: np.ndarray) -> None:
+    """Write an array as anndata does, but in parts, since it may be on disk."""
+    from sklearn.utils import gen_batches
+
+    from scfcmi._scratch import AT_ONCE, let_go
+
+    create = group.create_array if hasattr(group, "create_array") else group.create_dataset
+    stored = create(name, shape=value.shape, dtype=value.dtype)
+    stored.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    # Parts end where chunks end, or chunks would be written twice.
+    for rows in gen_batches(len(value), stored.chunks[0] if stored.chunks else AT_ONCE):
+        stored[rows] = value[rows]
+        let_go()
+
+
+def _put_into_store(adata: AnnData, names: dict[str, tuple[str, ...]], folder: Path) -> None:
+    import zarr
+
+    _put(adata, names, zarr.open_group(folder, mode="r+", use_consolidated=False))
+    with warnings.catch_warnings():
+        # zarr warns that format 3 does not specify consolidated metadata.
+        warnings.filterwarnings("ignore", "Consolidated metadata")
+        zarr.consolidate_metadata(folder)
+
+
 def write_cells(adata: AnnData, path: Path, compression: dict[str, Any] | None = None) -> None:
     """Write cells, whole or not at all; ``compression`` is from :func:`compression_of` and serves h5ad files."""
     if is_store(path):
-        with replacing_folder(path) as temporary, warnings.catch_warnings():
-            # anndata warns users who choose a format. Here anndata chooses it.
-            warnings.filterwarnings("ignore", "Writing zarr v2 data")
-            adata.write_zarr(temporary)
+        with replacing_folder(path) as temporary:
+            _write_store(adata, temporary)
     else:
         with replacing(path) as temporary, _full_disk_told_once(temporary):
             adata.write_h5ad(temporary, **(compression or {}))
+
+
+def _write_store(adata: AnnData, folder: Path) -> None:
+    with warnings.catch_warnings():
+        # anndata warns users who choose a format. Here anndata chooses it.
+        warnings.filterwarnings("ignore", "Writing zarr v2 data")
+        adata.write_zarr(folder)
 
 
 @contextmanager

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
+from scfcmi._scratch import in_order, taken
+
 # Fine clusters from which cells are drawn.
 _N_PARTS = 500
+# k-means sees at most so many cells, in no order.
+_MAX_SEEN = 200_000
 
 
 def rare_keeping_sample(codes: np.ndarray, n_sample: int, rng: np.random.Generator) -> np.ndarray:
@@ -30,7 +34,11 @@ def rare_keeping_sample(codes: np.ndarray, n_sample: int, rng: np.random.Generat
     if len(codes) <= n_sample:
         return np.arange(len(codes))
     seed = int(rng.integers(2**31 - 1))
-    parts = MiniBatchKMeans(_N_PARTS, batch_size=8192, n_init=1, random_state=seed).fit_predict(codes)
+    seen = codes
+    if len(codes) > _MAX_SEEN:
+        seen = taken(codes, rng.choice(len(codes), _MAX_SEEN, replace=False))
+    finder = MiniBatchKMeans(_N_PARTS, batch_size=8192, n_init=1, random_state=seed).fit(seen)
+    parts = np.concatenate([finder.predict(codes[part]) for part in in_order(len(codes))])
     order = rng.permutation(len(codes))
     order = order[np.argsort(parts[order], kind="stable")]
     sizes = np.bincount(parts, minlength=_N_PARTS)

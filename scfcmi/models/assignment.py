@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.utils import gen_batches
 
+from scfcmi._scratch import in_order
 from scfcmi.models.products import product
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ _MAX_ITER, _SLOPE = 100, 1e-4
 # several threads, rounding differs; and on a busy machine they wait for each other a hundred times longer than they work. The
 # products of scikit-learn's LogisticRegression cannot be divided so.
 _PRODUCT = 100_000
-# Cells classified at a time.
-_BLOCK = 8192
 
 
 def soft_assignment(codes: Tensor, centers: Tensor, temperature: float) -> Tensor:
@@ -102,7 +101,7 @@ def classify(codes: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.
     """Return the probabilities of clusters: float32, shape (n_cells, n_clusters), rows summing to one."""
     # In double precision: what a cell gets must not depend on which cells it came with.
     weights, proba = weights.astype(np.float64), np.empty((len(codes), len(offsets)), np.float32)
-    for rows in gen_batches(len(codes), _BLOCK):
+    for rows in in_order(len(codes)):
         block = codes[rows].astype(np.float64)
         scores = np.concatenate([block[part] @ weights for part in _blocks(len(block), weights.shape)])
         proba[rows] = softmax(scores + offsets, axis=1)

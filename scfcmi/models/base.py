@@ -17,6 +17,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from scfcmi import _validate
+from scfcmi._scratch import in_order
 from scfcmi.errors import ModelFormatError
 from scfcmi.models import files, inference
 from scfcmi.models.device import choose_device
@@ -80,7 +81,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         self._network.to(rows.device)
         codes = inference.encode(self._network, rows).cpu().numpy()
         # Values outside of memory are not looked at before.
-        if isinstance(X, ChunkedRows) and not np.isfinite(codes).all():
+        if isinstance(X, ChunkedRows) and not all(np.isfinite(codes[part]).all() for part in in_order(len(codes))):
             check_largest(math.nan, X.name)
         return codes
 

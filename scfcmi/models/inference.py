@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 
+from scfcmi._scratch import let_go, on_disk
+from scfcmi.rows import ChunkedRows
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -86,7 +89,8 @@ def in_blocks(
     function
         Receives a block of rows, always of one size, and the index of these rows.
     out
-        Where to put results; ``None`` makes a tensor for them. It may be what ``rows`` are read from.
+        Where to put results; ``None`` makes a tensor for them, on disk if ``rows`` are outside of memory. It may be what
+        ``rows`` are read from.
     tracked
         Wraps the iterator over blocks, to show progress.
     """
@@ -103,6 +107,15 @@ def in_blocks(
 
     for start, values in tracked(rows.map(results_of, BLOCK)):
         if out is None:
-            out = values.new_empty((len(rows), *values.shape[1:]))
+            out = _place(rows, values)
         out[start : start + len(values)] = values
+        let_go()
     return out
+
+
+def _place(rows: Rows, values: Tensor) -> Tensor:
+    """Return where results of all rows have their place, if these are those of some."""
+    shape = (len(rows), *values.shape[1:])
+    if isinstance(rows, ChunkedRows) and values.device.type == "cpu" and values.dtype == torch.float32:
+        return torch.from_numpy(on_disk(shape))
+    return values.new_empty(shape)

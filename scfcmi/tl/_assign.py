@@ -97,9 +97,10 @@ def assign(
         if unseen:
             params["unseen_groups"] = np.array(unseen, dtype=object)
             logger.info("assign: %d batches that the model has not seen: %s", len(unseen), ", ".join(unseen))
-    is_outside = isinstance(matrix.X, ChunkedRows)
-    parts = [matrix.X] if is_outside else chunks(matrix.X, model)
-    embedding = np.concatenate([model.transform(rows) for rows in parts])
+    if isinstance(matrix.X, ChunkedRows):
+        embedding = model.transform(matrix.X)
+    else:
+        embedding = np.concatenate([model.transform(rows) for rows in chunks(matrix.X, model)])
     proba = model.assignment_of(embedding)
 
     out = actual(adata, copy=copy)

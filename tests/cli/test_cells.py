@@ -11,8 +11,9 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import zarr
 
-from scfcmi import cli
+from scfcmi import cli, tl
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*changed cluster in the last epoch:UserWarning", "ignore:Writing zarr v2 data:UserWarning"
@@ -47,6 +48,27 @@ def test_endings_may_be_mixed(cells, tmp_path):
     after = contents(tmp_path)
     assert {name: after[name] for name in before} == before
     assert len(list(tmp_path.iterdir())) == 6
+
+
+@pytest.mark.parametrize("ending", [".h5ad", ".zarr"])
+@pytest.mark.parametrize("rest", [(), ("--results-only",)])
+def test_a_result_is_stored_as_anndata_stores_it(cells, ending, rest):
+    tl.fair_cluster(cells, "tech", max_epochs=2, progress=False)
+    read, write = (ad.read_zarr, cells.write_zarr) if ending == ".zarr" else (ad.read_h5ad, cells.write_h5ad)
+    write(f"theirs{ending}")
+    assert cluster(f"in{ending}", f"ours{ending}", *rest) == cli.OK
+    ours, theirs = read(f"ours{ending}"), read(f"theirs{ending}")
+    for name in ("X_fcmi", "fcmi_proba"):
+        np.testing.assert_array_equal(ours.obsm[name], theirs.obsm[name])
+    assert (ours.obsp["fcmi_connectivities"] != theirs.obsp["fcmi_connectivities"]).nnz == 0
+    assert list(ours.obs) == list(theirs.obs)
+    assert (ours.obs["fcmi"] == theirs.obs["fcmi"]).all()
+    assert (ours.X is None) == bool(rest)
+    opened = zarr.open_group if ending == ".zarr" else h5py.File
+    one, other = (opened(f"{name}{ending}", mode="r")["obsm"]["X_fcmi"] for name in ("ours", "theirs"))
+    assert dict(one.attrs) == dict(other.attrs)
+    assert one.dtype == other.dtype
+    assert one.chunks == other.chunks
 
 
 def test_all_commands_take_a_store(cells, tmp_path, capsys):

@@ -10,6 +10,7 @@ import torch
 from scfcmi import _validate
 from scfcmi._initialization import initialized
 from scfcmi._random import Stream, seed_from, stream, torch_stream
+from scfcmi._scratch import in_order, taken
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
 from scfcmi.graph.neighbors import distinct, joint_graph, with_copies
 from scfcmi.graph.sample import rare_keeping_sample
@@ -286,16 +287,19 @@ class AtlasFCMI(GroupedClusterer):
         device = choose_device(self.device)
         components = components_of(network.to(rows.device), rows, stages.tracked("components", rows.n_blocks(BLOCK)))
         network, components = network.to(device), components.to(device)
-        lengths = torch.linalg.vector_norm(components, dim=2).double()
-        network.unit = lengths.square().mean(dim=1).sqrt().clamp_min(1e-12).float()
-        components /= network.unit[:, None, None]
+        n_cells = len(rows)
+        lengths = torch.cat([torch.linalg.vector_norm(components[:, part], dim=2) for part in in_order(n_cells)], dim=1)
+        network.unit = lengths.double().square().mean(dim=1).sqrt().clamp_min(1e-12).float()
+        for part in in_order(n_cells):
+            components[:, part] /= network.unit[:, None, None]
         return network, components
 
     def _find_communities(self, seed: int) -> None:
         """Set the graph, the classifier of its communities, and the labels that it gives."""
         rng = stream(seed, Stream.SAMPLE)
         cells = rare_keeping_sample(self.embedding_, _MAX_CELLS, rng)
-        views = np.split(self.embedding_[cells], self._network.architecture.n_views, axis=1)
+        codes = taken(self.embedding_, cells)
+        views = np.split(codes, self._network.architecture.n_views, axis=1)
         first, place = distinct(views[0])
         graph = joint_graph([view[first] for view in views])
         seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
@@ -304,7 +308,7 @@ class AtlasFCMI(GroupedClusterer):
         else:
             communities = leiden(graph, RESOLUTION if self.resolution is None else self.resolution, seed)[place]
         self.graph_ = with_copies(graph, place)
-        self._weights, self._offsets = fit_classifier(self.embedding_[cells], communities, rng)
+        self._weights, self._offsets = fit_classifier(codes, communities, rng)
         labels = self.assignment_of(self.embedding_).argmax(axis=1)
         if len(np.unique(labels)) < len(self._offsets):
             # A community without a cell would be lost.

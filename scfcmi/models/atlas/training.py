@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from scfcmi._random import Stream, stream
+from scfcmi._scratch import taken
 from scfcmi.models.atlas.counterparts import Counterparts, find_counterparts
 from scfcmi.models.callbacks import Epoch
 from scfcmi.models.objective import Weights, agreement_loss, squared_distance, total_loss
@@ -70,7 +71,7 @@ def train_agreement(
     network
         Updated in place.
     components
-        From ``network.project``, shape (n_views, n_cells, n_components).
+        From :func:`scfcmi.models.atlas.network.components_of`, shape (n_views, n_cells, n_components).
     groups
         Group codes, shape (n_cells,).
     settings
@@ -93,7 +94,7 @@ def train_agreement(
     n_seen = n_cells if n_batches < MAX_STEPS else min(n_cells, n_batches * settings.batch_size)
     every = -(-n_batches * settings.max_epochs // _ROUNDS)
     members, step = groups.cpu().numpy(), 0
-    watched = components[:, _some_cells(n_cells, _MAX_MATCHED, stream(settings.seed, Stream.SAMPLE))]
+    watched = _of_cells(components, _some_cells(n_cells, _MAX_MATCHED, stream(settings.seed, Stream.SAMPLE)))
     codes = codes_of(network, watched)
     with stages.stage("training", n_batches * settings.max_epochs, "batch") as bar:
         for epoch in range(settings.max_epochs):
@@ -101,24 +102,27 @@ def train_agreement(
             total = torch.zeros(3, device=components.device)
             # Each view has its own mini-batches, so that what these do is averaged out, too.
             orders = np.stack([rng.permutation(n_cells)[:n_seen] for _ in range(n_views)])
-            for index in np.array_split(orders, n_batches, axis=1):
+            inputs = torch.stack([taken(view, order) for view, order in zip(components, orders, strict=True)])
+            parts = zip(inputs.tensor_split(n_batches, dim=1), np.array_split(orders, n_batches, axis=1), strict=True)
+            for part, cells in parts:
                 if step % every == 0:
                     before, codes = codes, codes_of(network, watched)
                     code_shift = agreement_loss(codes, before).mean().item()
                     draws = stream(settings.seed, Stream.COUNTERPARTS, step)
-                    pairs = _pairs(network, components, members, settings.n_neighbors, draws)
-                terms = _terms(network, components, groups, index, pairs, rng, settings.weights)
+                    found = _pairs(network, components, members, settings.n_neighbors, draws)
+                of_cells = groups[torch.from_numpy(cells).to(groups.device)]
+                terms = _terms(network, part.contiguous(), of_cells, found, rng, settings.weights)
                 optimizer.zero_grad()
                 terms[0].backward()
                 optimizer.step()
-                total += torch.stack(terms).detach() * index.shape[1] / n_seen
+                total += torch.stack(terms).detach() * cells.shape[1] / n_seen
                 step += 1
                 bar.update()
             row = dict(zip(("loss", "L_rec", "L_agr"), total.tolist(), strict=True))
             if not np.isfinite(row["loss"]):
                 msg = f"The loss is {row['loss']} after epoch {epoch + 1}. Lower learning_rate, or scale X."
                 raise FloatingPointError(msg)
-            share = float(np.mean([view.share for view in pairs]))
+            share = float(np.mean([view.share for view in found.of_view]))
             history.append(row | {"frac_with_counterpart": share, "code_shift": code_shift})
             for callback in callbacks:
                 callback(
@@ -135,41 +139,50 @@ def _some_cells(n_cells: int, n_wanted: int, rng: np.random.Generator) -> np.nda
     return np.sort(rng.choice(n_cells, n_wanted, replace=False))
 
 
+def _of_cells(components: Tensor, cells: np.ndarray) -> Tensor:
+    return taken(components.transpose(0, 1), cells).transpose(0, 1).contiguous()
+
+
+class _Pairs(NamedTuple):
+    """What one search for counterparts has found."""
+
+    components: Tensor
+    """Of the cells looked at, shape (n_views, n_cells, n_components)."""
+    of_view: list[Counterparts]
+    """Counterparts among these cells, in each view."""
+
+
 def _pairs(
     network: AtlasNetwork, components: Tensor, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator
-) -> list[Counterparts]:
+) -> _Pairs:
     """Find counterparts among some cells, in each view."""
     cells = _some_cells(len(groups), _MAX_MATCHED, rng)
-    origins = components[:, cells]
-    pairs = []
+    origins, of_view = _of_cells(components, cells), []
     for codes, origin in zip(codes_of(network, origins).cpu().numpy(), origins.cpu().numpy(), strict=True):
         first, second = find_counterparts(codes, groups[cells], n_neighbors, rng, origin)
-        pairs.append(Counterparts(cells[first], cells[second], len(cells), groups))
-    return pairs
+        of_view.append(Counterparts(first, second, len(cells), groups[cells]))
+    return _Pairs(origins, of_view)
 
 
 def _terms(
     network: AtlasNetwork,
-    components: Tensor,
+    inputs: Tensor,
     groups: Tensor,
-    index: np.ndarray,
-    pairs: list[Counterparts],
+    pairs: _Pairs,
     rng: np.random.Generator,
     weights: Weights,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of a mini-batch, L_rec and L_agr."""
-    device, view = components.device, torch.arange(len(components), device=components.device)[:, None]
-    cells = torch.from_numpy(index).to(device)
-    inputs = components[view, cells]
-    outputs = network.decode_views(network.encode_views(inputs), groups[cells])
+    outputs = network.decode_views(network.encode_views(inputs), groups)
     reconstruction = squared_distance(inputs, outputs)
     agreement = reconstruction.new_zeros(())
-    if any(view_pairs.share for view_pairs in pairs):
-        drawn = np.stack([view_pairs.draw(index.shape[1], rng) for view_pairs in pairs], axis=1)
-        first, second = torch.from_numpy(drawn).to(device)
-        share = torch.tensor([view_pairs.share for view_pairs in pairs], device=device, dtype=inputs.dtype)
+    if any(found.share for found in pairs.of_view):
+        drawn = np.stack([found.draw(inputs.shape[1], rng) for found in pairs.of_view], axis=1)
+        first, second = torch.from_numpy(drawn).to(inputs.device)
+        share = torch.tensor([found.share for found in pairs.of_view], device=inputs.device, dtype=inputs.dtype)
+        view = torch.arange(len(inputs), device=inputs.device)[:, None]
         codes, counterparts = network.encode_views(
-            torch.cat([components[view, first], components[view, second]], dim=1)
+            torch.cat([pairs.components[view, first], pairs.components[view, second]], dim=1)
         ).chunk(2, dim=1)
         # Cells without a counterpart have no agreement to lose: they count as zero.
         agreement = (share * agreement_loss(codes, counterparts)).mean()
@@ -194,7 +207,7 @@ class DecoderTraining:
     def of(cls, components: Tensor, groups: Tensor, settings: AtlasSettings) -> DecoderTraining:
         """Keep what training needs of at most 20,000 cells."""
         cells = _some_cells(len(groups), _MAX_DECODED, stream(settings.seed, Stream.DECODER, 1))
-        return cls(components[:, cells], groups[cells], settings)
+        return cls(_of_cells(components, cells), groups[cells], settings)
 
     def trained(self, network: AtlasNetwork) -> AtlasNetwork:
         """Return a copy of the network with its decoders trained."""
