@@ -18,6 +18,9 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Cells whose entropies are computed together.
+_PART = 100_000
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -44,7 +47,8 @@ def soft_contingency(assignment: Tensor, groups: Tensor, n_groups: int) -> Tenso
 
 def assignment_entropy(assignment: Tensor) -> Tensor:
     """H(C|X), equal to H(C|X,G), of Eq. 4: zero where every cell is assigned with certainty."""
-    return -_x_log_y(assignment, assignment).sum(dim=1).mean()
+    # In parts: the logarithms of millions of cells at once would take more memory than all else that is kept of them.
+    return torch.cat([-_x_log_y(part, part).sum(dim=1) for part in assignment.split(_PART)]).mean()
 
 
 def cluster_entropy(joint: Tensor) -> Tensor:
