@@ -74,6 +74,8 @@ def in_order(n_rows: int) -> Iterator[slice]:
 
 def taken(values: Values, index: np.ndarray) -> Values:
     """Return ``values[index]``; an array on disk is read in order."""
+    if len(values) <= AT_ONCE:
+        return values[index]
     order = np.argsort(index, kind="stable")
     rising, out = index[order], values[np.zeros(len(index), np.int64)]
     for rows in in_order(len(values)):
