@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 if TYPE_CHECKING:
+    from jupyter_client import AsyncKernelManager
     from nbformat import NotebookNode
 
 _METADATA = {
@@ -23,18 +24,51 @@ _METADATA = {
 }
 
 
-def execute(path: Path) -> NotebookNode:
-    """Return the notebook as executed in an empty folder; the file is left as it is."""
+# What a kernel that has run a notebook needs to run the next: its folder, no figures, no names.
+_AGAIN = """
+import os
+import matplotlib.pyplot as plt
+os.chdir({folder!r})
+plt.close("all")
+plt.rcdefaults()
+get_ipython().reset(new_session=False)
+"""
+
+
+def execute(path: Path, kernel: AsyncKernelManager | None = None) -> NotebookNode:
+    """Return the notebook as executed in an empty folder; the file is left as it is.
+
+    Parameters
+    ----------
+    path
+        Of the notebook.
+    kernel
+        Runs one notebook after the other, so that libraries compile once. It is started if it is not running. ``None`` runs
+        the notebook in a kernel of its own.
+    """
     notebook = nbformat.read(path, as_version=4)
     # tqdm asks for widgets, which the tutorials do not use. Figures are drawn inline, whatever the shell prefers.
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     environment["PYTHONWARNINGS"] = "ignore:IProgress not found"
     with TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
-        client = NotebookClient(notebook, timeout=1800, kernel_name="python3", record_timing=False, resources=resources)
+        if kernel is not None:
+            notebook.cells.insert(0, nbformat.v4.new_code_cell(_AGAIN.format(folder=folder)))
+        client = NotebookClient(
+            notebook, kernel, timeout=1800, kernel_name="python3", record_timing=False, resources=resources
+        )
         client.execute(env=environment)
+        if kernel is not None:
+            client.kc.stop_channels()
+            _count_from(notebook, notebook.cells.pop(0).execution_count)
     notebook.metadata = nbformat.from_dict(_METADATA)
     return notebook
+
+
+def _count_from(notebook: NotebookNode, start: int) -> None:
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        for counted in (cell, *(output for output in cell.outputs if "execution_count" in output)):
+            counted.execution_count -= start
 
 
 def squeeze(notebook: NotebookNode) -> NotebookNode:

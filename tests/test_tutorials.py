@@ -42,14 +42,27 @@ def test_as_committed(path):
     assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
 
 
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    """One for all: what they import compiles for half a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        # IPython makes itself a folder where it has none yet.
+        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        from jupyter_client import AsyncKernelManager
+        from jupyter_core.utils import run_sync
+
+        kernel = AsyncKernelManager(kernel_name="python3")
+        yield kernel
+        if kernel.has_kernel:
+            run_sync(kernel.shutdown_kernel)(now=True)
+
+
 @pytest.mark.parametrize(
     "path",
     [pytest.param(p, marks=[pytest.mark.needs_data] if p.stem in NEEDS_DATA else [], id=p.stem) for p in PATHS],
 )
 # jupyter_client and ipykernel, of themselves
 @pytest.mark.filterwarnings("default")
-def test_runs(path, monkeypatch, tmp_path):
-    # IPython makes itself a folder where it has none yet.
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+def test_runs(path, kernel):
     execute = runpy.run_path(str(ROOT / "docs" / "execute_tutorials.py"))["execute"]
-    check_outputs(execute(path))
+    check_outputs(execute(path, kernel))

@@ -90,7 +90,7 @@ def _train(inputs: Inputs, max_epochs: int, fairness: float) -> np.ndarray:
     from scfcmi.baselines import _deep
 
     x = _deep.to_tensor(inputs.X) * _deep.unit_scale(inputs.X)
-    distances = nearest(x.numpy(), min(_NEIGHBOR, len(x) - 1), inputs.seed)[1]
+    distances = nearest(x.numpy(), min(_NEIGHBOR, len(x) - 1))[1]
     reach = _REACH * _deep.to_tensor(distances[:, -1:])
     widths = (x.shape[1], *_WIDTHS, inputs.n_clusters)
     network = _deep.build(lambda: _deep.mlp(widths, batch_norm=True), inputs.seed, Stream.DFDC_WEIGHTS)

@@ -11,6 +11,7 @@ from scfcmi import _validate
 from scfcmi.baselines._harmony import harmonized
 from scfcmi.baselines._inputs import check_inputs, import_extra, one_hot
 from scfcmi.baselines._neighbors import nearest
+from scfcmi.graph.neighbors import fuzzy_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,7 @@ def harmony_leiden(
     n_components
         Number of principal components, at most. Fewer features than these are taken as they are.
     n_neighbors
-        Number of nearest cells in the graph, the cell itself among them. Exact up to 50,000 cells.
+        Number of nearest cells in the graph, the cell itself among them.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def harmony_leiden(
     n_neighbors = _validate.integer("n_neighbors", n_neighbors, minimum=2)
     igraph = import_extra("igraph", "harmony_leiden")
     components = harmonized(inputs, n_components, "harmony_leiden")
-    edges = sp.triu(_connectivities(components, min(n_neighbors, len(components)), inputs.seed), k=1).tocoo()
+    edges = sp.triu(_connectivities(components, min(n_neighbors, len(components))), k=1).tocoo()
     graph = igraph.Graph(n=len(components), edges=np.column_stack([edges.row, edges.col]))
 
     def partition(resolution: float) -> np.ndarray:
@@ -90,20 +91,10 @@ def harmony_leiden(
     return _joined(_partition_of(partition, inputs.n_clusters), components, inputs.n_clusters)
 
 
-def _connectivities(components: np.ndarray, n_neighbors: int, seed: int) -> sp.csr_matrix:
-    # Slow to import.
-    from umap.umap_ import fuzzy_simplicial_set
-
-    indices, distances = nearest(components, n_neighbors - 1, seed)
+def _connectivities(components: np.ndarray, n_neighbors: int) -> sp.csr_matrix:
+    indices, distances = nearest(components, n_neighbors - 1)
     itself = np.arange(len(components))[:, None]
-    return fuzzy_simplicial_set(
-        components,
-        n_neighbors,
-        random_state=None,
-        metric="euclidean",
-        knn_indices=np.hstack([itself, indices]),
-        knn_dists=np.hstack([np.zeros_like(distances[:, :1]), distances]).astype(np.float32),
-    )[0]
+    return fuzzy_graph(np.hstack([np.zeros_like(distances[:, :1]), distances]), np.hstack([itself, indices]))
 
 
 def _partition_of(partition: Callable[[float], np.ndarray], n_clusters: int) -> np.ndarray:

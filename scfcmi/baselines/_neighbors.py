@@ -3,20 +3,23 @@ from __future__ import annotations
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-# Up to here neighbors are exact; beyond, comparing all pairs takes minutes.
-_EXACT = 50_000
+# Up to here scikit-learn compares cells, in double precision; beyond, it takes minutes.
+_FEW = 50_000
 
 
-def nearest(X: np.ndarray, n_neighbors: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(X: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     """Return indices of and Euclidean distances to the nearest other cells, both (n_cells, n_neighbors)."""
-    if len(X) <= _EXACT:
+    if len(X) <= _FEW:
         distances, indices = NearestNeighbors(n_neighbors=n_neighbors).fit(X).kneighbors()
         return indices, distances
-    # Slow to import, and of no use to fewer cells.
-    from pynndescent import NNDescent
+    import faiss
 
-    indices, distances = NNDescent(X, n_neighbors=n_neighbors + 1, random_state=seed).neighbor_graph
+    X = np.ascontiguousarray(X, np.float32)
+    index = faiss.IndexFlatL2(X.shape[1])
+    index.add(X)
+    squares, indices = index.search(X, n_neighbors + 1)
     # A cell comes first among its own neighbors, unless others coincide with it.
     own = indices == np.arange(len(X))[:, None]
     own[~own.any(axis=1), -1] = True
-    return tuple(found[~own].reshape(len(X), n_neighbors) for found in (indices, distances))
+    indices, squares = (found[~own].reshape(len(X), n_neighbors) for found in (indices, squares))
+    return indices, np.sqrt(np.maximum(squares, 0))

@@ -47,7 +47,7 @@ def spfc(
     random_state
         Seed. An integer gives the same labels again.
     n_neighbors
-        Number of nearest other cells in the graph. Exact up to 50,000 cells.
+        Number of nearest other cells in the graph.
     n_components
         Number of principal components that distances are of, at most.
     n_init
@@ -75,14 +75,14 @@ def spfc(
         msg = f"SpFC takes fewer clusters than cells, got {n_clusters} clusters of {n_cells} cells."
         raise ValueError(msg)
     components = principal_components(inputs.X, n_components, inputs.seed)
-    graph = _graph(components, min(n_neighbors, n_cells - 1), inputs.seed)
+    graph = _graph(components, min(n_neighbors, n_cells - 1))
     embedding = _embedding(graph, inputs.membership, inputs.n_clusters, inputs.seed)
     return KMeans(inputs.n_clusters, n_init=n_init, random_state=inputs.seed).fit_predict(embedding)
 
 
-def _graph(components: np.ndarray, n_neighbors: int, seed: int) -> sp.csr_matrix:
+def _graph(components: np.ndarray, n_neighbors: int) -> sp.csr_matrix:
     """Link every cell to its nearest, either way, and what is apart after that by single links."""
-    indices, _ = nearest(components, n_neighbors, seed)
+    indices, _ = nearest(components, n_neighbors)
     n_cells = len(components)
     start = np.arange(n_cells + 1) * n_neighbors
     graph = sp.csr_matrix((np.ones(indices.size), indices.ravel(), start), shape=(n_cells, n_cells))

@@ -144,16 +144,16 @@ def test_leiden_gives_the_number_asked_for(n_clusters, blobs):
     assert set(METHODS["harmony_leiden"](X, groups, n_clusters)) == set(range(n_clusters))
 
 
-def test_approximate_neighbours_are_the_exact_ones_mostly(monkeypatch):
+def test_neighbours_of_many_cells_are_those_of_few(monkeypatch):
     X = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
     X[7] = X[300]
-    exact, distances = _neighbors.nearest(X, 10, 0)
-    monkeypatch.setattr(_neighbors, "_EXACT", 100)
-    found, approximate = _neighbors.nearest(X, 10, 0)
-    assert found.shape == exact.shape
-    assert not (found == np.arange(400)[:, None]).any()
-    assert np.mean([len(set(a) & set(b)) for a, b in zip(exact, found, strict=True)]) > 9.5
-    assert np.allclose(approximate.mean(), distances.mean(), rtol=0.02)
+    few, distances = _neighbors.nearest(X, 10)
+    monkeypatch.setattr(_neighbors, "_FEW", 100)
+    many, others = _neighbors.nearest(X, 10)
+    # In single precision, the order of neighbors that are equally near is another.
+    assert np.mean(many == few) > 0.99
+    assert not (many == np.arange(400)[:, None]).any()
+    np.testing.assert_allclose(others, distances, atol=1e-3)
 
 
 def test_few_features_are_taken_as_they_are():

@@ -25,7 +25,7 @@ def leaning(digits):
 def test_embedding_is_that_of_the_dense_form():
     X, _ = make_blobs(150, 4, centers=3, cluster_std=2.0, random_state=0)
     inputs = check_inputs(X, np.arange(150) % 7 % 3, 4, 0)
-    graph = _graph(X, 10, 0)
+    graph = _graph(X, 10)
     found = _embedding(graph, inputs.membership, 4, 0)
     # Kleindessner et al.: H = Z Y, Y the generalised eigenvectors of Z^T L Z and Z^T D Z, Z spanning null(F^T).
     A, F = graph.toarray(), (inputs.membership - inputs.membership.mean(axis=0))[:, :-1]
@@ -39,7 +39,7 @@ def test_embedding_is_that_of_the_dense_form():
 def test_graph_is_one_piece():
     X, _ = make_blobs(120, 3, centers=6, cluster_std=0.01, random_state=0)
     X[:40] = X[0]
-    graph = _graph(X, 3, 0)
+    graph = _graph(X, 3)
     assert connected_components(graph, directed=False)[0] == 1
     assert (graph != graph.T).nnz == 0
     assert graph.diagonal().sum() == 0
@@ -91,4 +91,4 @@ def test_graph_of_leiden_is_that_of_scanpy():
     # No two distances are alike: of cells as far the two may take another.
     adata = AnnData(np.random.default_rng(0).normal(size=(400, 20)).astype(np.float32))
     sc.pp.neighbors(adata, n_neighbors=15, use_rep="X", transformer="sklearn")
-    assert np.abs(adata.obsp["connectivities"] - _connectivities(adata.X, 15, 0)).max() < 1e-5
+    assert np.abs(adata.obsp["connectivities"] - _connectivities(adata.X, 15)).max() < 1e-5

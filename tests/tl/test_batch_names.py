@@ -33,6 +33,12 @@ COLUMNS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def quick_decoders(monkeypatch):
+    """Names are looked at here, and not what is decoded."""
+    monkeypatch.setattr("scfcmi.models.atlas.training._DECODER_STEPS", 3)
+
+
 @pytest.mark.parametrize("kind", COLUMNS)
 @pytest.mark.parametrize("mode", ["atlas", "paper"])
 def test_saved_loaded_and_found_again(small, tmp_path, kind, mode):

@@ -178,7 +178,7 @@ def test_two_lines_say_what_was_taken(small, caplog):
 
 
 def test_beta_follows_the_composition(small):
-    paper = QUICK | {"mode": "paper", "copy": True}
+    paper = QUICK | {"mode": "paper", "copy": True, "max_epochs": 2}
     even = scfcmi.tl.fair_cluster(small, "tech", **paper).uns["fcmi"]["params"]
     assert (even["beta"], even["balance"], even["beta_rule"]) == (0.20, 0.04, "composition")
     assert even["composition_imbalance"] <= THRESHOLD
@@ -309,9 +309,10 @@ def test_real_cells_end_to_end(pbmc):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_consensus_of_several_runs(small, tmp_path):
-    runs = [scfcmi.tl.fit_model(small.copy(), "tech", mode="paper", random_state=s, **QUICK) for s in (4, 5, 6)]
+    paper = QUICK | {"mode": "paper", "max_epochs": 4}
+    runs = [scfcmi.tl.fit_model(small.copy(), "tech", random_state=s, **paper) for s in (4, 5, 6)]
     soft = scfcmi.consensus([run.assignment_of(run.embedding_) for run in runs])
-    model = scfcmi.tl.fit_model(small, "tech", mode="paper", random_state=4, n_runs=3, **QUICK)
+    model = scfcmi.tl.fit_model(small, "tech", random_state=4, n_runs=3, **paper)
     assert small.obs["fcmi"].astype(int).tolist() == soft.argmax(axis=1).tolist()
     np.testing.assert_allclose(small.obsm["fcmi_proba"], soft, atol=1e-6)
     agreed = small.obs["fcmi_agreement"]

@@ -14,6 +14,12 @@ BAD = ["run/1", "run\\1", "a\0b", "a\nb", "", ".", "..", "x" * 300, "\ud800", 3]
 ODD_BATCHES = ["10x/v2", "a\nb", "x" * 300, "é世界", "None", "", " ", "=1+1", "nan"]
 
 
+@pytest.fixture(autouse=True)
+def quick_decoders(monkeypatch):
+    """Names are looked at here, and not what is decoded."""
+    monkeypatch.setattr("scfcmi.models.atlas.training._DECODER_STEPS", 3)
+
+
 @pytest.fixture
 def cells(small):
     return small

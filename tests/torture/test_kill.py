@@ -19,12 +19,12 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.attempts(3, 50, family="Kill: `kill -9` at a random moment of `scfcmi cluster`, with model and checkpoint")
+@pytest.mark.attempts(2, 50, family="Kill: `kill -9` at a random moment of `scfcmi cluster`, with model and checkpoint")
 def test_a_killed_run_leaves_whole_files(small, tmp_path, tally):
     cells, out, model, checkpoint = (tmp_path / name for name in ("in.h5ad", "out.h5ad", "model", "state"))
     small.write_h5ad(cells)
     command = [sys.executable, "-m", "scfcmi", "cluster", str(cells), "--batch-key", "tech", "--mode", "paper"]
-    command += ["--n-clusters", "3", "--max-epochs", "40", "-o", str(out), "--save-model", str(model), "--overwrite"]
+    command += ["--n-clusters", "3", "--max-epochs", "15", "-o", str(out), "--save-model", str(model), "--overwrite"]
     command += ["--checkpoint", str(checkpoint)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
