@@ -166,7 +166,7 @@ def rare(path: Path) -> None:
     """What share of each rare type the graph holds, whether a resolution finds it, and whether a second look does."""
     obs = read_obs(path)
     adata, row = ad.AnnData(sparse(path), obs=obs), {"what": "rare", "file": path.suffix, "n_cells": len(obs)}
-    for resolution in (0.4, 1.0, 2.0):
+    for resolution in (1.0, 2.0, 4.0):
         model = tl.fit_model(adata, "batch", resolution=resolution, progress=False)
         row[f"f1 at {resolution}"] = f1(obs["type"], adata.obs["fcmi"])
     sample = rare_keeping_sample(adata.obsm["X_fcmi"], model.graph_.shape[0], np.random.default_rng(0))
@@ -181,7 +181,7 @@ def rare(path: Path) -> None:
     tl.fair_cluster(small, "batch", progress=False)
     again = pd.Series("none", obs.index)
     again[inside] = small.obs["fcmi"].astype(str)
-    row["f1 at 2.0, smallest cluster clustered again"] = f1(obs["type"], again)
+    row["f1 at 4.0, smallest cluster clustered again"] = f1(obs["type"], again)
     keep(row)
 
 
@@ -218,8 +218,8 @@ def tables(path: Path) -> dict[str, str]:
     }
     measured = runs[runs["what"] == "rare"]
     if len(measured):
-        one = measured.iloc[-1]
-        scores = [column for column in runs if column.startswith("f1")]
+        one = measured.iloc[-1].dropna()
+        scores = [column for column in one.index if column.startswith("f1")]
         found["rare"] = table(
             [f"type (of {one['n_cells']:,.0f} cells)", "cells", "times its share", *(f"F1 {c[3:]}" for c in scores)],
             [[name, one["n_of"][name], one["times"][name], *(one[c][name] for c in scores)] for name in RARE_NAMES],
