@@ -1,4 +1,4 @@
-"""Large arrays on disk: what there is of every cell need not be in memory."""
+"""Large arrays on disk, so that the embedding of millions of cells need not be in memory."""
 
 from __future__ import annotations
 
