@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 # What atlas mode takes at most, with expression on disk (benchmarks/scale.py): bytes for libraries (torch for CUDA is larger
-# than torch for processors), chunks and the graph of a sample; for each cell, its probabilities and columns, and its
-# components twice while a checkpoint is written; and for each pair of genes, products in two views.
+# than torch for processors), chunks and the graph of a sample; for each cell, its probabilities and columns, and with
+# a checkpoint twice its components, which are in memory once; and for each pair of genes, products in two views.
 _FIXED, _PER_CELL, _PER_KEPT_CELL, _PER_PAIR, _MOST_GENES = 1200 * 10**6, 250, 800, 24, 4000
 
 

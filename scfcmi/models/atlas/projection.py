@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from scfcmi.rows import Rows, Summary
 
-# Loadings are computed from at most this many cells, so many of them at a time. Of a million simulated cells, four types
-# of .2 % and less are found as one cluster with this number, and not with 20,000.
+# Loadings are computed from at most this many cells, so many of them at a time. Of a million simulated cells, an earlier
+# version found four types of .2 % and less as one cluster with this number, and not with 20,000.
 _MAX_CELLS, _PART = 100_000, 20_000
 # Of more features, those of largest variance are taken: the covariance is quadratic in them.
 _MAX_FEATURES = 4000
