@@ -25,7 +25,7 @@ _METADATA = {
 
 
 # What a kernel that has run a notebook needs to run the next: its folder, no figures, no names.
-_AGAIN = """
+_RESET = """
 import os
 import matplotlib.pyplot as plt
 os.chdir({folder!r})
@@ -53,7 +53,7 @@ def execute(path: Path, kernel: AsyncKernelManager | None = None) -> NotebookNod
     with TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
         if kernel is not None:
-            notebook.cells.insert(0, nbformat.v4.new_code_cell(_AGAIN.format(folder=folder)))
+            notebook.cells.insert(0, nbformat.v4.new_code_cell(_RESET.format(folder=folder)))
         client = NotebookClient(
             notebook, kernel, timeout=1800, kernel_name="python3", record_timing=False, resources=resources
         )

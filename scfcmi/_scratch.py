@@ -40,7 +40,7 @@ def on_disk(shape: tuple[int, ...]) -> np.ndarray:
     with tempfile.TemporaryFile(prefix="scfcmi-") as file:
         try:
             if hasattr(os, "posix_fallocate"):
-                # Or a full disk would kill the process when it writes.
+                # Otherwise a full disk would kill the process when it writes.
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
                 file.truncate(size)
@@ -77,7 +77,8 @@ def taken(values: Values, index: np.ndarray) -> Values:
     if len(values) <= AT_ONCE:
         return values[index]
     order = np.argsort(index, kind="stable")
-    rising, out = index[order], values[np.zeros(len(index), np.int64)]
+    # Of the kind of the values, numpy or torch.
+    rising, out = index[order], values[np.zeros_like(index)]
     for rows in in_order(len(values)):
         first, last = np.searchsorted(rising, (rows.start, rows.stop))
         if first < last:

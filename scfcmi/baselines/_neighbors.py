@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-# Up to here scikit-learn compares cells, in double precision; beyond, it takes minutes.
+# Up to this many cells, scikit-learn finds neighbors, in double precision. Beyond, it would take minutes.
 _FEW = 50_000
 
 

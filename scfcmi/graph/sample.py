@@ -9,8 +9,8 @@ from scfcmi._scratch import in_order, taken
 
 # Fine clusters from which cells are drawn.
 _N_PARTS = 500
-# k-means sees at most so many cells, in no order.
-_MAX_SEEN = 200_000
+# k-means is fitted to at most so many cells, drawn at random.
+_MAX_FITTED = 200_000
 
 
 def rare_keeping_sample(codes: np.ndarray, n_sample: int, rng: np.random.Generator) -> np.ndarray:
@@ -34,10 +34,10 @@ def rare_keeping_sample(codes: np.ndarray, n_sample: int, rng: np.random.Generat
     if len(codes) <= n_sample:
         return np.arange(len(codes))
     seed = int(rng.integers(2**31 - 1))
-    seen = codes
-    if len(codes) > _MAX_SEEN:
-        seen = taken(codes, rng.choice(len(codes), _MAX_SEEN, replace=False))
-    finder = MiniBatchKMeans(_N_PARTS, batch_size=8192, n_init=1, random_state=seed).fit(seen)
+    drawn = codes
+    if len(codes) > _MAX_FITTED:
+        drawn = taken(codes, rng.choice(len(codes), _MAX_FITTED, replace=False))
+    finder = MiniBatchKMeans(_N_PARTS, batch_size=8192, n_init=1, random_state=seed).fit(drawn)
     parts = np.concatenate([finder.predict(codes[part]) for part in in_order(len(codes))])
     order = rng.permutation(len(codes))
     order = order[np.argsort(parts[order], kind="stable")]

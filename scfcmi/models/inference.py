@@ -107,14 +107,14 @@ def in_blocks(
 
     for start, values in tracked(rows.map(results_of, BLOCK)):
         if out is None:
-            out = _place(rows, values)
+            out = _empty_for(rows, values)
         out[start : start + len(values)] = values
         let_go()
     return out
 
 
-def _place(rows: Rows, values: Tensor) -> Tensor:
-    """Return where results of all rows have their place, if these are those of some."""
+def _empty_for(rows: Rows, values: Tensor) -> Tensor:
+    """Return a tensor for the results of all rows, given those of the first block."""
     shape = (len(rows), *values.shape[1:])
     if isinstance(rows, ChunkedRows) and values.device.type == "cpu" and values.dtype == torch.float32:
         return torch.from_numpy(on_disk(shape))
