@@ -116,6 +116,12 @@ def _close_figures():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
+@pytest.fixture
+def quick_decoders(monkeypatch):
+    """For tests that look at names, and not at what is decoded."""
+    monkeypatch.setattr("scfcmi.models.atlas.training._DECODER_STEPS", 3)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     return Path(os.environ["SCFCMI_DATA_DIR"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +20,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 
 def resident() -> int:
     """Return the bytes of memory that this process holds."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @linux
@@ -72,7 +72,7 @@ def test_taken_is_indexing(kind):
 
 
 @linux
-def test_no_room_is_one_clear_error(tmp_path):
+def test_no_room_is_one_clear_error():
     limited = (
         "import resource, numpy as np\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"

@@ -11,7 +11,10 @@ import pytest
 import scfcmi
 from scfcmi._validate import group_codes, group_name, sorted_group_codes
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning"),
+    pytest.mark.usefixtures("quick_decoders"),
+]
 QUICK = {"n_clusters": 3, "max_epochs": 2}
 NUMBERS = np.arange(240) // 3 % 2
 DAYS = pd.to_datetime(np.array(["2024-03-01", "2024-03-05"])[NUMBERS])
@@ -31,12 +34,6 @@ COLUMNS = {
     "mixed": (np.array(["x", 3], dtype=object)[NUMBERS], ["3", "x"]),
     "numbers as text": (NUMBERS.astype(str), ["0", "1"]),
 }
-
-
-@pytest.fixture(autouse=True)
-def quick_decoders(monkeypatch):
-    """Names are looked at here, and not what is decoded."""
-    monkeypatch.setattr("scfcmi.models.atlas.training._DECODER_STEPS", 3)
 
 
 @pytest.mark.parametrize("kind", COLUMNS)

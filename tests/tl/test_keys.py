@@ -10,14 +10,9 @@ import scanpy as sc
 
 from scfcmi import load_model, tl
 
+pytestmark = pytest.mark.usefixtures("quick_decoders")
 BAD = ["run/1", "run\\1", "a\0b", "a\nb", "", ".", "..", "x" * 300, "\ud800", 3]
 ODD_BATCHES = ["10x/v2", "a\nb", "x" * 300, "é世界", "None", "", " ", "=1+1", "nan"]
-
-
-@pytest.fixture(autouse=True)
-def quick_decoders(monkeypatch):
-    """Names are looked at here, and not what is decoded."""
-    monkeypatch.setattr("scfcmi.models.atlas.training._DECODER_STEPS", 3)
 
 
 @pytest.fixture
