@@ -25,11 +25,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def half_precision(precision: str, device: torch.device) -> bool:
-    """Say whether to compute in bfloat16; ``"auto"`` does where the device has instructions for it."""
+def half_precision(precision: str, device: torch.device, *, images: bool) -> bool:
+    """Say whether to compute in bfloat16; ``"auto"`` does on a GPU, and for images, if there are instructions for it.
+
+    On a CPU, products in bfloat16 depend on the number of threads. Those of images do in float32, too.
+    """
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # torch has no public question for it yet; where the private one is missing, float32 is always right.
-    return device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
+    return images and device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()

@@ -92,8 +92,8 @@ class FCMI(GroupedClusterer):
     device
         ``"auto"`` takes a CUDA device if there is one, and the CPU otherwise. Or any name that torch knows.
     precision
-        ``"float32"``; ``"bfloat16"``, for passes through the network only; or ``"auto"``: bfloat16 if the processor computes
-        in it.
+        ``"float32"``; ``"bfloat16"``, for passes through the network only; or ``"auto"``: bfloat16 on a GPU, or for images,
+        where the processor computes in it. With bfloat16 on a CPU, labels depend on the number of threads.
     progress
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
@@ -217,10 +217,9 @@ class FCMI(GroupedClusterer):
         self._check_parameters()
         device = choose_device(self.device)
         X, codes, names = self._check_cells(X, groups)
-        n_cells = X.shape[0]
         rows = rows_of(X, device)
         weights, decided = self._weights(rows, codes)
-        settings = self._settings(n_cells, weights, device)
+        settings = self._settings(rows, weights, device)
         architecture = self._architecture(rows, codes)
         progress, embedding, objectives = train_best(
             architecture,
@@ -303,8 +302,8 @@ class FCMI(GroupedClusterer):
         weights = Weights(compactness=float(self.alpha), balance=float(balance), fairness=float(beta))
         return weights, how | {"alpha": weights.compactness, "beta": weights.fairness, "balance": weights.balance}
 
-    def _settings(self, n_cells: int, weights: Weights, device: torch.device) -> FCMISettings:
-        max_epochs = epochs_for(n_cells, self.batch_size, self.max_epochs, least=_MIN_EPOCHS, most=_MAX_EPOCHS)
+    def _settings(self, rows: Rows, weights: Weights, device: torch.device) -> FCMISettings:
+        max_epochs = epochs_for(len(rows), self.batch_size, self.max_epochs, least=_MIN_EPOCHS, most=_MAX_EPOCHS)
         return FCMISettings(
             n_clusters=self.n_clusters,
             weights=weights,
@@ -316,7 +315,7 @@ class FCMI(GroupedClusterer):
             patience=self.patience,
             seed=seed_from(self.random_state),
             chance_corrected=bool(self.chance_correction),
-            half_precision=half_precision(self.precision, device),
+            half_precision=half_precision(self.precision, device, images=len(rows.shape) > 2),
         )
 
     def _architecture(self, rows: Rows, codes: np.ndarray) -> Architecture:

@@ -53,7 +53,7 @@ class AutoEncoder(nn.Module):
         a = architecture
         if a.convolutional:
             self.encoder = _convolutional_encoder(a.n_dims)
-            self.stem = nn.Sequential(Linear(a.n_dims, 256), nn.ReLU(), nn.Linear(256, 784), nn.ReLU())
+            self.stem = nn.Sequential(Linear(a.n_dims, 256), nn.ReLU(), Linear(256, 784), nn.ReLU())
             branches, shared = ConvolutionalBranches, ConvolutionalShared
         else:
             self.encoder = _fully_connected_encoder(a)
@@ -86,14 +86,14 @@ def _fully_connected_encoder(a: Architecture) -> nn.Sequential:
         layers += [Linear(width, out), BatchNorm(out), nn.ReLU()]
         width = out
     last = a.encoder_widths[-1]
-    return nn.Sequential(*layers, nn.Linear(width, last), nn.ReLU(), Linear(last, a.n_dims))
+    return nn.Sequential(*layers, Linear(width, last), nn.ReLU(), Linear(last, a.n_dims))
 
 
 def _convolutional_encoder(n_dims: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i, o, stride in ((1, 16, 1), (16, 32, 2), (32, 32, 1), (32, 16, 2)):
         layers += [nn.Conv2d(i, o, 3, stride, padding=1), nn.ReLU()]
-    layers += [nn.Flatten(), nn.Linear(math.prod(_STEM_IMAGE), 256), nn.ReLU(), Linear(256, n_dims)]
+    layers += [nn.Flatten(), Linear(math.prod(_STEM_IMAGE), 256), nn.ReLU(), Linear(256, n_dims)]
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
@@ -190,7 +190,7 @@ class FullyConnectedShared(nn.Module):
         widths = (a.stem_widths[-1], *a.branch_widths)
         self.group_bias = nn.Embedding(a.n_groups, widths[1])
         nn.init.uniform_(self.group_bias.weight, -1 / math.sqrt(widths[0]), 1 / math.sqrt(widths[0]))
-        self.input = nn.Linear(widths[0], widths[1], bias=False)
+        self.input = Linear(widths[0], widths[1], bias=False)
         rest: list[nn.Module] = [BatchNorm(widths[1]), nn.ReLU()]
         for i, o in pairwise(widths[1:]):
             rest += [Linear(i, o), BatchNorm(o), nn.ReLU()]
