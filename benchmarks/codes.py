@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from scfcmi import AtlasFCMI
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
 from scfcmi.graph.neighbors import N_NEIGHBORS, distinct, fuzzy_graph, nearest
+from scfcmi.models.atlas.graph import with_whitened
 
 if TYPE_CHECKING:
     import anndata as ad
     import numpy as np
     from scipy.sparse import csr_matrix
 
-# View and number of leading dimensions of the four graphs that atlas mode adds up.
+# View and number of leading dimensions of four of the graphs that atlas mode adds up.
 FOUR = (("scaled", 50), ("scaled", 20), ("unscaled", 50), ("unscaled", 20))
+# And the fifth, of both views in units of the variation within clusters.
+FIVE = (*FOUR, ("whitened", 100))
 
 
 class Codes:
@@ -43,17 +46,19 @@ class Codes:
         self.graph = functools.cache(self._graph)
 
     def _graph(self, *parts: tuple[str, int]) -> csr_matrix:
+        if parts == FIVE:
+            return with_whitened(self.graph(*FOUR), list(self.views.values()), self.seed)
         if len(parts) > 1:
             return sum(self.graph(part) for part in parts).tocsr()
         [(view, n_dims)] = parts
         return fuzzy_graph(*nearest(self.views[view][:, :n_dims], N_NEIGHBORS))
 
-    def at(self, resolution: float = RESOLUTION, parts: tuple[tuple[str, int], ...] = FOUR) -> np.ndarray:
+    def at(self, resolution: float = RESOLUTION, parts: tuple[tuple[str, int], ...] = FIVE) -> np.ndarray:
         """Return the communities at a resolution."""
         return leiden(self.graph(*parts), resolution, self.seed)[self.place]
 
     def at_k(self, n_clusters: int, parts: tuple[tuple[str, int], ...] = FOUR) -> np.ndarray:
-        """Return so many communities."""
+        """Return so many communities: found without the fifth graph, as in the fit."""
         return leiden_at(self.graph(*parts), n_clusters, self.seed)[self.place]
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import harmony
 import pandas as pd
-from codes import FOUR, Codes
+from codes import FIVE, FOUR, Codes
 from runs import RESULTS, append, keep_latest, latest, percent, table, version
 from scib import x_scvi
 from sets import COUNTS, JOINED, SETS, load
@@ -123,6 +123,8 @@ ROWS |= {
 for name, parts in GRAPHS.items():
     ROWS[f"{name}, K"] = from_codes(K, lambda codes, c, parts=parts: codes.at_k(c.n_clusters, parts))
     ROWS[name] = from_codes(FREE, lambda codes, c, parts=parts: codes.at(parts=parts))
+ROWS["both, four graphs"] = from_codes(FREE, lambda codes, c: codes.at(parts=FOUR))
+ROWS["both, five graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, FIVE))
 ROWS["agreement 0, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), agreement=0.0)
 ROWS["agreement 0"] = from_codes(FREE, lambda codes, c: codes.model.labels_, agreement=0.0)
 # Run when asked for by name; results/paper_mode.jsonl has them.
@@ -141,19 +143,29 @@ SCVI = {
 # Settings of one constant, as rows; the default among them.
 CONSTANTS = {
     "Resolution": {"0.3": "resolution 0.3", "0.4": "scfcmi", "0.5": "resolution 0.5"},
-    "Views, K not given": {"scaled": "scaled, two graphs", "unscaled": "unscaled, two graphs", "both": "scfcmi"},
-    "Views, at K": {"scaled": "scaled, two graphs, K", "unscaled": "unscaled, two graphs, K", "both": "scfcmi, K"},
+    "Views, K not given": {
+        "scaled": "scaled, two graphs",
+        "unscaled": "unscaled, two graphs",
+        "both": "both, four graphs",
+    },
+    "Views, at K": {
+        "scaled": "scaled, two graphs, K",
+        "unscaled": "unscaled, two graphs, K",
+        "both": "scfcmi, K",
+    },
     "Graphs, K not given": {
         "one, scaled": "scaled, one graph",
         "one, unscaled": "unscaled, one graph",
         "two": "both, two graphs",
-        "four": "scfcmi",
+        "four": "both, four graphs",
+        "five": "scfcmi",
     },
     "Graphs, at K": {
         "one, scaled": "scaled, one graph, K",
         "one, unscaled": "unscaled, one graph, K",
         "two": "both, two graphs, K",
         "four": "scfcmi, K",
+        "five": "both, five graphs, K",
     },
     "Agreement, K not given": {"0": "agreement 0", "4": "scfcmi"},
 }

@@ -118,14 +118,23 @@ class DaskRows(ChunkedRows):
         return self._X.to_delayed(optimize_graph=True)[:, 0]
 
     def _compute(self, tasks: list[Any]) -> Iterator[Any]:
-        """Yield the results of tasks in order, some tasks at a time."""
+        """Yield the results of tasks in order, some tasks at a time. Workers begin the next ones while results are used."""
         import dask
 
         together = max(_MIN_TOGETHER, -(-len(tasks) // _MAX_TURNS))
-        for turn in gen_batches(len(tasks), together) if tasks else ():
-            yield from self._run(dask.compute, *tasks[turn])
+        turns = [tasks[turn] for turn in gen_batches(len(tasks), together)] if tasks else []
+        client = active_client()
+        if client is None:
+            for turn in turns:
+                yield from self._run(dask.compute, *turn)
+            return
+        sent: list[Any] = []
+        for turn in turns:
+            done, sent = sent, self._run(client.compute, turn)
+            yield from self._run(client.gather, done)
+        yield from self._run(client.gather, sent)
 
-    def _run(self, compute: Callable[..., tuple], *tasks: Any) -> tuple:
+    def _run(self, compute: Callable[..., Any], *tasks: Any) -> Any:
         """Compute, and say in words what can go wrong between machines."""
         try:
             return compute(*tasks)
@@ -157,16 +166,21 @@ _LOST = {
 }
 
 
+def active_client() -> Any:
+    """Return the client whose workers Dask computes on; None where it computes in this process."""
+    if "distributed" not in sys.modules:
+        return None
+    from dask.base import get_scheduler
+    from distributed import Client
+
+    client = getattr(get_scheduler(), "__self__", None)
+    return client if isinstance(client, Client) else None
+
+
 def check_workers() -> None:
     """Raise ``RuntimeError`` unless every worker of the active client has this version: others would wait forever."""
-    if "distributed" not in sys.modules:
-        return
-    from distributed import get_client
-
-    try:
-        client = get_client()
-    except ValueError:
-        # There is none: Dask works in this process.
+    client = active_client()
+    if client is None:
         return
     # A function of Python's own: a worker that could not load it would not answer.
     found = client.run(eval, "__import__('scfcmi').__version__", on_error="return")

@@ -17,6 +17,7 @@ from scfcmi.graph.sample import rare_keeping_sample
 from scfcmi.models.assignment import classify, fit_classifier
 from scfcmi.models.atlas import checkpoint
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
+from scfcmi.models.atlas.graph import with_whitened
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embed_in_place
 from scfcmi.models.atlas.projection import fit_projections
 from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, DecoderTraining, train_agreement
@@ -55,7 +56,8 @@ class AtlasFCMI(GroupedClusterer):
     2. In each view, an auto-encoder keeps what the components know (Eq. 11). Its decoder is told the group. Codes of
        counterparts are pulled together: ``L = L_rec + agreement L_agr``
        (:func:`scfcmi.models.objective.agreement_loss`). Cells without a counterpart are left alone.
-    3. The neighbor graphs of both views are added up. Leiden finds the communities of this graph
+    3. The neighbor graphs of both views are added up; without ``n_clusters``, also one of both together, in units of what
+       varies within clusters (:mod:`scfcmi.models.atlas.graph`). Leiden finds the communities of the sum
        (:mod:`scfcmi.graph.communities`).
     4. A classifier learns the communities. It gives every cell its cluster, new cells included.
 
@@ -299,13 +301,15 @@ class AtlasFCMI(GroupedClusterer):
         rng = stream(seed, Stream.SAMPLE)
         cells = rare_keeping_sample(self.embedding_, _MAX_CELLS, rng)
         codes = taken(self.embedding_, cells)
-        views = np.split(codes, self._network.architecture.n_views, axis=1)
-        first, place = distinct(views[0])
-        graph = joint_graph([view[first] for view in views])
+        first, place = distinct(codes[:, : codes.shape[1] // self._network.architecture.n_views])
+        views = np.split(codes[first], self._network.architecture.n_views, axis=1)
         seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
+        graph = joint_graph(views)
         if self.n_clusters is not None:
             communities = leiden_at(graph, self.n_clusters, seed)[place]
         else:
+            # It helps at a resolution, not where clusters are split or joined up to a number.
+            graph = with_whitened(graph, views, seed)
             communities = leiden(graph, RESOLUTION if self.resolution is None else self.resolution, seed)[place]
         self.graph_ = with_copies(graph, place)
         self._weights, self._offsets = fit_classifier(codes, communities, rng)
