@@ -45,8 +45,9 @@ def test_another_number_of_threads_gives_the_same_bits(data_dir):
     found = [
         subprocess.run(
             [sys.executable, "-W", "ignore", "-c", FIT, str(path)],
-            # Passive: threads that wait for each other otherwise keep a busy machine busy.
-            env=os.environ | {"OMP_NUM_THREADS": n_threads, "OMP_WAIT_POLICY": "PASSIVE"},
+            # Passive: threads that wait for each other otherwise keep a busy machine busy. A Dask cluster of another test
+            # leaves MKL_NUM_THREADS=1 behind.
+            env=os.environ | {"OMP_NUM_THREADS": n_threads, "MKL_NUM_THREADS": n_threads, "OMP_WAIT_POLICY": "PASSIVE"},
             capture_output=True,
             text=True,
             check=True,
