@@ -88,8 +88,7 @@ class AtlasNetwork(nn.Module):
         # The same as scaling and clipping the cells, in one pass over them instead of three.
         for scale, clip, center, loadings in zip(self.scale, self.clip, self.center, self.loadings, strict=True):
             clipped = centered if clip.isinf() else centered.clamp(-clip * scale, clip * scale)
-            # A sum and not a product: that of one row would cost as much as that of a block of 256, or depend on threads.
-            views.append(product(clipped, loadings / scale[:, None]) - (center[:, None] * loadings).sum(dim=0))
+            views.append(product(clipped, loadings / scale[:, None]) - product(center[None], loadings))
         return torch.stack(views) / self.unit[:, None, None]
 
     def encode_views(self, components: Tensor) -> Tensor:
