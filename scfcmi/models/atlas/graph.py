@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from scipy.sparse import csr_matrix
 
-# Resolution of the clusters whose cells say what varies within a cluster: scanpy's default. 2 and 3 are as good.
+# Resolution of the clusters whose cells say what varies within a cluster: scanpy's default. 2 and 3 are hardly
+# worse.
 _RESOLUTION = 1.0
-# Share of the mean variance within clusters that is added to all directions. A tenth or ten times as much is as good.
+# Share of the mean variance within clusters that is added to all directions. A tenth of it is as good, five times as much a
+# little worse.
 _RIDGE = 0.1
 # Binary places of the transformation, so that it does not depend on the number of threads.
 _PLACES = 16

@@ -153,6 +153,7 @@ def test_resolution_and_number(blobs):
 def test_copies_of_the_same_cells_are_no_clusters(blobs):
     """Four batches of the same cells: copies would fill the neighborhood of a cell."""
     X, labels, groups = blobs
+    # Of one batch: a batch that the model is not told of is structure.
     X, labels = X[groups == 0], labels[groups == 0]
     model = AtlasFCMI(max_epochs=20).fit(np.tile(X, (4, 1)), groups=np.repeat(np.arange(4), len(X)))
     assert adjusted_rand_score(np.tile(labels, 4), model.labels_) > 0.95
@@ -182,6 +183,7 @@ def test_no_community_is_lost(blobs, monkeypatch):
 def test_every_cell_its_own_batch(blobs):
     """A batch of one cell pairs with nothing on no evidence."""
     X, labels, groups = blobs
+    # Of one batch: a batch that the model is not told of is structure.
     X, labels = X[groups == 0], labels[groups == 0]
     model = AtlasFCMI(max_epochs=20).fit(X, groups=np.arange(len(X)))
     assert adjusted_rand_score(labels, model.labels_) > 0.95
