@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scfcmi import AtlasFCMI
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
 from scfcmi.graph.neighbors import N_NEIGHBORS, distinct, fuzzy_graph, nearest
-from scfcmi.models.atlas.graph import with_whitened
+from scfcmi.models.atlas.whitening import with_whitened_graph
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -47,7 +47,7 @@ class Codes:
 
     def _graph(self, *parts: tuple[str, int]) -> csr_matrix:
         if parts == FIVE:
-            return with_whitened(self.graph(*FOUR), list(self.views.values()), self.seed)
+            return with_whitened_graph(self.graph(*FOUR), list(self.views.values()), self.seed)
         if len(parts) > 1:
             return sum(self.graph(part) for part in parts).tocsr()
         [(view, n_dims)] = parts

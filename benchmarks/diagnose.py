@@ -159,13 +159,17 @@ def main() -> None:
     parser.add_argument("--fits", type=Path, default=Path("fits"))
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/diagnose.jsonl"))
     options = parser.parse_args()
+    if options.output.exists():
+        # Clusters of an earlier version would stay among those of this one: there may have been more of them.
+        runs = pd.read_json(options.output, lines=True)
+        again = runs["scenario"].isin(options.scenarios) & (runs["seed"] < options.seeds)
+        runs[~again].to_json(options.output, orient="records", lines=True)
     for about in itertools.product(options.scenarios, range(options.seeds), (True, False)):
         found = clusters_of(fitted(*about, options.fits), about[1])
         key = dict(zip(KEYS, about, strict=True))
         with options.output.open("a") as file:
             file.writelines(json.dumps(key | row, default=float) + "\n" for row in found)
-    runs = pd.read_json(options.output, lines=True)
-    report(runs.drop_duplicates([*KEYS, "resolution", "cluster"], keep="last"))
+    report(pd.read_json(options.output, lines=True))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from sets import SETS, load
 from scfcmi import AtlasFCMI
 from scfcmi.graph.communities import RESOLUTION, leiden
 from scfcmi.graph.neighbors import joint_graph
-from scfcmi.models.atlas.graph import with_whitened
+from scfcmi.models.atlas.whitening import with_whitened_graph
 
 KEYS = ["dataset", "seed"]
 TRUTHS = ("links", "anew")
@@ -43,7 +43,7 @@ def measured(name: str, seed: int) -> dict:
     model = AtlasFCMI(max_epochs=None, random_state=seed, progress=False)
     model.fit(adata.X[~new], groups=adata.obs["batch"][~new])
     views = views_of(model.transform(adata.X))
-    graph = with_whitened(joint_graph(views), views, 100 * seed)
+    graph = with_whitened_graph(joint_graph(views), views, 100 * seed)
     clusters = csr_matrix((np.ones((~new).sum()), (np.flatnonzero(~new), model.labels_)), (len(new), model.n_clusters_))
     found = leiden(graph, RESOLUTION, 100 * seed)
     shared = pd.crosstab(found[~new], model.labels_).reindex(range(found.max() + 1), fill_value=0)

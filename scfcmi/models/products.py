@@ -1,9 +1,10 @@
-"""Matrix products with the same bits for any number of threads."""
+"""Matrix products, and what LAPACK returns, with the same bits for any number of threads."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 from torch.autograd import Function
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # how, depends on the processor. In a batch of products, it computes each product in one thread. So a product is computed as a
 # batch of blocks of so many rows. Wide products are a tenth faster in larger blocks.
 _ROWS, _ROWS_IF_WIDE, _WIDE = 128, 256, 128
+_PLACES = 16
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
@@ -25,10 +27,10 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
     Only in float32 and on a processor. In bfloat16, even a batch of products depends on the number of threads.
     """
-    return _Product.apply(left, right) if _in_blocks(left) else left @ right
+    return _Product.apply(left, right) if _divided(left) else left @ right
 
 
-def _in_blocks(left: Tensor) -> bool:
+def _divided(left: Tensor) -> bool:
     return left.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
@@ -66,12 +68,17 @@ def batched_linear(bias: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
     return product(inputs[0], weight[0])[None] + bias
 
 
+def rounded(values: np.ndarray) -> np.ndarray:
+    """Return numbers of about one, rounded to 16 binary places: without what LAPACK rounds by the number of threads."""
+    return np.ldexp(np.rint(np.ldexp(values, _PLACES)), -_PLACES)
+
+
 class Linear(nn.Linear):
     """Linear layer computed by :func:`product`."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the layer's outputs, shape (n_cells, n_outputs)."""
-        if not _in_blocks(inputs):
+        if not _divided(inputs):
             return super().forward(inputs)
         outputs = product(inputs, self.weight.T)
         return outputs if self.bias is None else outputs + self.bias

@@ -17,10 +17,10 @@ from scfcmi.graph.sample import rare_keeping_sample
 from scfcmi.models.assignment import classify, fit_classifier
 from scfcmi.models.atlas import checkpoint
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
-from scfcmi.models.atlas.graph import with_whitened
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embed_in_place
 from scfcmi.models.atlas.projection import fit_projections
 from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, DecoderTraining, train_agreement
+from scfcmi.models.atlas.whitening import with_whitened_graph
 from scfcmi.models.base import GroupedClusterer, check_largest, epochs_for
 from scfcmi.models.device import choose_device
 from scfcmi.models.inference import BLOCK
@@ -57,7 +57,7 @@ class AtlasFCMI(GroupedClusterer):
        counterparts are pulled together: ``L = L_rec + agreement L_agr``
        (:func:`scfcmi.models.objective.agreement_loss`). Cells without a counterpart are left alone.
     3. The neighbor graphs of both views are added up; without ``n_clusters``, also one of both together, in units of what
-       varies within clusters (:mod:`scfcmi.models.atlas.graph`). Leiden finds the communities of the sum
+       varies within clusters (:mod:`scfcmi.models.atlas.whitening`). Leiden finds the communities of the sum
        (:mod:`scfcmi.graph.communities`).
     4. A classifier learns the communities. It gives every cell its cluster, new cells included.
 
@@ -309,7 +309,7 @@ class AtlasFCMI(GroupedClusterer):
             communities = leiden_at(graph, self.n_clusters, seed)[place]
         else:
             # It helps at a resolution, not where clusters are split or joined up to a number.
-            graph = with_whitened(graph, views, seed)
+            graph = with_whitened_graph(graph, views, seed)
             communities = leiden(graph, RESOLUTION if self.resolution is None else self.resolution, seed)[place]
         self.graph_ = with_copies(graph, place)
         self._weights, self._offsets = fit_classifier(codes, communities, rng)

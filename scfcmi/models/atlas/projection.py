@@ -11,6 +11,8 @@ from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 from sklearn.utils.extmath import svd_flip
 
+from scfcmi.models.products import rounded
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -24,9 +26,8 @@ _MAX_FEATURES = 4000
 # As ``scanpy.pp.scale(max_value=10)``: one cell far off must not turn a component.
 _CLIP = 10.0
 # For the covariance, values are rounded to whole numbers of at most so many bits. Double precision then holds every sum
-# of products exactly (17 + 17 bits, and 17 for the number of cells). Loadings are rounded after so many binary places,
-# which removes the rounding of the eigenvalue solver. So neither depends on the number of threads.
-_BITS, _PLACES = 17, 16
+# of products exactly (17 + 17 bits, and 17 for the number of cells). So it does not depend on the number of threads.
+_BITS = 17
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class _Covariance:
         vectors = eigh(covariance, lower=False, overwrite_a=True, subset_by_index=some)[1][:, ::-1]
         # Signs do not depend on the machine's linear algebra.
         _, vectors = svd_flip(None, vectors.T, u_based_decision=False)
-        vectors = np.ldexp(np.rint(np.ldexp(vectors, _PLACES)), -_PLACES)
+        vectors = rounded(vectors)
         n_features = len(self._mean)
         centers, loadings = np.zeros(n_features, np.float32), np.zeros((n_features, n_components), np.float32)
         centers[self._columns], loadings[self._columns] = center, vectors.T

@@ -10,7 +10,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from scfcmi.graph.communities import leiden
 from scfcmi.graph.neighbors import N_NEIGHBORS, fuzzy_graph, nearest
-from scfcmi.models.products import product
+from scfcmi.models.products import product, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,11 +23,9 @@ _RESOLUTION = 1.0
 # Share of the mean variance within clusters that is added to all directions. A tenth of it is as good, five times as much a
 # little worse.
 _RIDGE = 0.1
-# Binary places of the transformation, so that it does not depend on the number of threads.
-_PLACES = 16
 
 
-def with_whitened(graph: csr_matrix, views: Sequence[np.ndarray], seed: int) -> csr_matrix:
+def with_whitened_graph(graph: csr_matrix, views: Sequence[np.ndarray], seed: int) -> csr_matrix:
     """Add a graph of all views together, in units of the variation within clusters (:func:`whitened`).
 
     The clusters are those of the graph so far, at resolution 1. What is added weighs as much as the graph.
@@ -80,5 +78,4 @@ def whitened(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     within[np.diag_indices(n_dims)] += _RIDGE * size
     # In units of the mean variance, so that numbers are of size one.
     transformation = solve_triangular(cholesky(within / size, lower=True), np.eye(n_dims), lower=True).T
-    transformation = np.ldexp(np.rint(np.ldexp(transformation, _PLACES)), -_PLACES)
-    return product(*(torch.from_numpy(part.astype(np.float32)) for part in (codes, transformation))).numpy()
+    return product(*(torch.from_numpy(part.astype(np.float32)) for part in (codes, rounded(transformation)))).numpy()

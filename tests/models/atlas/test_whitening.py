@@ -5,7 +5,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from scfcmi.graph.communities import leiden
 from scfcmi.graph.neighbors import joint_graph
-from scfcmi.models.atlas.graph import whitened, with_whitened
+from scfcmi.models.atlas.whitening import whitened, with_whitened_graph
 
 
 def types_and_a_gradient(n_cells: int = 600) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +33,7 @@ def test_cells_of_a_cluster_vary_alike_in_all_directions():
 def test_the_graph_added_weighs_as_much_as_the_graph():
     codes, labels = types_and_a_gradient()
     graph = joint_graph([codes])
-    both = with_whitened(graph, [codes], 0)
+    both = with_whitened_graph(graph, [codes], 0)
     assert both.dtype == np.float32
     assert abs(both - both.T).max() < 1e-5
     np.testing.assert_allclose(both.sum(), 2 * graph.sum(), rtol=1e-5)
