@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import scfcmi
 from scfcmi import FCMI, AtlasFCMI, metrics
 from scfcmi.errors import ModelFormatError
+from scfcmi.models import base
 from scfcmi.models.atlas import training
 from scfcmi.models.atlas.network import components_of
 from scfcmi.models.atlas.projection import fit_projections
@@ -214,6 +215,17 @@ def test_each_estimator_loads_its_own_kind(fitted, tmp_path):
     with pytest.raises(ModelFormatError, match=r"holds a model of AtlasFCMI, not of FCMI. Use scfcmi.load_model"):
         FCMI.load(tmp_path / "model")
     assert type(AtlasFCMI.load(tmp_path / "model")) is AtlasFCMI
+
+
+def test_a_model_is_read_on_a_machine_without_its_device(blobs, fitted, tmp_path, monkeypatch):
+    model = deepcopy(fitted).set_params(device="cuda:77")
+    model.save(tmp_path / "now")
+    monkeypatch.setattr(base, "_NOT_STORED", ("random_state",))
+    model.save(tmp_path / "as earlier versions did")
+    for name in ("now", "as earlier versions did"):
+        loaded = AtlasFCMI.load(tmp_path / name)
+        assert loaded.device == "auto"
+        np.testing.assert_array_equal(loaded.predict(blobs[0]), fitted.labels_)
 
 
 def test_images_are_refused_before_anything_is_set():
