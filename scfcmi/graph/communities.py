@@ -60,8 +60,10 @@ def leiden(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
     small = finder.fit_predict(graph)
     member = _members(small)
     between = (member.T @ graph @ member).tocsr()
-    runs = [_one_run(between, resolution, seed + run)[small] for run in range(_BEST_OF)]
-    return _settled(graph, max(runs, key=lambda labels: modularity(graph, labels, resolution)), resolution)
+    runs = [_one_run(between, resolution, seed + run) for run in range(_BEST_OF)]
+    # The modularity of communities of nodes is that of their cells.
+    best = max(runs, key=lambda labels: modularity(between, labels, resolution))
+    return _settled(graph, best[small], resolution)
 
 
 def _settled(graph: csr_matrix, labels: np.ndarray, resolution: float) -> np.ndarray:

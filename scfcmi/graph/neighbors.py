@@ -19,7 +19,7 @@ N_NEIGHBORS = 15
 # The leading dimensions, which hold the coarse differences, have a graph of their own.
 _LEADING = 20
 # Above this number of cells, neighbors are searched in an inverted-file index, in this many of its lists.
-_EXACT, _LISTS = 20_000, 24
+_EXACT, _LISTS = 10_000, 24
 # Neighbors are chosen among so many more, by distances that do not depend on threads; so many cells at a time.
 _SPARE, _BLOCK = 5, 1024
 # Cells whose codes agree to this many decimals are copies of each other.

@@ -37,8 +37,8 @@ _MAX_STEPS = 1000
 _LARGEST = 1e15
 # Rows looked at together, to see whether they differ.
 _FEW = 64
-# Parameters that belong to one call of fit and not to the model.
-_OF_ONE_FIT = ("random_state", "progress", "checkpoint", "callbacks")
+# Parameters that belong to one call of fit, or to one machine, and not to the model.
+_NOT_STORED = ("random_state", "device", "progress", "checkpoint", "callbacks")
 
 
 class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator, ABC):
@@ -119,15 +119,15 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file: weights as safetensors, all else as JSON. An existing file is replaced.
 
-        The file holds no cells: ``labels_`` and ``embedding_`` are not written.
+        The file holds no cells: ``labels_`` and ``embedding_`` are not written. Nor does it hold ``device``: a loaded model
+        computes on a GPU if the machine has one.
         """
         check_is_fitted(self, "n_clusters_")
         self.prepare_decoding()
         tensors, content = self._state()
         content |= {
             "estimator": type(self).__name__,
-            "params": {k: v for k, v in self.get_params().items() if k not in _OF_ONE_FIT}
-            | {"device": str(self.device)},
+            "params": {k: v for k, v in self.get_params().items() if k not in _NOT_STORED},
             "architecture": asdict(self._network.architecture),
             "groups": list(self.groups_),
             "feature_names": list(getattr(self, "feature_names_in_", [])),
@@ -164,7 +164,8 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
     @classmethod
     def _from_file(cls, path: str | os.PathLike[str], tensors: dict[str, Tensor], content: dict[str, Any]) -> Self:
         try:
-            model = cls().set_params(**content["params"])
+            # Earlier versions stored the device. The machine that reads the file may have another one.
+            model = cls().set_params(**content["params"] | {"device": "auto"})
             model._network = files.read_network(cls._make_network, content["architecture"], tensors, path)
             # Earlier versions kept numbers as they were.
             model.groups_ = np.array([_validate.group_name(name) for name in content["groups"]], dtype=object)

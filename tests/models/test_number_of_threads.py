@@ -21,8 +21,8 @@ def bits(values):
 cells = ad.read_h5ad(sys.argv[1])
 atlas = AtlasFCMI(progress=False, max_epochs=5).fit(cells.X, groups=cells.obs["batch"])
 paper = FCMI(9, precision="float32", progress=False, max_epochs=2, warmup_epochs=1).fit(cells.X, groups=cells.obs["batch"])
-# Above 20,000 cells, neighbors are searched in lists.
-codes = np.random.default_rng(0).normal(size=(22_000, 20))
+# Above 10,000 cells, neighbors are searched in lists.
+codes = np.random.default_rng(0).normal(size=(12_000, 20))
 distances, indices = nearest(codes, 15)
 found = {
     "threads": torch.get_num_threads(),

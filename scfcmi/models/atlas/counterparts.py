@@ -29,6 +29,8 @@ _MIN_PAIRS, _MAX_PAIRS = 3, 1000
 # A cell is measured by the distance to its tenth neighbor in its own group. In a group of fewer than 200 cells it is the
 # neighbor that a twentieth of the group reaches: the tenth of 17 cells would be of another type.
 _OWN, _OWN_SHARE = 10, 20
+# Copies of a cell are this far from each other, squared, by rounding alone.
+_ROUNDING = 1e-6
 # Cells whose cosines are partitioned at a time.
 _BLOCK = 512
 
@@ -64,7 +66,7 @@ def find_counterparts(
     origin = normalize(codes if origin is None else origin)
     codes = normalize(codes)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    own = np.zeros(len(codes), codes.dtype)
+    own = np.full(len(codes), _ROUNDING, codes.dtype)
     apart = []
     for cells in members:
         # A group of one cell says nothing of its own.
@@ -73,22 +75,28 @@ def find_counterparts(
         n_own = min(_OWN, max(1, len(cells) // _OWN_SHARE), len(cells) - 1)
         if n_own:
             # The nearest is the cell itself.
-            cosines = _kth_largest(codes[cells], codes[cells], n_own + 1)
-            own[cells] = np.sqrt(np.maximum(2 - 2 * cosines, 0))
+            own[cells] = np.maximum(2 - 2 * _kth_largest(codes[cells], codes[cells], n_own + 1), _ROUNDING)
 
     first, second = [], []
     for a, b in _partners(len(members), rng):
         if len(members[a]) == len(members[b]) == 1:
             # Neither has a neighbor of its own to measure the other by.
             continue
-        i, j = _mutual(codes, members[a], members[b], n_neighbors, rng)
-        difference = codes[i] - codes[j]
+        in_a, in_b = members[a], members[b]
+        cosines = _cosines(codes[in_a], codes[in_b])
+        i, j = _mutual(cosines, n_neighbors, rng)
+        shift = np.zeros(codes.shape[1], codes.dtype)
         # Two pairs show no shift: of one, any difference would pass for it.
-        some = difference[:: max(1, len(i) // _MAX_PAIRS)]
-        shift = np.median(np.ascontiguousarray(some.T), axis=1) if len(i) >= _MIN_PAIRS else 0
-        residual = np.linalg.norm(difference - shift, axis=1)
-        near = residual <= np.maximum(own[i], own[j])
-        near &= np.linalg.norm(origin[i] - origin[j], axis=1) <= (apart[a] + apart[b]) / 2
+        if len(i) >= _MIN_PAIRS:
+            some = slice(None, None, max(1, len(i) // _MAX_PAIRS))
+            shift = np.median(np.ascontiguousarray((codes[in_a[i[some]]] - codes[in_b[j[some]]]).T), axis=1)
+        # The squared length of the difference less the shift: from products, since there are many more pairs than cells.
+        along_a, along_b = (np.einsum("ij,j->i", codes[cells], shift) for cells in (in_a, in_b))
+        residual = 2 - 2 * cosines[i, j] - 2 * (along_a[i] - along_b[j]) + np.square(shift).sum()
+        farthest = (apart[a] + apart[b]) / 2
+        near_at_start = 2 - 2 * _cosines(origin[in_a], origin[in_b])[i, j] <= farthest**2
+        i, j = in_a[i], in_b[j]
+        near = (residual <= np.maximum(own[i], own[j])) & near_at_start
         first += [i[near], j[near]]
         second += [j[near], i[near]]
     return tuple(np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64) for parts in (first, second))
@@ -106,19 +114,17 @@ def _partners(n_groups: int, rng: np.random.Generator) -> list[tuple[int, int]]:
     ]
 
 
-def _mutual(
-    codes: np.ndarray, a: np.ndarray, b: np.ndarray, n_neighbors: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs of cells of two groups of which each is among the other's nearest."""
-    k_a, k_b = (max(1, min(n_neighbors, len(cells) // _SHARE)) for cells in (a, b))
-    cosines = _cosines(codes[a], codes[b])
+def _mutual(cosines: np.ndarray, n_neighbors: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of cells of two groups, rows and columns, of which each is among the other's nearest."""
+    n_a, n_b = cosines.shape
+    k_a, k_b = (max(1, min(n_neighbors, n_cells // _SHARE)) for n_cells in (n_a, n_b))
     least_b, least_a = (np.partition(part, -k, axis=1)[:, -k] for part, k in ((cosines, k_b), (cosines.T.copy(), k_a)))
     pairs = np.flatnonzero((cosines >= least_b[:, None]) & (cosines >= least_a))
-    most = min(len(a) * k_b, len(b) * k_a)
+    most = min(n_a * k_b, n_b * k_a)
     if len(pairs) > most:
         # Copies of one cell are all equally near.
         pairs = np.sort(rng.choice(pairs, most, replace=False))
-    return a[pairs // len(b)], b[pairs % len(b)]
+    return np.divmod(pairs, n_b)
 
 
 def _kth_largest(codes: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from scfcmi.rows import Rows
 
-_WIDTH = 256
+_WIDTH = 128
 
 
 @dataclass(frozen=True)

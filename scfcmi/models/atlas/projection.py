@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
+from scipy.sparse import csr_matrix
 from sklearn.utils.extmath import svd_flip
 
 from scfcmi.models.products import rounded
@@ -25,9 +26,9 @@ _MAX_CELLS, _PART = 100_000, 20_000
 _MAX_FEATURES = 4000
 # As ``scanpy.pp.scale(max_value=10)``: one cell far off must not turn a component.
 _CLIP = 10.0
-# For the covariance, values are rounded to whole numbers of at most so many bits. Double precision then holds every sum
-# of products exactly (17 + 17 bits, and 17 for the number of cells). So it does not depend on the number of threads.
-_BITS = 17
+# For the covariance, scaled values are rounded to whole numbers of steps, of at most 17 bits. Double precision then holds
+# every sum of products exactly (17 + 17 bits, and 17 for the number of cells). So it does not depend on the number of threads.
+_STEP = 2.0**-13
 
 
 @dataclass(frozen=True)
@@ -92,61 +93,86 @@ def fit_projections(
     deviation = np.sqrt(np.where(used, variance, 1))
     cells = None if n_cells <= _MAX_CELLS else np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
     columns = np.flatnonzero(used)
-    views = [
-        _Covariance(columns, mean, np.where(used, scale, np.inf), clip, largest)
-        for scale, clip, largest in (
-            (deviation, _CLIP, _CLIP),
-            (np.ones(n_features), np.inf, 2 * summary.largest),
-        )
-    ]
+    covariance = _Covariance(mean[columns], deviation[columns])
     parts = [cells]
     if n_cells > _PART:
         drawn = np.arange(n_cells) if cells is None else cells
         parts = np.array_split(drawn, -(-len(drawn) // _PART))
     for part in tracked(parts):
-        # Read once, for both views.
-        sample = rows.subset(part, columns)
-        for view in views:
-            view.add(sample)
-    return [view.projection(min(n_components, n_cells - 1)) for view in views]
+        covariance.add(rows.subset(part, columns))
+    projections, n_components = [], max(1, min(n_components, n_cells - 1, len(columns)))
+    for scale, clip, view in (
+        (np.ones(n_features), np.inf, covariance.of_unscaled),
+        (deviation, _CLIP, covariance.of_scaled),
+    ):
+        found, center = view()
+        vectors = _leading(found, n_components)
+        centers, loadings = np.zeros(n_features, np.float32), np.zeros((n_features, n_components), np.float32)
+        centers[columns], loadings[columns] = center, vectors.T
+        scale = np.where(used, scale, np.inf).astype(np.float32)
+        projections.append(Projection(mean.astype(np.float32), scale, clip, centers, loadings))
+    return projections[::-1]
 
 
 class _Covariance:
-    """Products of scaled features, summed over cells. No scaled value is above ``largest``."""
+    """Covariance of features of many cells, scaled and clipped, and unscaled; from one sum of products.
 
-    def __init__(self, columns: np.ndarray, mean: np.ndarray, scale: np.ndarray, clip: float, largest: float) -> None:
-        self._columns, self._clip = columns, clip
-        self._step = 2.0 ** (np.ceil(np.log2(largest)) - _BITS)
-        self._mean, self._scale = mean.astype(np.float32), scale.astype(np.float32)
-        self._n_cells, self._sums = 0, np.zeros(len(columns))
-        # As BLAS lays out what it returns.
-        self._products = np.zeros((len(columns), len(columns)), order="F")
+    Products cost most, and few values are clipped. With q for what clipping leaves of a value and e for what it takes away,
+    (q + e)(q + e)' is qq' + (q + e/2)e' + e(q + e/2)', and e is sparse.
+    """
+
+    def __init__(self, mean: np.ndarray, deviation: np.ndarray) -> None:
+        n_features = len(mean)
+        self._mean, self._deviation = mean.astype(np.float32), deviation.astype(np.float32)
+        self._n_cells, self._sums, self._sums_beyond = 0, np.zeros(n_features), np.zeros(n_features)
+        # As BLAS lays out what it returns. Only the half above the diagonal is computed: the other is the same.
+        self._products = np.zeros((n_features, n_features), order="F")
+        self._products_beyond = np.zeros((n_features, n_features))
 
     def add(self, sample: Rows) -> None:
-        """Add cells, which have the columns only."""
-        mean, scale = (
-            torch.from_numpy(values[self._columns]).to(sample.device) for values in (self._mean, self._scale)
-        )
+        """Add cells, which have the features of the covariance only."""
+        mean, deviation = (torch.from_numpy(values).to(sample.device) for values in (self._mean, self._deviation))
         for block in sample.blocks():
-            scaled = ((block - mean) / scale).clamp_(-self._clip, self._clip)
-            whole = (scaled / self._step).round_().double().cpu().numpy()
+            steps = (block - mean) / deviation / _STEP
+            far = torch.nonzero(steps.abs() > _CLIP / _STEP).cpu().numpy().T
+            steps = steps.cpu()
+            beyond = steps[tuple(far)].double().numpy()
+            whole = steps.clamp_(-_CLIP / _STEP, _CLIP / _STEP).round_().double().numpy()
             self._sums += whole.sum(axis=0)
-            # Half of the products, those above the diagonal: the others are the same.
             self._products = dsyrk(1.0, whole.T, beta=1.0, c=self._products, overwrite_c=True)
+            if len(beyond):
+                beyond -= whole[tuple(far)]
+                whole[tuple(far)] += beyond / 2
+                # scipy's products of sparse matrices have one thread.
+                sparse = csr_matrix((beyond, far), shape=whole.shape)
+                self._sums_beyond += np.bincount(far[1], beyond, len(self._sums))
+                self._products_beyond += sparse.T @ whole
         self._n_cells += len(sample)
 
-    def projection(self, n_components: int) -> Projection:
-        """Return the principal components, once: the products are overwritten."""
-        n_columns, center, covariance = len(self._columns), self._sums * self._step / self._n_cells, self._products
-        covariance *= self._step**2 / self._n_cells
-        covariance -= np.outer(center, center)
-        n_components = max(1, min(n_components, n_columns))
-        some = [n_columns - n_components, n_columns - 1]
-        vectors = eigh(covariance, lower=False, overwrite_a=True, subset_by_index=some)[1][:, ::-1]
-        # Signs do not depend on the machine's linear algebra.
-        _, vectors = svd_flip(None, vectors.T, u_based_decision=False)
-        vectors = rounded(vectors)
-        n_features = len(self._mean)
-        centers, loadings = np.zeros(n_features, np.float32), np.zeros((n_features, n_components), np.float32)
-        centers[self._columns], loadings[self._columns] = center, vectors.T
-        return Projection(self._mean, self._scale, self._clip, centers, loadings)
+    def of_unscaled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the covariance of features less their mean, above the diagonal, and what is left of their means."""
+        products = np.asfortranarray(self._products_beyond + self._products_beyond.T)
+        products += self._products
+        covariance, center = self._divided(products, self._sums + self._sums_beyond)
+        covariance *= np.outer(self._deviation, self._deviation)
+        return covariance, center * self._deviation
+
+    def of_scaled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same of scaled and clipped features, once, at last: the products are overwritten."""
+        return self._divided(self._products, self._sums)
+
+    def _divided(self, products: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Turn sums over cells, in steps, into a covariance, in place, and means."""
+        center = sums * _STEP / self._n_cells
+        products *= _STEP**2 / self._n_cells
+        products -= np.outer(center, center)
+        return products, center
+
+
+def _leading(covariance: np.ndarray, n_components: int) -> np.ndarray:
+    """Return the eigenvectors of largest eigenvalue, the largest first, shape (n_components, n_features)."""
+    n_features = len(covariance)
+    some = [n_features - n_components, n_features - 1]
+    vectors = eigh(covariance, lower=False, overwrite_a=True, subset_by_index=some)[1][:, ::-1]
+    # Signs do not depend on the machine's linear algebra.
+    return rounded(svd_flip(None, vectors.T, u_based_decision=False)[1])
