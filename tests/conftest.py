@@ -96,7 +96,7 @@ def pytest_collection_modifyitems(items):
         return
     reason = f"SCFCMI_DATA_DIR is {'not a folder: ' + folder if folder else 'not set'}; this test reads real data"
     for item in items:
-        if "needs_data" in item.keywords:
+        if "needs_data" in item.keywords or "data_dir" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

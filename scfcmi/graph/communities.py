@@ -68,22 +68,25 @@ def leiden(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
 
 def _settled(graph: csr_matrix, labels: np.ndarray, resolution: float) -> np.ndarray:
     """Move every cell to the community where it adds most to modularity, all at once, again while modularity rises."""
-    degrees, value = np.asarray(graph.sum(axis=1)).ravel(), modularity(graph, labels, resolution)
+    degrees = np.asarray(graph.sum(axis=1)).ravel()
     share = resolution / max(degrees.sum(), 1e-12)
+    settled, value = labels, -np.inf
     while True:
         links = (graph @ _members(labels)).tocsr()
         cells, communities = np.repeat(np.arange(len(labels)), np.diff(links.indptr)), links.indices
-        others = np.bincount(labels, degrees)[communities] - np.where(communities == labels[cells], degrees[cells], 0)
+        own, sizes = communities == labels[cells], np.bincount(labels, degrees)
+        # Modularity, times all link weight. Its function would compute the links again.
+        new_value = links.data[own].sum(dtype=float) - share * np.square(sizes).sum()
+        if new_value <= value:
+            return by_size(settled)
+        settled, value = labels, new_value
+        others = sizes[communities] - np.where(own, degrees[cells], 0)
         order = np.lexsort((links.data - share * degrees[cells] * others, cells))
         # The best community of a cell is the last of its run. A cell without links stays.
         last = order[np.flatnonzero(np.diff(cells[order], append=-1))]
-        moved = labels.copy()
-        moved[cells[last]] = communities[last]
-        moved = by_size(np.unique(moved, return_inverse=True)[1])
-        new_value = modularity(graph, moved, resolution)
-        if new_value <= value:
-            return by_size(labels)
-        labels, value = moved, new_value
+        labels = settled.copy()
+        labels[cells[last]] = communities[last]
+        labels = by_size(np.unique(labels, return_inverse=True)[1])
 
 
 def _members(labels: np.ndarray) -> csr_matrix:
