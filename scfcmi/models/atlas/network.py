@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from scfcmi.rows import Rows
 
-_WIDTH = 128
+_WIDTH = 256
 
 
 @dataclass(frozen=True)
