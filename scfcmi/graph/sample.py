@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.cluster import MiniBatchKMeans
+from sklearn.cluster import kmeans_plusplus
+from sklearn.metrics import pairwise_distances_argmin
 
 from scfcmi._scratch import in_order, taken
 
-# Fine clusters from which cells are drawn.
-_N_PARTS = 500
-# k-means is fitted to at most so many cells, drawn at random.
-_MAX_FITTED = 200_000
+# Parts from which cells are drawn, and the cells among which their centers are chosen.
+_N_PARTS, _AMONG = 500, 5000
 
 
 def rare_keeping_sample(codes: np.ndarray, n_sample: int, rng: np.random.Generator) -> np.ndarray:
     """Draw cells so that every region of the codes is represented, however few cells it holds.
 
-    k-means divides the cells into 500 fine parts. Small parts are kept whole; large ones give the same number of cells each.
+    The cells are divided into 500 parts, each around one cell. The seeding of k-means++ (Arthur and Vassilvitskii, 2007) chooses
+    these, far from each other. Small parts are kept whole; large ones give the same number of cells each.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def rare_keeping_sample(codes: np.ndarray, n_sample: int, rng: np.random.Generat
     """
     if len(codes) <= n_sample:
         return np.arange(len(codes))
-    seed = int(rng.integers(2**31 - 1))
-    drawn = codes
-    if len(codes) > _MAX_FITTED:
-        drawn = taken(codes, rng.choice(len(codes), _MAX_FITTED, replace=False))
-    finder = MiniBatchKMeans(_N_PARTS, batch_size=8192, n_init=1, random_state=seed).fit(drawn)
-    parts = np.concatenate([finder.predict(codes[part]) for part in in_order(len(codes))])
+    some = taken(codes, rng.choice(len(codes), min(_AMONG, len(codes)), replace=False))
+    # One trial a center. Several choose centers that divide the cells evenly, as k-means does, and rare cells lose.
+    centers, _ = kmeans_plusplus(
+        some, min(_N_PARTS, len(some)), random_state=int(rng.integers(2**31)), n_local_trials=1
+    )
+    parts = np.concatenate([pairwise_distances_argmin(codes[part], centers) for part in in_order(len(codes))])
     order = rng.permutation(len(codes))
     order = order[np.argsort(parts[order], kind="stable")]
     sizes = np.bincount(parts, minlength=_N_PARTS)
