@@ -159,8 +159,8 @@ def write_clusters(
     for place, names in _COMPANIONS.items():
         for name in names:
             getattr(adata, place).pop(name.format(key), None)
-    if "n_runs" in own(adata, key).get("params", {}):
-        adata.obs.drop(columns=f"{key}_agreement", errors="ignore", inplace=True)
+    if "n_runs" in own(adata, key).get("params", {}) and f"{key}_agreement" in adata.obs:
+        del adata.obs[f"{key}_agreement"]
     # Every cluster of the model is a category, with cells or without: the columns of the assignment.
     categories = [str(cluster) for cluster in range(model.n_clusters_)]
     adata.obs[key] = pd.Categorical.from_codes(labels, categories=categories)
