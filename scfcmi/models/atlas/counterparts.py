@@ -66,7 +66,7 @@ def find_counterparts(
     origin = normalize(codes if origin is None else origin)
     codes = normalize(codes)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    own = np.full(len(codes), _ROUNDING, codes.dtype)
+    own = np.zeros(len(codes), codes.dtype)
     apart = []
     for cells in members:
         # A group of one cell says nothing of its own.
@@ -75,7 +75,8 @@ def find_counterparts(
         n_own = min(_OWN, max(1, len(cells) // _OWN_SHARE), len(cells) - 1)
         if n_own:
             # The nearest is the cell itself.
-            own[cells] = np.maximum(2 - 2 * _kth_largest(codes[cells], codes[cells], n_own + 1), _ROUNDING)
+            own[cells] = _squared_distance(_kth_largest(codes[cells], codes[cells], n_own + 1))
+    own = np.maximum(own, _ROUNDING)
 
     first, second = [], []
     for a, b in _partners(len(members), rng):
@@ -92,9 +93,9 @@ def find_counterparts(
             shift = np.median(np.ascontiguousarray((codes[in_a[i[some]]] - codes[in_b[j[some]]]).T), axis=1)
         # The squared length of the difference less the shift: from products, since there are many more pairs than cells.
         along_a, along_b = (np.einsum("ij,j->i", codes[cells], shift) for cells in (in_a, in_b))
-        residual = 2 - 2 * cosines[i, j] - 2 * (along_a[i] - along_b[j]) + np.square(shift).sum()
-        farthest = (apart[a] + apart[b]) / 2
-        near_at_start = 2 - 2 * _cosines(origin[in_a], origin[in_b])[i, j] <= farthest**2
+        residual = _squared_distance(cosines[i, j]) - 2 * (along_a[i] - along_b[j]) + np.square(shift).sum()
+        at_start = _squared_distance(_cosines(origin[in_a], origin[in_b])[i, j])
+        near_at_start = at_start <= max(((apart[a] + apart[b]) / 2) ** 2, _ROUNDING)
         i, j = in_a[i], in_b[j]
         near = (residual <= np.maximum(own[i], own[j])) & near_at_start
         first += [i[near], j[near]]
@@ -137,6 +138,11 @@ def _cosines(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the cosines of codes of unit length: shape (len(codes), len(others))."""
     # By torch: numpy's product rounds differently with another number of threads.
     return product(torch.from_numpy(codes), torch.from_numpy(others).T).numpy()
+
+
+def _squared_distance(cosines: np.ndarray) -> np.ndarray:
+    """Return the squared distance of codes of unit length with these cosines."""
+    return 2 - 2 * cosines
 
 
 class Counterparts:
