@@ -10,11 +10,10 @@ if TYPE_CHECKING:
     import argparse
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
-# What atlas mode takes at most, with expression on disk (benchmarks/scale.py): bytes for libraries (torch for CUDA is larger
-# than torch for processors; those of Python 3.13 take a sixth more than those of 3.11), chunks and the graph of a sample;
-# for each cell, its probabilities and columns, and with a checkpoint twice its components, which are in memory once; and
-# for each pair of genes, products, what clipping takes away from them, and a covariance.
-_FIXED, _PER_CELL, _PER_KEPT_CELL, _PER_PAIR, _MOST_GENES = 1500 * 10**6, 250, 800, 40, 4000
+# What atlas mode takes at most, with expression on disk (benchmarks/scale.py): bytes for libraries (torch for CUDA takes half
+# a gigabyte more than torch for processors), chunks and the graph of a sample; for each cell, its probabilities and columns,
+# and with a checkpoint twice its components, which are in memory once; and for each pair of genes, products of two views.
+_FIXED, _PER_CELL, _PER_KEPT_CELL, _PER_PAIR, _MOST_GENES = 1500 * 10**6, 250, 800, 24, 4000
 
 
 def add_memory(parser: argparse.ArgumentParser) -> None:
