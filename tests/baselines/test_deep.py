@@ -86,7 +86,6 @@ def test_digits_and_their_inverse(name, inverse_digits, small):
     assert metrics.nmi(labels, found) > (0.2 if name == "clustergan" else 0.3)
 
 
-@pytest.mark.needs_data
 @pytest.mark.parametrize("name", sorted(DEEP))
 def test_cells_of_three_chemistries(name, cells, of_cells):
     X, labels, groups = cells

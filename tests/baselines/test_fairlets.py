@@ -96,7 +96,6 @@ def test_thirty_groups():
         scfc(np.eye(60), np.arange(60) % 30, 6)
 
 
-@pytest.mark.needs_data
 def test_published_numbers_are_those_of_file_order(data_dir):
     n = 1500
     images = read_idx(data_dir / "mnist" / "train-images-idx3-ubyte.gz")[:n].reshape(n, -1) / np.float32(127.5) - 1

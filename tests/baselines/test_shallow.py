@@ -25,7 +25,6 @@ def test_digits_and_their_inverse(name, inverse_digits):
     assert metrics.nmi(labels, found) > 0.15
 
 
-@pytest.mark.needs_data
 @pytest.mark.parametrize("name", SHALLOW)
 def test_cells_of_three_chemistries(name, cells):
     X, labels, groups = cells
@@ -129,7 +128,6 @@ def test_unknown_answer_of_harmony(blobs, monkeypatch):
         METHODS["harmony_kmeans"](blobs[0], blobs[2], 3)
 
 
-@pytest.mark.needs_data
 def test_harmony_takes_the_chemistry_off(cells):
     X, labels, groups = cells
     before, after = (

@@ -56,7 +56,6 @@ def test_spfc_needs_fewer_clusters_than_cells():
         spfc(np.eye(5), [0, 1, 0, 1, 0], 5)
 
 
-@pytest.mark.needs_data
 def test_spfc_is_better_than_published(data_dir):
     with np.load(data_dir / "har" / "har561.npz", allow_pickle=False) as har:
         X, labels, groups = har["X"], har["activity"], har["subject"]

@@ -35,7 +35,6 @@ def test_fair_labels_stay():
 
 
 # F_beta of the true labels, then ACC, NMI, MNCE and F_beta of their repair, from class and group counts alone.
-@pytest.mark.needs_data
 @pytest.mark.parametrize(
     ("name", "of_labels", "repaired"),
     [("har", 99.8, (100, 100, 99.7, 99.8)), ("mtfl", 100, (100,) * 4), ("office31", 84.0, (97.7, 97.0, 99.0, 98.0))],
@@ -46,7 +45,6 @@ def test_bounds_of_the_published_data(name, of_labels, repaired, data_dir):
     np.testing.assert_allclose(scores(labels, oracle_repair(labels, groups), groups), repaired, atol=0.06)
 
 
-@pytest.mark.needs_data
 def test_bounds_of_the_mouse_atlas(data_dir):
     file = "filtered_total_sample_ext_organ_celltype_batch.txt.gz"
     cells = pd.read_csv(data_dir / "mouse_atlas" / file, sep="\t")
@@ -56,7 +54,6 @@ def test_bounds_of_the_mouse_atlas(data_dir):
     np.testing.assert_allclose(found, (90.3, 89.0, 92.5, 90.7), atol=0.06)
 
 
-@pytest.mark.needs_data
 def test_bounds_of_mnist_usps(data_dir):
     mnist = read_idx(data_dir / "mnist" / "train-labels-idx1-ubyte.gz")
     usps = pd.read_csv(data_dir / "usps" / "zip.train.gz", sep=" ", header=None, usecols=[0])[0].to_numpy().astype(int)
@@ -67,7 +64,6 @@ def test_bounds_of_mnist_usps(data_dir):
     )
 
 
-@pytest.mark.needs_data
 @pytest.mark.parametrize(("name", "before", "after"), [("office31", 79.7, 81.6), ("mtfl", 32.0, 29.5)])
 def test_repair_of_published_clusters(name, before, after, data_dir):
     """Members drawn blindly, at no tolerance: it pays where MNCE was low, and costs where it was near one."""

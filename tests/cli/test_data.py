@@ -103,7 +103,6 @@ def test_listing_is_quick():
     assert out.splitlines()[-1] == "[]"
 
 
-@pytest.mark.needs_data
 def test_verify_real_data(data_dir, capsys, tmp_path):
     assert run("verify") == cli.OK
     rows = lines(capsys)

@@ -96,7 +96,6 @@ def test_malformed_manifest(path, value, words):
         parse(table, "mnist_usps")
 
 
-@pytest.mark.needs_data
 @pytest.mark.parametrize(
     ("name", "shape", "batches", "labels"),
     [

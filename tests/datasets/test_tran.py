@@ -171,7 +171,6 @@ def test_git_lfs_pointer_and_absence(tmp_path):
         datasets.pancreas(data_dir=tmp_path, download=False)
 
 
-@pytest.mark.needs_data
 def test_cells_of_the_mouse_atlas(data_dir):
     manifest = read_manifest("mouse_atlas")
     path = data_dir / next(file.path for file in manifest.files if file.part == "cells")

@@ -23,7 +23,6 @@ CLUSTERS = [0] * 6 + [1] * 4
 GROUPS = ["x", "y"] * 3 + ["x", "x", "x", "y"]
 
 
-@pytest.mark.needs_data
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_runs_to_three_decimals(name, data_dir):
     table = pd.read_csv(data_dir / "published_runs" / f"{name}.csv")

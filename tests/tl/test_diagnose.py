@@ -143,7 +143,6 @@ def test_wrong_keys(small):
         scfcmi.tl.diagnose(small, "mine", batch_key="tech")
 
 
-@pytest.mark.needs_data
 def test_k_means_of_blood_follows_the_chemistry(pbmc):
     """B and T cells of one chemistry are clusters of their own to PCA and k-means, in truth they are no other type."""
     sc.pp.pca(pbmc, n_comps=30)

@@ -196,7 +196,6 @@ def test_beta_follows_the_composition(small):
     assert (given["beta"], given["balance"]) == (0.0, 0.01)
 
 
-@pytest.mark.needs_data
 def test_composition_imbalance_of_real_cells(data_dir):
     """Against the same quantity of the reference labels: .333, .022."""
     dc = ad.read_h5ad(data_dir / "singlecell" / "human_dc.h5ad")
@@ -300,7 +299,6 @@ def test_interrupt_leaves_adata_untouched(small, monkeypatch):
     assert_same(small, before)
 
 
-@pytest.mark.needs_data
 def test_real_cells_end_to_end(pbmc):
     """Three chemistries: the default must not let the technology into the clusters as PCA and k-means does (40 %)."""
     scfcmi.tl.fair_cluster(pbmc, "batch", n_clusters=9, max_epochs=40)

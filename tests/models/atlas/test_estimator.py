@@ -254,7 +254,6 @@ def test_wrong_input(blobs):
         AtlasFCMI(3).fit(np.ones((30, 4)))
 
 
-@pytest.mark.needs_data
 def test_components_are_scanpy_s(pbmc):
     rows = rows_of(pbmc.X)
     network = AtlasFCMI(n_components=10, max_epochs=1).fit(pbmc.X)._network
@@ -273,7 +272,6 @@ def test_components_are_scanpy_s(pbmc):
         assert (projection.loadings[np.abs(projection.loadings).argmax(axis=0), np.arange(10)] > 0).all()
 
 
-@pytest.mark.needs_data
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_type_of_one_batch_keeps_its_cluster(data_dir, seed):
     """CD141 and CD1C dendritic cells were measured in one batch each, and are near each other."""
