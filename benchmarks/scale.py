@@ -175,7 +175,7 @@ def rare(path: Path) -> None:
     row["times"] = {
         name: round(float((types[sample] == name).mean() / (types == name).mean()), 1) for name in RARE_NAMES
     }
-    # The smallest cluster at resolution 1 once more, by itself.
+    # The smallest cluster of the last fit, at resolution 1, once more, by itself.
     inside = (adata.obs["fcmi"] == adata.obs["fcmi"].value_counts().idxmin()).to_numpy()
     small = ad.AnnData(adata.X[np.flatnonzero(inside)], obs=obs[inside].copy())
     tl.fair_cluster(small, "batch", progress=False)

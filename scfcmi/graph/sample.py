@@ -34,7 +34,7 @@ def rare_keeping_sample(codes: np.ndarray, n_sample: int, rng: np.random.Generat
     if len(codes) <= n_sample:
         return np.arange(len(codes))
     some = taken(codes, rng.choice(len(codes), min(_AMONG, len(codes)), replace=False))
-    # One trial a center. Several choose centers that divide the cells evenly, as k-means does, and rare cells lose.
+    # One trial a center: several take longer, and hold no more rare cells.
     centers, _ = kmeans_plusplus(
         some, min(_N_PARTS, len(some)), random_state=int(rng.integers(2**31)), n_local_trials=1
     )

@@ -101,6 +101,7 @@ def fit_projections(
     for part in tracked(parts):
         covariance.add(rows.subset(part, columns))
     projections, n_components = [], max(1, min(n_components, n_cells - 1, len(columns)))
+    # The scaled view last: its covariance overwrites the products.
     for scale, clip, view in (
         (np.ones(n_features), np.inf, covariance.of_unscaled),
         (deviation, _CLIP, covariance.of_scaled),
@@ -158,7 +159,7 @@ class _Covariance:
         return covariance, center * self._deviation
 
     def of_scaled(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same of scaled and clipped features, once, at last: the products are overwritten."""
+        """Return the same of scaled and clipped features. The products are overwritten: nothing can be asked for after."""
         return self._divided(self._products, self._sums)
 
     def _divided(self, products: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
