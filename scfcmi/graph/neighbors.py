@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,7 +140,9 @@ def joint_graph(views: Sequence[np.ndarray], n_neighbors: int = N_NEIGHBORS) -> 
     Symmetric, float32, shape (n_cells, n_cells).
     """
     parts = [view[:, :n_dims] for view in views for n_dims in sorted({view.shape[1], min(_LEADING, view.shape[1])})]
-    return sum(fuzzy_graph(*nearest(part, n_neighbors)) for part in parts).tocsr()
+    # The search has several threads, the rest of it has one.
+    with ThreadPoolExecutor(2) as pool:
+        return sum(pool.map(lambda part: fuzzy_graph(*nearest(part, n_neighbors)), parts)).tocsr()
 
 
 def distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

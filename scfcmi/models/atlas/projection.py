@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.linalg import eigh
-from scipy.linalg.blas import dsyrk
 from scipy.sparse import csr_matrix
 from sklearn.utils.extmath import svd_flip
 
@@ -29,6 +28,8 @@ _CLIP = 10.0
 # For the covariance, scaled values are rounded to whole numbers of steps, of at most 17 bits. Double precision then holds
 # every sum of products exactly (17 + 17 bits, and 17 for the number of cells). So it does not depend on the number of threads.
 _STEP = 2.0**-13
+# The covariance is computed in strips of so many features.
+_STRIP = 256
 
 
 @dataclass(frozen=True)
@@ -126,41 +127,51 @@ class _Covariance:
         n_features = len(mean)
         self._mean, self._deviation = mean.astype(np.float32), deviation.astype(np.float32)
         self._n_cells, self._sums, self._sums_beyond = 0, np.zeros(n_features), np.zeros(n_features)
-        # As BLAS lays out what it returns. Only the half above the diagonal is computed: the other is the same.
-        self._products = np.zeros((n_features, n_features), order="F")
+        # Of the strips, only what lies on and above the diagonal is computed: the other half is the same.
+        self._products = torch.zeros(n_features, n_features, dtype=torch.float64)
         self._products_beyond = np.zeros((n_features, n_features))
 
     def add(self, sample: Rows) -> None:
         """Add cells, which have the features of the covariance only."""
+        n_features, limit = len(self._mean), _CLIP / _STEP
         mean, deviation = (torch.from_numpy(values).to(sample.device) for values in (self._mean, self._deviation))
         for block in sample.blocks():
-            steps = (block - mean) / deviation / _STEP
-            far = torch.nonzero(steps.abs() > _CLIP / _STEP).cpu().numpy().T
-            steps = steps.cpu()
-            beyond = steps[tuple(far)].double().numpy()
-            whole = steps.clamp_(-_CLIP / _STEP, _CLIP / _STEP).round_().double().numpy()
-            self._sums += whole.sum(axis=0)
-            self._products = dsyrk(1.0, whole.T, beta=1.0, c=self._products, overwrite_c=True)
-            if len(beyond):
-                beyond -= whole[tuple(far)]
-                whole[tuple(far)] += beyond / 2
-                # scipy's products of sparse matrices have one thread.
-                sparse = csr_matrix((beyond, far), shape=whole.shape)
-                self._sums_beyond += np.bincount(far[1], beyond, len(self._sums))
-                self._products_beyond += sparse.T @ whole
+            steps = ((block - mean).div_(deviation).div_(_STEP)).cpu()
+            clipped = steps.clamp(-limit, limit)
+            far = np.flatnonzero((clipped != steps).numpy())
+            whole = clipped.round_().double()
+            self._sums += whole.sum(dim=0).numpy()
+            # By torch, as all else here: threads of two libraries wait for each other, and take twice as long.
+            for start in range(0, n_features, _STRIP):
+                strip = slice(start, start + _STRIP)
+                self._products[strip, start:].addmm_(whole[:, strip].T, whole[:, start:])
+            if len(far):
+                self._add_beyond(steps.numpy().ravel()[far].astype(float), far, whole.numpy())
         self._n_cells += len(sample)
 
+    def _add_beyond(self, beyond: np.ndarray, far: np.ndarray, whole: np.ndarray) -> None:
+        """Add what is left of values beyond the limit, at the places ``far`` of a block of clipped values."""
+        flat = whole.ravel()
+        beyond -= flat[far]
+        flat[far] += beyond / 2
+        cells, features = np.divmod(far, whole.shape[1])
+        self._sums_beyond += np.bincount(features, beyond, whole.shape[1])
+        some, features = np.unique(features, return_inverse=True)
+        # scipy's products of sparse matrices have one thread.
+        sparse = csr_matrix((beyond, (features, cells)), shape=(len(some), len(whole)))
+        self._products_beyond[some] += sparse @ whole
+
     def of_unscaled(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the covariance of features less their mean, above the diagonal, and what is left of their means."""
+        """Return the covariance of features less their mean, below the diagonal, and what is left of their means."""
         products = np.asfortranarray(self._products_beyond + self._products_beyond.T)
-        products += self._products
+        products += self._products.numpy().T
         covariance, center = self._divided(products, self._sums + self._sums_beyond)
         covariance *= np.outer(self._deviation, self._deviation)
         return covariance, center * self._deviation
 
     def of_scaled(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the same of scaled and clipped features. The products are overwritten: nothing can be asked for after."""
-        return self._divided(self._products, self._sums)
+        return self._divided(self._products.numpy().T, self._sums)
 
     def _divided(self, products: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turn sums over cells, in steps, into a covariance, in place, and means."""
@@ -174,6 +185,6 @@ def _leading(covariance: np.ndarray, n_components: int) -> np.ndarray:
     """Return the eigenvectors of largest eigenvalue, the largest first, shape (n_components, n_features)."""
     n_features = len(covariance)
     some = [n_features - n_components, n_features - 1]
-    vectors = eigh(covariance, lower=False, overwrite_a=True, subset_by_index=some)[1][:, ::-1]
+    vectors = eigh(covariance, overwrite_a=True, subset_by_index=some)[1][:, ::-1]
     # Signs do not depend on the machine's linear algebra.
     return rounded(svd_flip(None, vectors.T, u_based_decision=False)[1])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.linalg import cholesky, solve_triangular
+from scipy.sparse import csr_matrix
 
 from scfcmi.graph.communities import leiden
 from scfcmi.graph.neighbors import N_NEIGHBORS, fuzzy_graph, nearest
@@ -14,8 +15,6 @@ from scfcmi.models.products import product, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from scipy.sparse import csr_matrix
 
 # Resolution of the clusters whose cells say what varies within a cluster: scanpy's default. 2 and 3 are hardly
 # worse.
@@ -66,10 +65,9 @@ def whitened(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     -------
     Float32, of the same shape.
     """
-    _, n_dims = codes.shape
-    means = np.zeros((labels.max() + 1, n_dims))
-    np.add.at(means, labels, codes)
-    means /= np.bincount(labels)[:, None]
+    n_cells, n_dims = codes.shape
+    member = csr_matrix((np.ones(n_cells), (labels, np.arange(n_cells))))
+    means = (member @ codes) / np.bincount(labels)[:, None]
     apart = codes - means[labels]
     within = apart.T @ apart / len(codes)
     size = np.trace(within) / n_dims
