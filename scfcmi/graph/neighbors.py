@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
 from sklearn.utils import gen_batches
+
+from scfcmi._threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,10 +140,13 @@ def joint_graph(views: Sequence[np.ndarray], n_neighbors: int = N_NEIGHBORS) -> 
     -------
     Symmetric, float32, shape (n_cells, n_cells).
     """
-    parts = [view[:, :n_dims] for view in views for n_dims in sorted({view.shape[1], min(_LEADING, view.shape[1])})]
+
+    def graph_of(view: np.ndarray) -> csr_matrix:
+        sizes = sorted({view.shape[1], min(_LEADING, view.shape[1])})
+        return sum(fuzzy_graph(*nearest(view[:, :n_dims], n_neighbors)) for n_dims in sizes)
+
     # The search has several threads, the rest of it has one.
-    with ThreadPoolExecutor(2) as pool:
-        return sum(pool.map(lambda part: fuzzy_graph(*nearest(part, n_neighbors)), parts)).tocsr()
+    return sum(side_by_side(graph_of, views)).tocsr()
 
 
 def distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

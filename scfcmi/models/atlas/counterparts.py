@@ -10,6 +10,7 @@ taken for a shift, and does not feed itself as codes are pulled together.
 from __future__ import annotations
 
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import gen_batches
 
 from scfcmi.models.products import product
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Neighbors searched in each other group, unless the user gives a number.
 N_NEIGHBORS = 40
@@ -75,7 +79,8 @@ def find_counterparts(
         n_own = min(_OWN, max(1, len(cells) // _OWN_SHARE), len(cells) - 1)
         if n_own:
             # The nearest is the cell itself.
-            own[cells] = _squared_distance(_kth_largest(codes[cells], codes[cells], n_own + 1))
+            parts = (_cosines(codes[cells[rows]], codes[cells]) for rows in gen_batches(len(cells), _BLOCK))
+            own[cells] = _squared_distance(_kth_largest(parts, n_own + 1))
     own = np.maximum(own, _ROUNDING)
 
     first, second = [], []
@@ -119,7 +124,9 @@ def _mutual(cosines: np.ndarray, n_neighbors: int, rng: np.random.Generator) -> 
     """Return the pairs of cells of two groups, rows and columns, of which each is among the other's nearest."""
     n_a, n_b = cosines.shape
     k_a, k_b = (max(1, min(n_neighbors, n_cells // _SHARE)) for n_cells in (n_a, n_b))
-    least_b, least_a = (np.partition(part, -k, axis=1)[:, -k] for part, k in ((cosines, k_b), (cosines.T.copy(), k_a)))
+    # In parts, so that copies are small.
+    least_b = _kth_largest((cosines[rows].copy() for rows in gen_batches(n_a, _BLOCK)), k_b)
+    least_a = _kth_largest((cosines[:, columns].T.copy() for columns in gen_batches(n_b, _BLOCK)), k_a)
     pairs = np.flatnonzero((cosines >= least_b[:, None]) & (cosines >= least_a))
     most = min(n_a * k_b, n_b * k_a)
     if len(pairs) > most:
@@ -128,10 +135,13 @@ def _mutual(cosines: np.ndarray, n_neighbors: int, rng: np.random.Generator) -> 
     return np.divmod(pairs, n_b)
 
 
-def _kth_largest(codes: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:
-    """Return the k-th largest cosine of each code to the others: shape (len(codes),)."""
-    parts = [np.partition(_cosines(codes[rows], others), -k, axis=1)[:, -k] for rows in gen_batches(len(codes), _BLOCK)]
-    return np.concatenate(parts)
+def _kth_largest(parts: Iterable[np.ndarray], k: int) -> np.ndarray:
+    """Return the k-th largest value of every row. The rows come in parts, whose order of columns is lost."""
+    found = []
+    for part in parts:
+        part.partition(-k, axis=1)
+        found.append(part[:, -k].copy())
+    return np.concatenate(found)
 
 
 def _cosines(codes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 
 from scfcmi._random import Stream, stream
 from scfcmi._scratch import taken
+from scfcmi._threads import side_by_side
 from scfcmi.models.atlas.counterparts import Counterparts, find_counterparts
 from scfcmi.models.callbacks import Epoch
 from scfcmi.models.objective import Weights, agreement_loss, squared_distance, total_loss
@@ -108,8 +109,7 @@ def train_agreement(
                 if step % every == 0:
                     before, codes = codes, codes_of(network, watched)
                     code_shift = agreement_loss(codes, before).mean().item()
-                    draws = stream(settings.seed, Stream.COUNTERPARTS, step)
-                    found = _pairs(network, components, members, settings.n_neighbors, draws)
+                    found = _pairs(network, components, members, settings, step)
                 of_cells = groups[torch.from_numpy(cells).to(groups.device)]
                 terms = _terms(network, part.contiguous(), of_cells, found, rng, settings.weights)
                 optimizer.zero_grad()
@@ -152,16 +152,19 @@ class _Pairs(NamedTuple):
     """Counterparts among these cells, in each view."""
 
 
-def _pairs(
-    network: AtlasNetwork, components: Tensor, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator
-) -> _Pairs:
+def _pairs(network: AtlasNetwork, components: Tensor, groups: np.ndarray, settings: AtlasSettings, step: int) -> _Pairs:
     """Find counterparts among some cells, in each view."""
-    cells = _some_cells(len(groups), _MAX_MATCHED, rng)
-    origins, of_view = _of_cells(components, cells), []
-    for codes, origin in zip(codes_of(network, origins).cpu().numpy(), origins.cpu().numpy(), strict=True):
-        first, second = find_counterparts(codes, groups[cells], n_neighbors, rng, origin)
-        of_view.append(Counterparts(first, second, len(cells), groups[cells]))
-    return _Pairs(origins, of_view)
+    cells = _some_cells(len(groups), _MAX_MATCHED, stream(settings.seed, Stream.COUNTERPARTS, step))
+    origins, groups = _of_cells(components, cells), groups[cells]
+    codes = codes_of(network, origins).cpu().numpy()
+
+    def counterparts(view: int) -> Counterparts:
+        rng, origin = stream(settings.seed, Stream.COUNTERPARTS, step, 1 + view), origins[view].cpu().numpy()
+        first, second = find_counterparts(codes[view], groups, settings.n_neighbors, rng, origin)
+        return Counterparts(first, second, len(cells), groups)
+
+    # Most of the search has one thread. Draws are of the view, so the order does not matter.
+    return _Pairs(origins, side_by_side(counterparts, range(len(codes))))
 
 
 def _terms(

@@ -9,6 +9,7 @@ import torch
 from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import csr_matrix
 
+from scfcmi._scratch import in_order
 from scfcmi.graph.communities import leiden
 from scfcmi.graph.neighbors import N_NEIGHBORS, fuzzy_graph, nearest
 from scfcmi.models.products import product, rounded
@@ -66,10 +67,11 @@ def whitened(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Float32, of the same shape.
     """
     n_cells, n_dims = codes.shape
-    member = csr_matrix((np.ones(n_cells), (labels, np.arange(n_cells))))
-    means = (member @ codes) / np.bincount(labels)[:, None]
-    apart = codes - means[labels]
-    within = apart.T @ apart / len(codes)
+    member = csr_matrix((np.ones(n_cells, np.float32), (labels, np.arange(n_cells))))
+    means, within = (member @ codes) / np.bincount(labels)[:, None], np.zeros((n_dims, n_dims))
+    for part in in_order(n_cells):
+        apart = codes[part] - means[labels[part]]
+        within += apart.T @ apart / n_cells
     size = np.trace(within) / n_dims
     if size == 0:
         return codes
