@@ -4,6 +4,7 @@
     python benchmarks/scale.py run cells.h5ad                       # scfcmi cluster, in a process of its own
     python benchmarks/scale.py run cells.h5ad --workers 2           # the same on Dask workers
     python benchmarks/scale.py peer cells.h5ad                      # Harmony, neighbors and Leiden of the same file
+    python benchmarks/scale.py peer cells.h5ad --method scVI        # scVI instead of Harmony: pip install scvi-tools
     python benchmarks/scale.py passes cells.h5ad                    # seconds of reading expression, in one thread
     python benchmarks/scale.py rare cells.h5ad                      # what becomes of rare types, by resolution
 
@@ -124,27 +125,28 @@ def read_obs(path: Path) -> pd.DataFrame:
     return ad.io.read_elem(root["obs"]).astype({"type": str})
 
 
-def peer(path: Path) -> None:
-    """Harmony, neighbors and Leiden, as scanpy's users run them: all in memory."""
-    seconds, peaks = watched([sys.executable, __file__, "peer-here", str(path)])
-    keep(
-        {
-            "what": "peer",
-            "file": path.suffix,
-            "n_cells": len(read_obs(path)),
-            "seconds": round(seconds, 1),
-            "peak_mib": peaks[0],
-        }
-    )
+def peer(path: Path, method: str) -> None:
+    """Another method, then neighbors and Leiden, as scanpy's users run them: all in memory."""
+    seconds, peaks = watched([sys.executable, __file__, "peer-here", str(path), "--method", method])
+    row = {"what": "peer", "method": method, "file": path.suffix, "n_cells": len(read_obs(path))}
+    keep(row | {"seconds": round(seconds, 1), "peak_mib": peaks[0]})
 
 
-def peer_here(path: Path) -> None:
+def peer_here(path: Path, method: str) -> None:
     import harmony
 
     adata = ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path)
-    # scikit-learn wants both of one kind.
-    adata.X.indptr = adata.X.indptr.astype(adata.X.indices.dtype)
-    harmony.leiden(adata, None, 0, scaled=False)
+    if method == "Harmony":
+        # scikit-learn wants both of one kind.
+        adata.X.indptr = adata.X.indptr.astype(adata.X.indices.dtype)
+        harmony.leiden(adata, None, 0, scaled=False)
+    else:
+        import scib
+
+        # Whole numbers, as scVI wants them.
+        adata.X.data = np.rint(np.expm1(adata.X.data))
+        adata.layers["counts"] = adata.X
+        harmony.leiden_of(scib.x_scvi(adata, 0), None, 0)
 
 
 def passes(path: Path) -> None:
@@ -200,7 +202,7 @@ def sparse(path: Path) -> object:
 
 def tables(path: Path) -> dict[str, str]:
     """Return the tables of docs/scaling.md: of runs of the same kind, the last."""
-    runs = latest(path, ["what", "file", "n_cells", "workers"]).sort_values(["n_cells", "what", "workers"])
+    runs = latest(path, ["what", "method", "file", "n_cells", "workers"]).sort_values(["n_cells", "what", "workers"])
     mib = lambda sizes: ", ".join(f"{size:,.0f} MiB" for size in sizes)
     rows = [
         [
@@ -229,7 +231,8 @@ def tables(path: Path) -> dict[str, str]:
 
 def names(run: object) -> str:
     if run.what == "peer":
-        return "PCA, Harmony, neighbors, Leiden, in memory"
+        first = "scVI" if run.method == "scVI" else "PCA, Harmony"
+        return f"{first}, neighbors, Leiden, in memory"
     return f"from {run.file} to {run.file}" + (f", {run.workers:.0f} workers" if run.workers else "")
 
 
@@ -273,10 +276,13 @@ if __name__ == "__main__":
     parser.add_argument("path", type=Path)
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--method", choices=("Harmony", "scVI"), default="Harmony", help="of peer")
     options = parser.parse_args()
     if options.what == "write":
         write(options.path, options.cells)
     elif options.what == "run":
         run(options.path, options.workers)
+    elif options.what in ("peer", "peer-here"):
+        {"peer": peer, "peer-here": peer_here}[options.what](options.path, options.method)
     else:
-        {"peer": peer, "peer-here": peer_here, "passes": passes, "rare": rare}[options.what](options.path)
+        {"passes": passes, "rare": rare}[options.what](options.path)

@@ -1,4 +1,4 @@
-"""Cluster an atlas on Slurm: python slurm.py, on a login node, with scfcmi[dask] and dask-jobqueue installed."""
+"""Cluster an atlas on Slurm: python cluster.py, on a login node, with scfcmi[dask] and dask-jobqueue installed."""
 
 from __future__ import annotations
 

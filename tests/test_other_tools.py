@@ -112,10 +112,51 @@ def test_commands_in_the_nextflow_file(samples, capsys):
         assert all(Path(name).exists() for name in promised)
 
 
+SBATCH = """#!/bin/sh
+setsid sh "$1" > "$1.log" 2>&1 &
+echo "$!" >> jobs
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/sh
+kill -- "-$1"
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+def test_slurm(cells, fake_command):
+    """The script of docs/scaling.md, on a Slurm that runs each job at once, on this machine."""
+    imported("dask_jobqueue")
+    cells.write_zarr("in.zarr")
+    fake_command("sbatch", SBATCH)
+    fake_command("scancel", SCANCEL)
+    script = (ROOT / "docs" / "slurm.py").read_text()
+    assert "jobs=16" in script
+    Path("cluster.py").write_text(script.replace("jobs=16", "jobs=2"))
+    run(sys.executable, "cluster.py")
+    found, expected = ad.read_h5ad("results.h5ad"), scfcmi.tl.fair_cluster(cells, batch_key="tech", copy=True)
+    assert (found.obs["fcmi"] == expected.obs["fcmi"]).all()
+    np.testing.assert_array_equal(found.obsm["X_fcmi"], expected.obsm["X_fcmi"])
+    assert len(Path("jobs").read_text().split()) == 2
+
+
 def examples(heading: str) -> str:
     """Return the Python of a section of the page."""
     section = (ROOT / "docs" / "with_other_tools.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return "\n".join(re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
+
+
+@pytest.fixture
+def fake_command(tmp_path, monkeypatch):
+    """Put a shell script under the name of a command that this machine lacks."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+    def put(name: str, script: str) -> None:
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o755)
+
+    return put
 
 
 @pytest.fixture
