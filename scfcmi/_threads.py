@@ -14,7 +14,8 @@ S, T = TypeVar("S"), TypeVar("T")
 def side_by_side(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
     """Return what a function returns for each item, computed in a thread each.
 
-    The first is computed in the calling thread: every other thread keeps some 60 MB that the C library does not give back.
+    The first is computed in the calling thread: every other thread keeps some 100 MB that the C library does not
+    give back.
     """
     first, *rest = items
     if not rest:
