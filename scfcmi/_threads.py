@@ -12,10 +12,9 @@ S, T = TypeVar("S"), TypeVar("T")
 
 
 def side_by_side(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
-    """Return what a function returns for each item, computed in a thread each.
+    """Return what a function returns for each item, each in a thread.
 
-    The first is computed in the calling thread: every other thread keeps some 100 MB that the C library does not
-    give back.
+    The first is computed in the calling thread, because every other thread keeps some 100 MB of memory when it ends.
     """
     first, *rest = items
     if not rest:

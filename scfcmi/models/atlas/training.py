@@ -163,7 +163,7 @@ def _pairs(network: AtlasNetwork, components: Tensor, groups: np.ndarray, settin
         first, second = find_counterparts(codes[view], groups, settings.n_neighbors, rng, origin)
         return Counterparts(first, second, len(cells), groups)
 
-    # Most of the search has one thread. Draws are of the view, so the order does not matter.
+    # Most of the search has one thread. Each view has draws of its own, so it does not matter which is done first.
     return _Pairs(origins, side_by_side(counterparts, range(len(codes))))
 
 
