@@ -37,7 +37,7 @@ Yes, if version, seed, settings and libraries are the same, on one kind of machi
 | nothing, or the process | same labels | same labels |
 | cells dense, sparse (CSR, CSC), on disk or in a Dask array, on workers or not | same labels | same labels |
 | other threads of the process | same labels | same labels |
-| number of threads | same labels; with 100 clusters or more, single cells may differ | same labels; with images, cells between two types may differ |
+| number of threads | same labels; with 100 clusters or more, single cells may differ | same labels; with images, or in bfloat16, cells between two types may differ |
 | Python 3.11 with scanpy 1.11, or 3.13 with scanpy 1.12 (the eight benchmark sets) | same labels | not measured |
 
 """
