@@ -216,7 +216,7 @@ def tables(path: Path) -> dict[str, str]:
     columns = ["cells", "what", "seconds", "memory"]
     found = {
         "scale": table(columns, rows),
-        "scale_short": table(columns, [row for row in rows if "workers" not in row[1]][:3]),
+        "scale_short": table(columns, [row for row in rows if "workers" not in row[1] and "zarr" not in row[1]]),
     }
     measured = runs[runs["what"] == "rare"]
     if len(measured):
@@ -238,11 +238,8 @@ def names(run: object) -> str:
 
 def model_table(runs: pd.DataFrame) -> dict[str, str]:
     """Seconds for other numbers of cells: of one process, a line through two of its runs; with workers, passes shared."""
-    alone = (
-        runs[(runs["what"] == "run") & (runs["workers"] == 0)]
-        .drop_duplicates("n_cells")
-        .set_index("n_cells")["seconds"]
-    )
+    of_one = runs[(runs["what"] == "run") & (runs["workers"] == 0) & (runs["file"] == ".zarr")]
+    alone = of_one.set_index("n_cells")["seconds"]
     of_passes = runs[runs["what"] == "passes"]
     if not {200_000, 1_000_000} <= set(alone.index) or not len(of_passes):
         return {}
