@@ -58,7 +58,7 @@ def leiden(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
         return np.arange(graph.shape[0])
     finder = Louvain(_FINER * resolution, "newman", _ENOUGH, _ENOUGH, shuffle_nodes=True, random_state=seed)
     small = finder.fit_predict(graph)
-    member = _members(small)
+    member = members(small)
     between = (member.T @ graph @ member).tocsr()
     runs = [_one_run(between, resolution, seed + run) for run in range(_BEST_OF)]
     # The modularity of communities of nodes is that of their cells.
@@ -72,7 +72,7 @@ def _settled(graph: csr_matrix, labels: np.ndarray, resolution: float) -> np.nda
     share = resolution / max(degrees.sum(), 1e-12)
     settled, value = labels, -np.inf
     while True:
-        links = (graph @ _members(labels)).tocsr()
+        links = (graph @ members(labels)).tocsr()
         cells, communities = np.repeat(np.arange(len(labels)), np.diff(links.indptr)), links.indices
         own, sizes = communities == labels[cells], np.bincount(labels, degrees)
         # Modularity, times all link weight. Its function would compute the links again.
@@ -89,7 +89,7 @@ def _settled(graph: csr_matrix, labels: np.ndarray, resolution: float) -> np.nda
         labels = by_size(np.unique(labels, return_inverse=True)[1])
 
 
-def _members(labels: np.ndarray) -> csr_matrix:
+def members(labels: np.ndarray) -> csr_matrix:
     """Return which cell is in which community, as ones: shape (n_cells, n_clusters)."""
     return csr_matrix((np.ones(len(labels), np.float32), (np.arange(len(labels)), labels)))
 
@@ -197,7 +197,7 @@ def by_size(labels: np.ndarray) -> np.ndarray:
 
 def links_between(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
     """Return the share of all link weight between each pair of communities: shape (n_clusters, n_clusters)."""
-    member = _members(labels)
+    member = members(labels)
     links = (member.T @ graph @ member).toarray()
     return links / max(links.sum(), 1e-12)
 

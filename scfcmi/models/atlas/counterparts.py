@@ -136,7 +136,7 @@ def _mutual(cosines: np.ndarray, n_neighbors: int, rng: np.random.Generator) -> 
 
 
 def _kth_largest(parts: Iterable[np.ndarray], k: int) -> np.ndarray:
-    """Return the k-th largest value of every row. The rows come in parts, whose order of columns is lost."""
+    """Return the k-th largest value of every row. Rows come in parts, which are overwritten."""
     found = []
     for part in parts:
         part.partition(-k, axis=1)

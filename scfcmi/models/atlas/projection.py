@@ -141,18 +141,18 @@ class _Covariance:
             far = np.flatnonzero((clipped != steps).numpy())
             whole = clipped.round_().double()
             self._sums += whole.sum(dim=0).numpy()
-            # By torch, as all else here: threads of two libraries wait for each other, and take twice as long.
+            # By torch, as all else here. By OpenBLAS, whose threads are others, all of this takes nearly twice as long.
             for start in range(0, n_features, _STRIP):
                 strip = slice(start, start + _STRIP)
                 self._products[strip, start:].addmm_(whole[:, strip].T, whole[:, start:])
             if len(far):
-                self._add_beyond(steps.numpy().ravel()[far].astype(float), far, whole.numpy())
+                self._add_beyond(steps.numpy().ravel()[far], far, whole.numpy())
         self._n_cells += len(sample)
 
-    def _add_beyond(self, beyond: np.ndarray, far: np.ndarray, whole: np.ndarray) -> None:
-        """Add what is left of values beyond the limit, at the places ``far`` of a block of clipped values."""
+    def _add_beyond(self, values: np.ndarray, far: np.ndarray, whole: np.ndarray) -> None:
+        """Add what clipping takes away from values, at the places ``far`` of a block. The clipped block is overwritten."""
         flat = whole.ravel()
-        beyond -= flat[far]
+        beyond = values - flat[far]
         flat[far] += beyond / 2
         cells, features = np.divmod(far, whole.shape[1])
         self._sums_beyond += np.bincount(features, beyond, whole.shape[1])

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.linalg import cholesky, solve_triangular
-from scipy.sparse import csr_matrix
 
 from scfcmi._scratch import in_order
-from scfcmi.graph.communities import leiden
+from scfcmi.graph.communities import leiden, members
 from scfcmi.graph.neighbors import N_NEIGHBORS, fuzzy_graph, nearest
 from scfcmi.models.products import product, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from scipy.sparse import csr_matrix
 
 # Resolution of the clusters whose cells say what varies within a cluster: scanpy's default. 2 and 3 are hardly
 # worse.
@@ -67,8 +68,7 @@ def whitened(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Float32, of the same shape.
     """
     n_cells, n_dims = codes.shape
-    member = csr_matrix((np.ones(n_cells, np.float32), (labels, np.arange(n_cells))))
-    means, within = (member @ codes) / np.bincount(labels)[:, None], np.zeros((n_dims, n_dims))
+    means, within = members(labels).T @ codes / np.bincount(labels)[:, None], np.zeros((n_dims, n_dims))
     for part in in_order(n_cells):
         apart = codes[part] - means[labels[part]]
         within += apart.T @ apart / n_cells
