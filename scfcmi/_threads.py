@@ -14,7 +14,7 @@ S, T = TypeVar("S"), TypeVar("T")
 def side_by_side(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
     """Return what a function returns for each item, each in a thread.
 
-    The first is computed in the calling thread, because every other thread keeps some 100 MB of memory when it ends.
+    The first is computed in the calling thread, because memory of the others is kept when they end: some 100 MB each.
     """
     first, *rest = items
     if not rest:
