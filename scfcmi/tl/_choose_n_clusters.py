@@ -3,9 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata, in_memory
+from scfcmi._adata import check_adata
 from scfcmi._random import RandomState, seed_from
 from scfcmi.graph.communities import resolution_curve
+from scfcmi.tl._graph import graph_of
 from scfcmi.tl._results import actual, storable
 
 if TYPE_CHECKING:
@@ -18,9 +19,11 @@ def choose_n_clusters(
 ) -> pd.DataFrame:
     """Show how many clusters each resolution gives, and how stable and separated they are.
 
-    It cuts the neighbor graph that :func:`fair_cluster` stored at eleven resolutions. It trains nothing. A good resolution
-    gives stable and separated clusters. Several resolutions may be good. Pass the one you want to :func:`fair_cluster`, or
-    to ``sc.tl.leiden`` with ``neighbors_key=key``.
+    It cuts the neighbor graph of :func:`fair_cluster` at eleven resolutions. It trains nothing. A good resolution gives
+    stable and separated clusters. Several resolutions may be good. Pass the one you want to :func:`fair_cluster`.
+
+    With more than 50,000 cells, the graph is that of a sample that keeps rare cells. It is computed again, which takes
+    seconds.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ def choose_n_clusters(
     Raises
     ------
     KeyError
-        If there is no graph under this key.
+        If there is no result of atlas mode under this key.
 
     Examples
     --------
@@ -65,9 +68,10 @@ def choose_n_clusters(
     """
     check_adata(adata)
     _validate.text("key", key)
-    name = f"{key}_connectivities"
-    hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) in atlas mode first."
-    _validate.key_in(adata.obsp.keys(), name, "adata.obsp", hint=hint)
-    curve = resolution_curve(in_memory(adata.obsp[name]).tocsr(), seed_from(random_state, rng))
+    seed, found = seed_from(random_state, rng), graph_of(adata, key)
+    if found is None:
+        hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) in atlas mode first."
+        _validate.key_in(adata.obsp.keys(), f"{key}_connectivities", "adata.obsp", hint=hint)
+    curve = resolution_curve(found[0], seed)
     actual(adata).uns[f"{key}_n_clusters"] = {"curve": storable(curve)}
     return curve

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
 from sklearn.metrics.cluster import contingency_matrix
 
 from scfcmi import _validate
@@ -13,6 +12,7 @@ from scfcmi._random import stream
 from scfcmi.graph.communities import n_parts, own_links
 from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
 from scfcmi.tl._batches import batches_of
+from scfcmi.tl._graph import graph_of
 from scfcmi.tl._results import actual, own
 
 if TYPE_CHECKING:
@@ -83,9 +83,10 @@ def diagnose(
     ``counterparts``
         The cluster that holds most of these counterparts. Empty unless the cause is likely the batch.
     ``own_links``
-        Share of its links in the stored neighbor graph that it keeps to itself. NaN without a stored graph.
+        Share of its links in the neighbor graph that it keeps to itself. With more than 50,000 cells, this is the graph of
+        a sample that keeps rare cells. NaN if there is no graph: in paper mode, for assigned cells, for other tools.
     ``n_parts``
-        Number of communities within it: 1 if it cannot be split. NaN without a stored graph.
+        Number of communities within it: 1 if it cannot be split. NaN if there is no graph.
     ``confidence``
         Largest probability of a cell, on average over its cells. NaN if ``fair_cluster`` did not make the clusters.
     ``verdict``
@@ -148,10 +149,13 @@ def diagnose(
         str(names[found.counterpart]) if found and found.cause == "batch" else "" for found in of_clusters
     ]
     table["own_links"], table["n_parts"] = np.nan, np.nan
-    graph = adata.obsp.get(stored.get("connectivities_key", f"{key}_connectivities"))
+    graph = graph_of(adata, key)
     if graph is not None:
-        graph = csr_matrix(in_memory(graph))
-        table["own_links"], table["n_parts"] = own_links(graph, clusters), n_parts(graph, clusters, 0).astype(float)
+        links, cells = graph
+        in_graph, of_cell = np.unique(clusters[cells], return_inverse=True)
+        # A cluster without cells in the graph keeps NaN.
+        table.iloc[in_graph, table.columns.get_loc("own_links")] = own_links(links, of_cell)
+        table.iloc[in_graph, table.columns.get_loc("n_parts")] = n_parts(links, of_cell, 0)
     proba = adata.obsm.get(f"{key}_proba")
     largest = np.full(adata.n_obs, np.nan) if proba is None else np.asarray(proba).max(axis=1)
     table["confidence"] = [largest[clusters == cluster].mean() for cluster in range(len(names))]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import anndata as ad
+import numpy as np
 import pandas as pd
 import pytest
 
 import scfcmi
+from scfcmi.tl._graph import graph_of
 
 
 def test_curve_is_returned_stored_and_drawn(small, tmp_path):
@@ -22,3 +24,34 @@ def test_curve_is_returned_stored_and_drawn(small, tmp_path):
 def test_without_a_graph(small):
     with pytest.raises(KeyError, match="in atlas mode first"):
         scfcmi.tl.choose_n_clusters(small)
+
+
+def test_more_cells_than_the_graph_holds(small, monkeypatch):
+    """The graph of the sample is computed again from the embedding: it is the one that was clustered."""
+    monkeypatch.setattr("scfcmi.models.atlas.cell_graph._MAX_CELLS", 150)
+    monkeypatch.setattr("scfcmi.graph.sample._N_PARTS", 20)
+    for asked in ({}, {"n_clusters": 3}):
+        model = scfcmi.tl.fit_model(small, "tech", max_epochs=15, random_state=7, **asked)
+        assert not small.obsp
+        graph, cells = graph_of(small, "fcmi")
+        assert graph.shape == (150, 150) == (len(cells), len(np.unique(cells)))
+        assert (graph != model.graph_).nnz == 0
+        curve = scfcmi.tl.choose_n_clusters(small)
+        assert curve.set_index("resolution").loc[0.4, "n_clusters"] == 3
+        table = scfcmi.tl.diagnose(small)
+        assert (table["own_links"] > 0.9).all()
+        assert (table["n_parts"] == 1).all()
+    # A cluster of which the graph holds no cell.
+    clusters = small.obs["fcmi"].cat.add_categories("none")
+    clusters.iloc[np.setdiff1d(np.arange(small.n_obs), cells)[:3]] = "none"
+    small.obs["fcmi"] = clusters
+    table = scfcmi.tl.diagnose(small)
+    assert table["own_links"].isna().to_dict() == {"0": False, "1": False, "2": False, "none": True}
+
+
+@pytest.mark.parametrize("n_cells", [1, 2, 5])
+def test_few_of_many_cells(small, monkeypatch, n_cells):
+    monkeypatch.setattr("scfcmi.models.atlas.cell_graph._MAX_CELLS", 150)
+    scfcmi.tl.fair_cluster(small, "tech", max_epochs=2)
+    few = small[:n_cells].copy()
+    assert len(scfcmi.tl.choose_n_clusters(few)) == 11

@@ -10,17 +10,15 @@ import torch
 from scfcmi import _validate
 from scfcmi._initialization import initialized
 from scfcmi._random import Stream, seed_from, stream, torch_stream
-from scfcmi._scratch import in_order, taken
+from scfcmi._scratch import in_order
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
-from scfcmi.graph.neighbors import distinct, joint_graph, with_copies
-from scfcmi.graph.sample import rare_keeping_sample
 from scfcmi.models.assignment import classify, fit_classifier
 from scfcmi.models.atlas import checkpoint
+from scfcmi.models.atlas.cell_graph import cell_graph
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embed_in_place
 from scfcmi.models.atlas.projection import fit_projections
 from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, DecoderTraining, train_agreement
-from scfcmi.models.atlas.whitening import with_whitened_graph
 from scfcmi.models.base import GroupedClusterer, check_largest, epochs_for
 from scfcmi.models.device import choose_device
 from scfcmi.models.inference import BLOCK
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     from scfcmi.rows import Rows
 
 _MAX_EPOCHS = 60
-# The graph holds at most this many cells.
-_MAX_CELLS = 50_000
 # Training had settled if codes moved by at most this (1 - cosine) in its last fifth, after at least so many mini-batches.
 _SETTLED, _MIN_STEPS = 0.005, 50
 
@@ -299,24 +295,21 @@ class AtlasFCMI(GroupedClusterer):
     def _find_communities(self, seed: int) -> None:
         """Set the graph, the classifier of its communities, and the labels that it gives."""
         rng = stream(seed, Stream.SAMPLE)
-        cells = rare_keeping_sample(self.embedding_, _MAX_CELLS, rng)
-        codes = taken(self.embedding_, cells)
-        first, place = distinct(codes[:, : codes.shape[1] // self._network.architecture.n_views])
-        views = np.split(codes[first], self._network.architecture.n_views, axis=1)
-        seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
-        graph = joint_graph(views)
+        # The whitened graph helps at a resolution, not where clusters are split or joined up to a number.
+        graph = cell_graph(
+            self.embedding_, self._network.architecture.n_views, rng, seed, whiten=self.n_clusters is None
+        )
         if self.n_clusters is not None:
-            communities = leiden_at(graph, self.n_clusters, seed)[place]
+            communities = leiden_at(graph.links, self.n_clusters, graph.seed)[graph.place]
         else:
-            # It helps at a resolution, not where clusters are split or joined up to a number.
-            graph = with_whitened_graph(graph, views, seed)
-            communities = leiden(graph, RESOLUTION if self.resolution is None else self.resolution, seed)[place]
-        self.graph_ = with_copies(graph, place)
-        self._weights, self._offsets = fit_classifier(codes, communities, rng)
+            resolution = RESOLUTION if self.resolution is None else self.resolution
+            communities = leiden(graph.links, resolution, graph.seed)[graph.place]
+        self.graph_ = graph.of_cells()
+        self._weights, self._offsets = fit_classifier(graph.codes, communities, rng)
         labels = self.assignment_of(self.embedding_).argmax(axis=1)
         if len(np.unique(labels)) < len(self._offsets):
             # A community without a cell would be lost.
-            labels[cells] = communities
+            labels[graph.cells] = communities
         order = np.argsort(-np.bincount(labels), kind="stable")
         self._weights, self._offsets = np.take(self._weights, order, axis=1), self._offsets[order]
         self.labels_ = np.argsort(order)[labels].astype(np.int32)

@@ -162,7 +162,7 @@ def test_copies_of_the_same_cells_are_no_clusters(blobs):
 
 def test_cells_outside_the_graph_are_labeled_by_the_classifier(blobs, monkeypatch):
     X, labels, groups = blobs
-    monkeypatch.setattr("scfcmi.models.atlas.estimator._MAX_CELLS", 150)
+    monkeypatch.setattr("scfcmi.models.atlas.cell_graph._MAX_CELLS", 150)
     monkeypatch.setattr("scfcmi.graph.sample._N_PARTS", 20)
     model = AtlasFCMI(max_epochs=20).fit(X, groups=groups)
     assert model.graph_.shape == (150, 150)

@@ -1,0 +1,44 @@
+"""The neighbor graph of a result: the stored one, or that of a sample of more cells than a stored graph holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from scfcmi._adata import in_memory
+from scfcmi._random import Stream, stream
+from scfcmi.models.atlas.cell_graph import cell_graph
+from scfcmi.tl._results import own
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
+    """Return a neighbor graph, and the index of the cells in it, rising.
+
+    ``fair_cluster`` stores the graph of up to 50,000 cells. With more cells, Leiden clusters a sample. The graph of the
+    sample is computed again here, from the stored embedding.
+
+    Returns
+    -------
+    ``None`` if there is neither a graph nor an embedding of atlas mode under ``key``.
+    """
+    stored = own(adata, key)
+    name = stored.get("connectivities_key", f"{key}_connectivities")
+    if name in adata.obsp:
+        return csr_matrix(in_memory(adata.obsp[name])), np.arange(adata.n_obs)
+    params = stored.get("params", {})
+    if params.get("mode") != "atlas" or f"X_{key}" not in adata.obsm:
+        return None
+    seed = int(params["random_state"])
+    graph = cell_graph(
+        np.asarray(in_memory(adata.obsm[f"X_{key}"])),
+        params["views"].count(",") + 1,
+        stream(seed, Stream.SAMPLE),
+        seed,
+        whiten="resolution" in params,
+    )
+    return graph.of_cells(), graph.cells
