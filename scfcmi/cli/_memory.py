@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
 
+# What says in which control groups a process is, and the folder of their limits.
+_GROUPS, _LIMITS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 # What atlas mode takes at most, with expression on disk (benchmarks/scale.py): bytes for libraries (torch for CUDA takes half
 # a gigabyte more than torch for processors), chunks and the graph of a sample; for each cell, its probabilities and columns,
@@ -29,7 +32,7 @@ def check_memory(limit: str | None, n_cells: int, n_genes: int, *, checkpoint: b
     Parameters
     ----------
     limit
-        Such as ``"4GB"``; ``None`` is the memory of this machine.
+        Such as ``"4GB"``; ``None`` is the memory of this machine, or what a container or a scheduler allows of it.
     n_cells, n_genes
         Of the cells, with expression on disk.
     checkpoint
@@ -59,4 +62,18 @@ def _machine() -> int:
     # Not told by every operating system: there, nothing is refused.
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return 2**63
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_limits()])
+
+
+def _limits() -> list[int]:
+    """Return the limits that a container or a scheduler sets to this process: those of its control groups, on Linux."""
+    if not _GROUPS.exists():
+        return []
+    files = [_LIMITS / "memory.max", _LIMITS / "memory/memory.limit_in_bytes"]
+    for line in _GROUPS.read_text().splitlines():
+        _, kinds, group = line.split(":", 2)
+        if kinds in ("", "memory"):
+            name = "memory.limit_in_bytes" if kinds else "memory.max"
+            files += [_LIMITS / kinds / part.relative_to("/") / name for part in (Path(group), *Path(group).parents)]
+    found = [file.read_text().strip() for file in files if file.exists()]
+    return [int(limit) for limit in found if limit.isdigit()]

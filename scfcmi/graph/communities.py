@@ -250,7 +250,7 @@ def resolution_curve(graph: csr_matrix, seed: int) -> pd.DataFrame:
     upper, rng, rows = triu(graph, 1).tocoo(), np.random.default_rng(seed), []
     for resolution in _CURVE:
         labels = leiden(graph, resolution, seed)
-        others = [_one_run(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1))) for _ in range(_RUNS)]
+        others = [leiden(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1))) for _ in range(_RUNS)]
         rows.append(
             {
                 "resolution": resolution,

@@ -64,8 +64,10 @@ def fit_classifier(codes: np.ndarray, labels: np.ndarray, rng: np.random.Generat
     -------
     Weights, shape (n_dims, n_clusters), and offsets, shape (n_clusters,), both float32.
     """
+    drawn = np.ones(int(labels.max()) + 1)
     if len(codes) > _MAX_CELLS:
         cells = _some_of_each(labels, rng)
+        drawn = np.bincount(labels[cells]) / np.bincount(labels)
         codes, labels = codes[cells], labels[cells]
     n_cells, n_dims = codes.shape
     shape, cells = (int(labels.max()) + 1, n_dims + 1), np.arange(n_cells)
@@ -93,8 +95,11 @@ def fit_classifier(codes: np.ndarray, labels: np.ndarray, rng: np.random.Generat
 
     options = {"maxiter": _MAX_ITER, "gtol": _SLOPE}
     found = minimize(loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options=options)
-    weights = found.x.reshape(shape).astype(np.float32)
-    return weights[:, :-1].T.copy(), weights[:, -1].copy()
+    weights = found.x.reshape(shape)
+    # Small clusters have more than their share of the drawn cells. Less the logarithm of what was drawn of each cluster,
+    # offsets are those of all cells (King and Zeng, 2001).
+    offsets = weights[:, -1] - np.log(drawn)
+    return weights[:, :-1].T.astype(np.float32, order="C"), offsets.astype(np.float32)
 
 
 def classify(codes: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:

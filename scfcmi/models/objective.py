@@ -183,7 +183,7 @@ def information(assignment: Tensor, groups: Tensor, n_groups: int) -> dict[str, 
         "I_X_C_given_G": conditional_information(assignment, joint),
     }
     # None is negative, but for rounding.
-    return {name: max(0.0, float(value)) for name, value in terms.items()}
+    return {name: max(float(value), 0.0) for name, value in terms.items()}
 
 
 def _x_log_y(x: Tensor, y: Tensor) -> Tensor:

@@ -45,7 +45,8 @@ class CSRRows(LocalRows):
         return self._X
 
     def fingerprint(self) -> int:
-        return zlib.crc32(self._X.data)
+        where = (np.ascontiguousarray(part, np.int64) for part in (self._X.indices, self._X.indptr))
+        return zlib.crc32(self._X.data, sum(map(zlib.crc32, where)))
 
     def _dense(self, data: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> torch.Tensor:
         n_rows, n_features = len(indptr) - 1, self.shape[1]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scfcmi._adata import column
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,13 +50,11 @@ def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
     if key_added == batch_key:
         msg = f"key_added must be a name other than batch_key, got {key_added!r}."
         raise ValueError(msg)
-    names = {
-        "obs": (key_added, f"{key_added}_agreement"),
-        "obsm": (f"X_{key_added}", f"{key_added}_proba"),
-        "uns": (key_added,),
-    }
     taken = [
-        f"adata.{place}[{name!r}]" for place, all_ in names.items() for name in all_ if name in getattr(adata, place)
+        f"adata.{place}[{name!r}]"
+        for place, names in names_under(key_added).items()
+        for name in names
+        if name in getattr(adata, place)
     ]
     if taken and not _is_result(adata, key_added):
         msg = (
@@ -105,7 +105,11 @@ def own(adata: AnnData, key: str) -> Mapping[str, Any]:
 
 def _is_result(adata: AnnData, key: str) -> bool:
     """Whether scfcmi wrote what is under ``key``. ``ad.concat`` keeps the columns of a result and drops its ``uns``."""
-    return bool(own(adata, key)) if key in adata.uns else f"{key}_proba" in adata.obsm
+    if key in adata.uns:
+        return bool(own(adata, key))
+    # Names of clusters are numbers. Other tools store types beside their probabilities, too.
+    numbered = key in adata.obs and column(adata.obs, key).dropna().astype(str).str.isdigit().all()
+    return numbered and {f"X_{key}", f"{key}_proba"} <= set(adata.obsm)
 
 
 def actual(adata: AnnData, *, copy: bool = False) -> AnnData:

@@ -37,6 +37,27 @@ def test_no_number_of_bytes(limit):
         check_memory(limit, 10, 10)
 
 
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        ("0::/\n", "memory.max"),
+        ("0::/slurm/job_1/step_0\n", "slurm/job_1/memory.max"),
+        ("5:memory:/docker/1\n4:cpu:/\n", "memory/docker/1/memory.limit_in_bytes"),
+    ],
+)
+def test_what_a_scheduler_allows(groups, file, tmp_path, monkeypatch):
+    (tmp_path / "cgroup").write_text(groups)
+    limit = tmp_path / "limits" / file
+    limit.parent.mkdir(parents=True)
+    monkeypatch.setattr("scfcmi.cli._memory._GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr("scfcmi.cli._memory._LIMITS", tmp_path / "limits")
+    limit.write_text("max\n")
+    check_memory(None, 1_000_000, 2000)
+    limit.write_text("1500000000\n")
+    with pytest.raises(ValueError, match=r"This machine has 1.5 GB, and 1,000,000 cells .* take about 1.8 GB"):
+        check_memory(None, 1_000_000, 2000)
+
+
 def test_memory_of_the_machine():
     check_memory(None, 10_000, 2000)
     with pytest.raises(ValueError, match=r"This machine has .* GB, and 100,000,000,000 cells"):

@@ -24,6 +24,15 @@ def test_classifier_knows_its_cells_and_new_ones(n_types, n_cells):
     assert (proba[rare].argmax(axis=1) == labels[rare]).mean() > 0.9
 
 
+def test_a_small_cluster_has_its_share_of_the_probability():
+    """Of 60,000 cells 20,000 are fitted, of the small cluster all."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random(60_000) < 0.002).astype(int)
+    codes = (np.array([[0.0, 1.0], [1.0, 0.0]])[labels] + rng.normal(size=(60_000, 2)) * 0.4).astype(np.float32)
+    proba = classify(codes, *fit_classifier(codes, labels, rng))
+    assert abs(proba[:, 1].sum() / labels.sum() - 1) < 0.2
+
+
 def test_probabilities_are_calibrated():
     """Two types that run into each other: of cells given 0.7, seven in ten are of the type."""
     rng = np.random.default_rng(0)

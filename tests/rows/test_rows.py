@@ -69,3 +69,4 @@ def test_a_fingerprint_follows_the_values(matrix):
         before = rows_of(convert(matrix)).fingerprint()
         assert rows_of(convert(matrix.copy())).fingerprint() == before
         assert rows_of(convert(matrix * 2)).fingerprint() != before
+        assert rows_of(convert(matrix[:, ::-1].copy())).fingerprint() != before

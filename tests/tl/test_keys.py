@@ -41,6 +41,18 @@ def test_nothing_of_the_user_is_overwritten(cells, fit, key):
     np.testing.assert_array_equal(cells.obsm["X_pca"], before.obsm["X_pca"])
 
 
+def test_labels_of_another_tool_stay(cells, fit):
+    """scANVI stores types, an embedding and probabilities, and others store a map, under names of the same form."""
+    cells.obsm["X_scanvi"] = cells.obsm["scanvi_proba"] = np.ones((cells.n_obs, 2), np.float32)
+    cells.obs["scanvi"] = pd.Categorical(np.where(np.arange(cells.n_obs) % 2, "T", "B"))
+    cells.obsm["X_mine_umap"] = np.ones((cells.n_obs, 2))
+    for key, words in (("scanvi", r"obs\['scanvi'\]"), ("mine", r"obsm\['X_mine_umap'\]")):
+        with pytest.raises(ValueError, match=f"would overwrite adata.{words}.*not written by scfcmi"):
+            tl.fair_cluster(cells, "tech", key_added=key, **fit)
+    assert {"scanvi", "label"} <= set(cells.obs)
+    assert "X_mine_umap" in cells.obsm
+
+
 def test_own_results_are_replaced(cells, fit, tmp_path):
     tl.fair_cluster(cells, "tech", **fit)
     tl.fair_cluster(cells, "tech", **fit)

@@ -88,7 +88,8 @@ class AtlasFCMI(GroupedClusterer):
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
         File that keeps the principal components, 400 bytes a cell. If it exists, ``fit`` takes them from there and does not
-        read expression again. A file of other data or settings is an error. The file stays when ``fit`` is done.
+        read expression again. A file of other settings or data is an error; of the data, the shape and the values of 16
+        cells are compared. The file stays when ``fit`` is done.
     callbacks
         Functions that receive a :class:`scfcmi.models.callbacks.Epoch` after every epoch.
 
@@ -307,9 +308,10 @@ class AtlasFCMI(GroupedClusterer):
         self.graph_ = graph.of_cells()
         self._weights, self._offsets = fit_classifier(graph.codes, communities, rng)
         labels = self.assignment_of(self.embedding_).argmax(axis=1)
-        if len(np.unique(labels)) < len(self._offsets):
-            # A community without a cell would be lost.
-            labels[graph.cells] = communities
+        while len(lost := np.setdiff1d(communities, labels)):
+            # The classifier gives these communities no cell. Their own cells keep them.
+            own = np.isin(communities, lost)
+            labels[graph.cells[own]] = communities[own]
         order = np.argsort(-np.bincount(labels), kind="stable")
         self._weights, self._offsets = np.take(self._weights, order, axis=1), self._offsets[order]
         self.labels_ = np.argsort(order)[labels].astype(np.int32)

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 _SECONDS = 60
 
 
-def identity(settings: FCMISettings, rows: Rows, groups: Tensor) -> dict[str, Any]:
-    """Say whose run it is: settings and data, but for the number of epochs: more may be asked for later."""
+def identity(settings: FCMISettings, architecture: Architecture, rows: Rows, groups: Tensor) -> dict[str, Any]:
+    """Say whose run it is: settings, network and data. The number of epochs is left out: more may be asked for later."""
     run = asdict(settings) | {
+        "network": asdict(architecture),
         "data": rows.fingerprint(),
         "shape": list(rows.shape),
         "groups": zlib.crc32(groups.cpu().numpy()),

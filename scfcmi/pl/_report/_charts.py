@@ -26,7 +26,7 @@ _WORDS = {
     "L_agr": "L_agr: counterparts of other batches agree",
     "frac_with_counterpart": "Share of cells with a counterpart",
     "changed": "Share of cells that changed cluster",
-    "code_shift": "Change of the code since the last epoch",
+    "code_shift": "Change of the codes in a fifth of the training",
     "H_C": "H(C), nats",
     "H_C_given_X": "H(C|X), nats",
     "I_G_C": "I(G;C), nats",

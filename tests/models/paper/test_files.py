@@ -101,6 +101,8 @@ def test_interrupted_training_goes_on_to_the_same_end(tmp_path, blobs, monkeypat
 
     with pytest.raises(ValueError, match=r"of another run: \['weights'\] differ"):
         FCMI(**settings, alpha=0.5, checkpoint=path).fit(X, groups=groups)
+    with pytest.raises(ValueError, match=r"\['network'\] differ"):
+        FCMI(**settings, decoder="branches", checkpoint=path).fit(X, groups=groups)
     with pytest.raises(ValueError, match=r"of another run: \['data'\] differ"):
         FCMI(**settings, checkpoint=path).fit(X + 1, groups=groups)
     path.write_bytes(path.read_bytes()[:1000])
