@@ -116,14 +116,14 @@ def tables(path: Path) -> dict[str, str]:
         found = scores(truth[members], said[members])
         sizes = [(truth[members] == cause).sum() for cause in ("biology", "batch")]
         right = [
-            f"{share:.0f} %" if (said[members] == cause).any() else "never said"
+            f"{share:.0f} % of {number}" if (number := (said[members] == cause).sum()) else "never said"
             for cause, share in (("biology", found[0]), ("batch", found[3]))
         ]
         rows.append([group, *sizes, *right, f"{found[6]:.0f} %"])
     heads = [
         "clusters",
-        "biology",
-        "batch",
+        "cause is biology",
+        "cause is the batch",
         '"likely biology" is right',
         '"likely the batch" is right',
         "a cause is named",

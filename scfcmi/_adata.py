@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 def check_adata(adata: object, *, copy: object = False, written: bool = True) -> None:
@@ -67,3 +74,29 @@ def in_memory(values: object) -> object:
     if type(values).__module__.partition(".")[0] in ("h5py", "zarr"):
         values = values[()]
     return values.to_numpy() if isinstance(values, pd.DataFrame) else values
+
+
+def own(adata: AnnData, key: str) -> Mapping[str, Any]:
+    """Return what scfcmi stored in ``uns`` under ``key``; nothing, if another tool wrote what is there."""
+    stored = adata.uns.get(key)
+    params = stored.get("params") if isinstance(stored, Mapping) else None
+    return stored if isinstance(params, Mapping) and {"version", "matrix"} <= set(params) else {}
+
+
+def fingerprint(*columns: pd.Series) -> int:
+    """Return a checksum of the text of columns of ``obs``, by which a stored table knows its cells."""
+    total = 0
+    for values in columns:
+        codes, names = pd.factorize(values.astype(str))
+        total = zlib.crc32("\0".join(names).encode("utf-8", "surrogatepass"), total)
+        total = zlib.crc32(codes.astype(np.int32), total)
+    return total
+
+
+def diagnosis_of(adata: AnnData, key: str, batch_key: str) -> Mapping[str, Any]:
+    """Return what ``diagnose`` stored; nothing, if these are no longer the cells, clusters or batches that it looked at."""
+    stored = adata.uns.get(f"{key}_diagnosis")
+    if not isinstance(stored, Mapping) or key not in adata.obs or batch_key not in adata.obs:
+        return {}
+    cells = fingerprint(column(adata.obs, key), column(adata.obs, batch_key))
+    return stored if int(stored.get("cells", -1)) == cells else {}

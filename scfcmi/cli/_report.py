@@ -21,6 +21,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     _files.add_input(report, "OUT.h5ad", help="what 'scfcmi cluster' wrote")
     _files.add_output(report, "PAGE.html")
     report.add_argument("--key", default="fcmi", help="column of obs with clusters, the key_added (default fcmi)")
+    report.add_argument("--batch-key", help="column of obs with the batches (default: the one that was clustered with)")
     report.add_argument("--label-key", help="column of obs with reference labels; adds their map, and metrics")
     report.add_argument(
         "--n-markers", type=int, default=5, help="number of marker genes of each cluster (default 5; 0 for none)"
@@ -33,6 +34,7 @@ def _run(options: argparse.Namespace) -> None:
     page = _files.Output("--output", options.output, (".html", ".htm"))
     _files.check_paths([cells], [page], overwrite=options.overwrite)
     from scfcmi import _validate, pl, tl
+    from scfcmi._adata import diagnosis_of, own
 
     key = options.key
     _validate.integer("--n-markers", options.n_markers, minimum=0)
@@ -42,12 +44,14 @@ def _run(options: argparse.Namespace) -> None:
         _validate.key_in(adata.obs.columns, options.label_key, f"obs of {cells.argument}")
     if f"X_{key}_umap" not in adata.obsm:
         tl.umap(adata, key)
-    if f"{key}_diagnosis" not in adata.uns:
-        tl.diagnose(adata, key)
+    batch_key = options.batch_key or own(adata, key).get("params", {}).get("batch_key")
+    if batch_key is None or not diagnosis_of(adata, key, batch_key):
+        tl.diagnose(adata, key, batch_key=batch_key)
     pl.report(
         adata,
         options.output,
         key=key,
+        batch_key=batch_key,
         label_key=options.label_key,
         n_markers=options.n_markers,
         source=options.input,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, own
 from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories, colors_of, keep_colors
 from scfcmi.pl._figure import at_print_size, hand_out, panels
@@ -109,7 +109,7 @@ def composition(
 
 def batch_of(adata: AnnData, key: str) -> str:
     """Return the batch key that ``fair_cluster`` stored; ``ValueError`` if it stored none."""
-    params = adata.uns.get(key, {}).get("params", {})
+    params = own(adata, key).get("params", {})
     if "batch_key" not in params:
         msg = f"batch_key must be given: adata.uns[{key!r}]['params'] names none."
         raise ValueError(msg)

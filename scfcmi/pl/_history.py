@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, own
 from scfcmi.pl._colors import categories, colors_of, keep_colors
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._labels import legend, legend_size
@@ -106,11 +106,13 @@ def history(
         check_adata(data)
         hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
         _validate.key_in(data.uns.keys(), key, "adata.uns", hint=hint)
-        runs = {"": data.uns[key]["history"]}
+        stored = own(data, key)
+        _validate.key_in(stored.keys(), "history", f"adata.uns[{key!r}]", hint=hint)
+        runs = {"": stored["history"]}
         colors = colors_of(data, key, categories(data, key, hint=hint).categories)
         if warmup_epochs is None:
-            warmup_epochs = data.uns[key]["params"].get("warmup_epochs")
-        information = dict(data.uns[key].get("information", {}))
+            warmup_epochs = stored["params"].get("warmup_epochs")
+        information = dict(stored.get("information", {}))
     runs = {name: run.set_axis(pd.to_numeric(run.index)) for name, run in runs.items()}
     if terms is None:
         terms = _terms(next(iter(runs.values())), sizes=len(runs) == 1)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, own
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, no_formulas, panels
 from scfcmi.pl._labels import legend, legend_size, scale
@@ -58,8 +58,8 @@ def umap(
     adata
         Annotated data that ``fair_cluster`` and ``scfcmi.tl.umap`` have written to.
     color
-        Columns of ``adata.obs``, or genes: a panel for each. ``None`` takes the clusters and the ``batch_key`` of
-        ``fair_cluster``. To add your labels, name all three: ``["fcmi", "tech", "cell_type"]``.
+        Columns of ``adata.obs``, or genes: a panel for each. ``None`` takes the clusters, and the ``batch_key`` of
+        ``fair_cluster`` or ``assign`` if it was given. To add your labels, name all three: ``["fcmi", "tech", "cell_type"]``.
     key
         The ``key_added`` of ``fair_cluster``.
     split_by
@@ -109,7 +109,8 @@ def umap(
     )
     if color is None:
         _validate.key_in(adata.uns.keys(), key, "adata.uns", hint=hint)
-        color = key if split_by is not None else (key, adata.uns[key]["params"]["batch_key"])
+        batch = own(adata, key).get("params", {}).get("batch_key")
+        color = key if split_by is not None or batch is None else (key, batch)
     if not np.iterable(color):
         msg = f"color must be a column of adata.obs, a gene, or a list of these, got {color!r}."
         raise TypeError(msg)

@@ -7,13 +7,14 @@ import pandas as pd
 from sklearn.metrics.cluster import contingency_matrix
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata, column, in_memory
+from scfcmi._adata import check_adata, column, fingerprint, in_memory, own
 from scfcmi._random import stream
 from scfcmi.graph.communities import n_parts, own_links
 from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
 from scfcmi.tl._batches import batches_of
+from scfcmi.tl._evaluate import information_of, proba_of
 from scfcmi.tl._graph import graph_of
-from scfcmi.tl._results import actual, own
+from scfcmi.tl._results import actual
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -88,7 +89,8 @@ def diagnose(
     ``n_parts``
         Number of communities within it: 1 if it cannot be split. NaN if there is no graph.
     ``confidence``
-        Largest probability of a cell, on average over its cells. NaN if ``fair_cluster`` did not make the clusters.
+        Largest probability of a cell, on average over its cells. NaN if neither ``fair_cluster`` nor
+        ``assign`` made the clusters, or they have been joined or split since.
     ``verdict``
         All of it in words. The documentation explains each verdict, with a picture.
 
@@ -99,7 +101,9 @@ def diagnose(
     ``training``
         Whether training had settled, in one sentence. Only for clusters of ``fair_cluster``.
     ``information``
-        H(C), H(C|X), I(G;C) and I(X;C|G) in nats. Only for clusters of ``fair_cluster``.
+        H(C), H(C|X), I(G;C) and I(X;C|G) of these cells, in nats. Only for clusters of ``fair_cluster`` and ``assign``.
+    ``cells``
+        Checksum of clusters and batches. :func:`scfcmi.pl.report` leaves verdicts out if they have changed since.
 
     Raises
     ------
@@ -156,18 +160,20 @@ def diagnose(
         # A cluster without cells in the graph keeps NaN.
         table.iloc[in_graph, table.columns.get_loc("own_links")] = own_links(links, of_cell)
         table.iloc[in_graph, table.columns.get_loc("n_parts")] = n_parts(links, of_cell, 0)
-    proba = adata.obsm.get(f"{key}_proba")
-    largest = np.full(adata.n_obs, np.nan) if proba is None else np.asarray(proba).max(axis=1)
+    proba = proba_of(adata, key)
+    largest = np.full(adata.n_obs, np.nan) if proba is None else proba.max(axis=1)
     table["confidence"] = [largest[clusters == cluster].mean() for cluster in range(len(names))]
     table["verdict"] = [
         _verdict(row, found, batch_names[~absent], batch_names[absent])
         for row, found, absent in zip(table.itertuples(), of_clusters, lacked, strict=True)
     ]
 
-    found: dict[str, object] = {"clusters": table}
+    of_batch = column(adata.obs, batch_key)
+    found: dict[str, object] = {"clusters": table, "cells": fingerprint(column(adata.obs, key), of_batch)}
     if stored:
         found["training"] = _training(stored["params"])
-        found["information"] = dict(stored["information"])
+    if information := information_of(adata, key, of_batch):
+        found["information"] = information
     actual(adata).uns[f"{key}_diagnosis"] = found
     return table.copy()
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from scfcmi import _validate, metrics
-from scfcmi._adata import check_adata, column
-from scfcmi.tl._results import own
+from scfcmi._adata import check_adata, column, in_memory, own
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -36,8 +36,9 @@ def evaluate(
     Returns
     -------
     The metrics of :func:`scfcmi.metrics.evaluate`. Without ``label_key``, only ``balance`` and ``mnce``. Clusters of
-    :func:`scfcmi.tl.fair_cluster` also get ``H_C``, ``H_C_given_X``, ``I_G_C`` and ``I_X_C_given_G``: H(C), H(C|X), I(G;C)
-    and I(X;C|G) of the probabilities, in nats, where G is the batch that ``fair_cluster`` was given.
+    :func:`scfcmi.tl.fair_cluster` and :func:`scfcmi.tl.assign` also get ``H_C``, ``H_C_given_X``, ``I_G_C`` and
+    ``I_X_C_given_G``: H(C), H(C|X), I(G;C) and I(X;C|G) of their probabilities for these cells, in nats, where G is
+    ``batch_key``. If you rename or join clusters, these are left out.
 
     Raises
     ------
@@ -62,5 +63,28 @@ def evaluate(
         scores = pd.Series({"balance": metrics.balance(clusters, groups), "mnce": metrics.mnce(clusters, groups)})
     else:
         scores = metrics.evaluate(column(adata.obs, label_key), clusters, groups, beta)
-    information = dict(own(adata, cluster_key).get("information", {}))
-    return pd.concat([scores, pd.Series(information, dtype=float)]).astype(float)
+    return pd.concat([scores, pd.Series(information_of(adata, cluster_key, groups), dtype=float)]).astype(float)
+
+
+def information_of(adata: AnnData, key: str, groups: pd.Series) -> dict[str, float]:
+    """Return the terms of Eq. 3 to 6 for the probabilities of a result; nothing if these are not of its clusters."""
+    proba = proba_of(adata, key)
+    if proba is None:
+        return {}
+    import torch
+
+    from scfcmi.models.objective import information
+
+    codes, names = _validate.group_codes(groups, adata.n_obs)
+    return information(torch.from_numpy(proba), torch.from_numpy(codes), len(names))
+
+
+def proba_of(adata: AnnData, key: str) -> np.ndarray | None:
+    """Return the probabilities of a result, shape (n_obs, n_clusters); ``None`` if its clusters have been changed since."""
+    if not own(adata, key) or f"{key}_proba" not in adata.obsm:
+        return None
+    proba = np.asarray(in_memory(adata.obsm[f"{key}_proba"]))
+    clusters, largest = column(adata.obs, key).astype("category"), proba.argmax(axis=1)
+    # Clusters may have got other names, or lost those without cells.
+    same = (clusters.cat.codes == largest).all() or (clusters.astype(str) == largest.astype(str)).all()
+    return proba if same else None

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from scfcmi._adata import in_memory
+from scfcmi._adata import in_memory, own
 from scfcmi._random import Stream, stream
 from scfcmi.models.atlas.cell_graph import cell_graph
-from scfcmi.tl._results import own
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,7 +30,8 @@ def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
     if name in adata.obsp:
         return csr_matrix(in_memory(adata.obsp[name])), np.arange(adata.n_obs)
     params = stored.get("params", {})
-    if params.get("mode") != "atlas" or f"X_{key}" not in adata.obsm:
+    # A fit of atlas mode says which views it had.
+    if "views" not in params or f"X_{key}" not in adata.obsm:
         return None
     seed = int(params["random_state"])
     graph = cell_graph(

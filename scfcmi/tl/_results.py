@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from scfcmi._adata import column
+from scfcmi._adata import column, own
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +56,9 @@ def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
         if name in getattr(adata, place)
     ]
     if taken and not _is_result(adata, key_added):
+        whose = f"; adata.uns[{key_added!r}] was" if key_added in adata.uns else ","
         msg = (
-            f"key_added={key_added!r} would overwrite {', '.join(taken)}, not written by scfcmi. "
+            f"key_added={key_added!r} would overwrite {', '.join(taken)}{whose} not written by scfcmi. "
             "Give another key_added, or delete them first."
         )
         raise ValueError(msg)
@@ -66,12 +66,17 @@ def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
 
 def check_name(argument: str, name: object) -> None:
     """Raise ``ValueError`` unless h5ad and zarr can store something under ``name``, and read it again."""
-    if not isinstance(name, str) or _safe(name) != name or name in ("", ".", "..") or len(name.encode()) > _MAX_BYTES:
+    if not isinstance(name, str) or _safe(name) != name or _reserved(name) or len(name.encode()) > _MAX_BYTES:
         msg = (
-            f"{argument} must be a string of 1 to {_MAX_BYTES} bytes, without slashes or control characters, "
-            f"got {name!r}: files could not hold it."
+            f"{argument} must be a string of 1 to {_MAX_BYTES} bytes, without slashes or control characters, and no name "
+            f"that files reserve, got {name!r}: files could not hold it."
         )
         raise ValueError(msg)
+
+
+def _reserved(name: str) -> bool:
+    # anndata keeps the names of cells as "_index", zarr keeps metadata in ".zgroup", "zarr.json" and the like.
+    return name in ("", "_index", "zarr.json") or name.startswith((".", "__"))
 
 
 def layer_name(group: str, groups: Sequence[str]) -> str:
@@ -94,13 +99,6 @@ def layer_name(group: str, groups: Sequence[str]) -> str:
 def _safe(name: str) -> str:
     # A slash is a path in both formats, a backslash in zarr; a lone surrogate has no bytes.
     return "".join("_" if char in "/\\" or unicodedata.category(char) in ("Cc", "Cs") else char for char in name)
-
-
-def own(adata: AnnData, key: str) -> Mapping[str, Any]:
-    """Return what scfcmi stored in ``uns`` under ``key``; nothing, if another tool wrote what is there."""
-    stored = adata.uns.get(key)
-    params = stored.get("params") if isinstance(stored, Mapping) else None
-    return stored if isinstance(params, Mapping) and {"version", "matrix"} <= set(params) else {}
 
 
 def _is_result(adata: AnnData, key: str) -> bool:

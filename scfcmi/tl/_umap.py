@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, own
 from scfcmi._random import RandomState, seed_from
 from scfcmi.tl._results import actual
 
@@ -77,7 +77,7 @@ def umap(
         msg = f"UMAP lays out at least {_MIN_CELLS} cells, adata has {adata.n_obs}. Map more cells together."
         raise ValueError(msg)
     seed = seed_from(random_state, rng)
-    graph_key = adata.uns.get(key, {}).get("connectivities_key", f"{key}_connectivities")
+    graph_key = own(adata, key).get("connectivities_key", f"{key}_connectivities")
     # A few cells of many may have kept no link to each other.
     if graph_key in adata.obsp and csr_matrix(adata.obsp[graph_key]).nnz:
         place, source = _of_graph(adata, key, graph_key, seed), {"connectivities_key": graph_key}

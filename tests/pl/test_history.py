@@ -26,7 +26,7 @@ def test_a_panel_a_term(clustered):
 
 def test_other_terms_and_no_phases(clustered):
     frame = pd.DataFrame({"loss": [2.0, 1.0], "L_agr": [1.0, 0.5], "surprise": [0, 1]}, index=["1", "2"])
-    clustered.uns["fcmi"] = {"params": {"batch_key": "tech"}, "history": frame}
+    clustered.uns["fcmi"] = {"params": {"batch_key": "tech", "version": "0", "matrix": "X"}, "history": frame}
     axes = scfcmi.pl.history(clustered, show=False)
     assert [ax.get_title() for ax in axes] == ["loss", r"$L_\mathrm{agr}$", "surprise"]
     assert not any(ax.patches or ax.get_legend() for ax in axes)

@@ -190,7 +190,10 @@ def test_size_at_a_hundred_thousand_cells(page):
     }
     adata = ad.AnnData(obs=pd.DataFrame(obs, index=np.arange(n).astype(str)))
     adata.obsm["X_fcmi_umap"], adata.obsm["fcmi_proba"] = rng.normal(size=(n, 2)).astype(np.float32), proba
-    adata.uns["fcmi"] = {"params": {"batch_key": "batch"}, "history": pd.DataFrame()}
+    adata.uns["fcmi"] = {
+        "params": {"batch_key": "batch", "version": "0", "matrix": "X"},
+        "history": pd.DataFrame(),
+    }
     written = page(adata, label_key="label")
     assert len(written.text) < 5 << 20
     assert written.cells["n"] == n

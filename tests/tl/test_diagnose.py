@@ -163,4 +163,17 @@ def test_after_assign_training_is_judged_as_after_the_fit(small):
     scfcmi.tl.assign(few, model, batch_key="tech")
     scfcmi.tl.diagnose(few)
     assert few.uns["fcmi_diagnosis"]["training"] == small.uns["fcmi_diagnosis"]["training"] == "Training had settled."
-    assert few.uns["fcmi_diagnosis"]["information"] == model.information_
+    # The information is that of these cells.
+    found = few.uns["fcmi_diagnosis"]["information"]
+    assert found == scfcmi.tl.evaluate(few, "fcmi", "tech")[list(found)].to_dict()
+    assert list(found) == list(model.information_)
+    assert found != model.information_
+    one = few[few.obs["fcmi"] == "0"].copy()
+    scores = scfcmi.tl.evaluate(one, "fcmi", "tech")
+    assert max(scores["H_C"], scores["I_G_C"]) < 0.01
+    # Joined clusters are not those of the probabilities; renamed ones are.
+    few.obs["fcmi"] = few.obs["fcmi"].cat.rename_categories({"0": "T", "1": "B"})
+    assert scfcmi.tl.evaluate(few, "fcmi", "tech")["H_C"] == found["H_C"]
+    few.obs["fcmi"] = few.obs["fcmi"].astype(str).replace("B", "T")
+    assert "H_C" not in scfcmi.tl.evaluate(few, "fcmi", "tech")
+    assert scfcmi.tl.diagnose(few)["confidence"].isna().all()

@@ -11,11 +11,13 @@ from scfcmi import metrics, tl
 
 def test_is_evaluate_of_columns(clustered):
     obs = clustered.obs
-    pd.testing.assert_series_equal(
-        tl.evaluate(clustered, "fcmi", "tech", "label", beta=2),
-        metrics.evaluate(obs["label"], obs["fcmi"], obs["tech"], beta=2),
-    )
-    assert tl.evaluate(clustered, "fcmi", "tech").index.tolist() == ["balance", "mnce"]
+    scores = metrics.evaluate(obs["label"], obs["fcmi"], obs["tech"], beta=2)
+    found = tl.evaluate(clustered, "fcmi", "tech", "label", beta=2)
+    pd.testing.assert_series_equal(found[scores.index], scores)
+    information = ["H_C", "H_C_given_X", "I_G_C", "I_X_C_given_G"]
+    assert found.index.tolist() == [*scores.index, *information]
+    assert tl.evaluate(clustered, "fcmi", "tech").index.tolist() == ["balance", "mnce", *information]
+    assert tl.evaluate(clustered, "label", "tech").index.tolist() == ["balance", "mnce"]
     with pytest.raises(KeyError, match=r"Key 'teck' not found in adata.obs. Did you mean 'tech'\?"):
         tl.evaluate(clustered, "fcmi", "teck")
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import __version__, metrics
+from scfcmi._adata import diagnosis_of
 from scfcmi.pl._report._charts import history_charts, resolution_chart
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def gather(
 ) -> dict[str, Any]:
     """Return the content of the page but for maps and genes, by the names that ``page.html`` knows."""
     clusters, batches = values[key], values[batch_key]
-    stored, diagnosis = adata.uns[key], adata.uns.get(f"{key}_diagnosis", {})
+    stored, diagnosis = adata.uns[key], diagnosis_of(adata, key, batch_key)
     counts = _counts(clusters, batches)
     name = None if source is None else Path(os.fspath(source)).name
     return {
@@ -78,13 +79,14 @@ def gather(
         "batches": list(zip(map(str, batches.categories), colors[batch_key], strict=False)),
         "clusters": _clusters(adata, key, np.asarray(clusters.codes), counts, colors[key], diagnosis.get("clusters")),
         "has_diagnosis": "clusters" in diagnosis,
+        "is_stale": not diagnosis and f"{key}_diagnosis" in adata.uns,
         "has_proba": f"{key}_proba" in adata.obsm,
         "enrichment": _enrichment(counts, key, batch_key),
         "metrics": None if label_key is None else _metrics(clusters, batches, values[label_key]),
         "confusion": None if label_key is None else _confusion(clusters, values[label_key]),
         "resolutions": _resolutions(adata, key),
         "history": history_charts(stored["history"]) if len(stored.get("history", ())) else [],
-        "information": dict(stored.get("information", {})),
+        "information": dict(diagnosis.get("information", {})),
         "call": _call(stored["params"], key),
         "repeat": _repeat(stored["params"], key, name),
         "params": sorted((str(k), str(v)) for k, v in stored["params"].items() if k != "call"),

@@ -3,13 +3,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, own
 from scfcmi._files import replacing
 from scfcmi._shown import shown
 from scfcmi.pl._colors import categories, colors_of
@@ -26,6 +25,7 @@ def report(
     path: str | os.PathLike[str],
     *,
     key: str = "fcmi",
+    batch_key: str | None = None,
     label_key: str | None = None,
     n_markers: int = 5,
     source: str | os.PathLike[str] | None = None,
@@ -39,11 +39,13 @@ def report(
     ----------
     adata
         Annotated data that ``fair_cluster`` and ``scfcmi.tl.umap`` have written to. It is left as it is. For verdicts on
-        the page, run ``scfcmi.tl.diagnose`` first. For the curve of resolutions, run ``scfcmi.tl.choose_n_clusters`` first.
+        the page, run ``scfcmi.tl.diagnose`` first, and again if cells or clusters have changed. For the curve of resolutions, run ``scfcmi.tl.choose_n_clusters`` first.
     path
         The file to write, such as ``report.html``. It is replaced if it exists.
     key
         The ``key_added`` of ``fair_cluster``.
+    batch_key
+        Column of ``adata.obs`` with the batches. ``None`` takes the one that ``fair_cluster`` or ``assign`` was given.
     label_key
         Column of ``adata.obs`` with reference labels, if there are any. The page then has a map of labels, and metrics.
     n_markers
@@ -82,11 +84,15 @@ def report(
     _validate.key_in(adata.uns.keys(), key, "adata.uns", hint=hint)
     map_hint = f"Run scfcmi.tl.umap(adata, key={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"X_{key}_umap", "adata.obsm", hint=map_hint)
-    params = adata.uns[key].get("params", {}) if isinstance(adata.uns[key], Mapping) else {}
-    if "batch_key" not in params:
-        msg = f"key={key!r} is no result of fair_cluster: adata.uns[{key!r}]['params'] names no batch_key. {hint}"
+    stored = own(adata, key)
+    if not stored:
+        msg = f"key={key!r} is no result of fair_cluster: another tool wrote adata.uns[{key!r}]. {hint}"
         raise ValueError(msg)
-    batch_key = params["batch_key"]
+    batch_key = stored["params"].get("batch_key") if batch_key is None else batch_key
+    if batch_key is None:
+        msg = f"batch_key must be given: these cells were assigned without it. Columns: {list(map(str, adata.obs.columns))}."
+        raise ValueError(msg)
+    _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
     if label_key is not None:
         _validate.key_in(adata.obs.columns, label_key, "adata.obs")
     if adata.n_obs == 0:
