@@ -26,6 +26,8 @@ _SIZE, _SMALL = 2.4, 1.7
 # and a million of them no haze.
 _AREA, _MOST, _LEAST = 60_000, 40, 0.6
 _GRAY = "#e3e3e3"
+# Settings of scanpy that may have a value for each cell.
+_A_CELL = ("size", "mask_obs", "alpha")
 # With more cells than this, only those are drawn that can be seen on a map of so many pixels a side: over 300 an inch.
 _MANY, _PIXELS = 100_000, 720
 # Points by which a name stands above a small cluster, and that stay free between names; the line to a cluster whose name
@@ -74,7 +76,7 @@ def umap(
     return_fig
         Whether to return the figure, to save it or to change it.
     kwargs
-        Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon`` and so on. ``ncols`` is
+        Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon``, ``layer``, ``use_raw``, ``mask_obs`` and so on, but for ``edges``. ``ncols`` is
         the number of panels in a row, four by default. To choose the colors of categories, set
         ``adata.uns[column + "_colors"]``.
 
@@ -88,9 +90,10 @@ def umap(
     KeyError
         If ``fair_cluster`` or ``scfcmi.tl.umap`` has not been run under this key, or a column is not there.
     ValueError
-        If the number of ``ax`` is not the number of panels, or ``split_by`` meets more than one ``color``.
+        If the number of ``ax`` is not the number of panels, ``split_by`` meets more than one ``color``, or there is nothing
+        to draw.
     TypeError
-        If a ``palette`` is given.
+        If a ``palette`` or ``edges`` is given.
 
     Examples
     --------
@@ -115,26 +118,39 @@ def umap(
         msg = f"color must be a column of adata.obs, a gene, or a list of these, got {color!r}."
         raise TypeError(msg)
     columns = [color] if isinstance(color, str) else list(color)
-    for column in columns:
-        _validate.key_in([*adata.obs.columns, *adata.var_names], column, "adata.obs or adata.var_names")
-        if column not in adata.obs and adata.X is None:
-            msg = f"color={column!r} is a gene, but adata.X is None. Set adata.X, or name a column of adata.obs."
-            raise ValueError(msg)
+    if not columns:
+        msg = "color names nothing to draw. Name a column of adata.obs or a gene, or drop it."
+        raise ValueError(msg)
+    if "palette" in kwargs:
+        msg = f"umap takes no palette. Set adata.uns[{columns[0] + '_colors'!r}] to the colors you want."
+        raise TypeError(msg)
+    if kwargs.get("edges"):
+        msg = f"umap draws no edges. scanpy does: sc.pl.embedding(adata, {key + '_umap'!r}, neighbors_key={key!r}, edges=True)."
+        raise TypeError(msg)
+    expression = {name: kwargs.pop(name) for name in ("layer", "use_raw", "gene_symbols") if name in kwargs}
+    values = _values(adata, columns, **expression)
     if split_by is not None:
         split = categories(adata, split_by).remove_unused_categories()
         if len(columns) != 1:
             msg = f"split_by takes one color, got {columns}."
             raise ValueError(msg)
 
-    if "palette" in kwargs:
-        msg = f"umap takes no palette. Set adata.uns[{columns[0] + '_colors'!r}] to the colors you want."
-        raise TypeError(msg)
+        if not len(split.categories):
+            msg = f"split_by={split_by!r} has no value in any cell."
+            raise ValueError(msg)
 
     order = np.random.default_rng(_validate.integer("random_state", random_state, minimum=0)).permutation(adata.n_obs)
     order = _visible(order, adata.obsm[f"X_{key}_umap"], None if split_by is None else split.codes)
-    light = _light(adata, columns, key, order)
+    light = _light(adata, values, key, order)
+    if isinstance(kwargs.get("mask_obs"), str):
+        _validate.key_in(adata.obs.columns, kwargs["mask_obs"], "adata.obs")
+        kwargs["mask_obs"] = adata.obs[kwargs["mask_obs"]].to_numpy()
+    kwargs |= {name: np.asarray(kwargs[name])[order] for name in _of_cells(kwargs, adata.n_obs)}
     kwargs = {"frameon": False, "size": float(np.clip(_AREA / max(1, adata.n_obs), _LEAST, _MOST))} | kwargs
-    n_columns = min(kwargs.pop("ncols", 4), len(columns) if split_by is None else len(split.categories))
+    n_columns = min(
+        _validate.integer("ncols", kwargs.pop("ncols", 4), minimum=1),
+        len(columns) if split_by is None else len(split.categories),
+    )
     if split_by is None:
         extra = [0.0 if column == key else _width_of_legend(light, column, _SIZE) for column in columns]
         axes = panels(len(columns), ax, width=_SIZE + float(np.mean(extra)), height=_SIZE + 0.3, n_columns=n_columns)
@@ -201,8 +217,43 @@ def _draw_split(
         settings = {"vmin": values.min(), "vmax": values.max()} | settings
     for ax, group in zip(axes, groups.categories, strict=True):
         mine = np.asarray(groups == group)
-        ax.scatter(*place[~mine].T, c=_GRAY, s=settings["size"], marker=".", linewidths=0)
-        _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({sizes[group]:,})"} | settings)
+        own = {name: settings[name][mine] for name in _of_cells(settings, len(mine))}
+        size = np.broadcast_to(settings["size"], len(mine))[~mine]
+        ax.scatter(*place[~mine].T, c=_GRAY, s=size, marker=".", linewidths=0)
+        _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({sizes[group]:,})"} | settings | own)
+
+
+def _of_cells(settings: dict[str, Any], n_cells: int) -> list[str]:
+    """Return the names of settings that have a value for each cell."""
+    return [name for name in _A_CELL if np.ndim(settings.get(name)) == 1 and len(settings[name]) == n_cells]
+
+
+def _values(
+    adata: AnnData,
+    columns: list[str],
+    *,
+    layer: str | None = None,
+    use_raw: bool | None = None,
+    gene_symbols: str | None = None,
+) -> dict[str, pd.Series]:
+    """Return the columns of ``obs`` and the expression of genes that are drawn, from where scanpy takes them."""
+    import scanpy as sc
+
+    use_raw = layer is None and adata.raw is not None if use_raw is None else use_raw
+    var = adata.raw.var if use_raw and adata.raw is not None else adata.var
+    genes = var.index if gene_symbols is None else var[gene_symbols]
+    values = {}
+    for column in columns:
+        if column in adata.obs:
+            values[column] = adata.obs[column]
+            continue
+        _validate.key_in([*adata.obs.columns, *genes], column, "adata.obs or adata.var_names")
+        if adata.X is None and layer is None and not use_raw:
+            msg = f"color={column!r} is a gene, but adata.X is None. Set adata.X, or name a column of adata.obs."
+            raise ValueError(msg)
+        table = sc.get.obs_df(adata, [column], layer=layer, use_raw=use_raw, gene_symbols=gene_symbols)
+        values[column] = table[column]
+    return values
 
 
 def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
@@ -255,17 +306,14 @@ def _explain(light: AnnData, column: str, ax: Axes, height: float, *, title: str
         scale(ax, ax.collections[-1], column)
 
 
-def _light(adata: AnnData, columns: list[str], key: str, order: np.ndarray) -> AnnData:
+def _light(adata: AnnData, values: dict[str, pd.Series], key: str, order: np.ndarray) -> AnnData:
     """Return what is drawn, in drawing order: scanpy draws rows as they come, and may write to what it is given."""
     import anndata as ad
-    import scanpy as sc
 
     frame, colors = {}, {}
-    for column in columns:
-        if column not in adata.obs:
-            frame[column] = sc.get.obs_df(adata, [column])[column].to_numpy()[order]
-        elif pd.api.types.is_numeric_dtype(adata.obs[column]) and not pd.api.types.is_bool_dtype(adata.obs[column]):
-            frame[column] = adata.obs[column].to_numpy()[order]
+    for column, of_cells in values.items():
+        if pd.api.types.is_numeric_dtype(of_cells) and not pd.api.types.is_bool_dtype(of_cells):
+            frame[column] = of_cells.to_numpy()[order]
         else:
             frame[column] = categories(adata, column)[order]
             colors[f"{column}_colors"] = list(colors_of(adata, column, frame[column].categories).values())

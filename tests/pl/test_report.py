@@ -200,6 +200,20 @@ def test_size_at_a_hundred_thousand_cells(page):
     assert written.cells["maps"][1]["wide"]
 
 
+def test_verdicts_of_other_clusters_are_left_out(mapped, page):
+    scfcmi.tl.diagnose(mapped)
+    assert "What diagnose says" in page(mapped).text
+    for change in ("renamed", "fewer", "other batch"):
+        cells = mapped[::2].copy() if change == "fewer" else mapped.copy()
+        if change == "renamed":
+            cells.obs["fcmi"] = cells.obs["fcmi"].cat.rename_categories({"0": "1", "1": "0"})
+        if change == "other batch":
+            cells.obs["half"] = np.where(np.arange(240) % 2, "a", "b")
+        written = page(cells, batch_key="half" if change == "other batch" else None)
+        assert "What diagnose says" not in written.text
+        assert "have changed since" in written.text
+
+
 def test_of_more_cells_a_sample_with_small_clusters_in_full(monkeypatch):
     monkeypatch.setattr("scfcmi.pl._report._maps._MOST_CELLS", 1000)
     names = pd.Categorical(np.repeat(["large", "small"], [9_990, 10]))

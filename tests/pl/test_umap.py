@@ -4,6 +4,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import scanpy as sc
 
 import scfcmi
 
@@ -107,6 +108,66 @@ def test_genes_and_wrong_keys(mapped):
     mapped.uns["tech_colors"] = ["red", "no color"]
     with pytest.raises(ValueError, match=r"adata\.uns\['tech_colors'\] holds 'no color'"):
         scfcmi.pl.umap(mapped, "tech")
+
+
+def drawn(ax) -> np.ndarray:
+    """Return place, size and value of points, in the order of their places."""
+    points = ax.collections[-1]
+    sizes = np.broadcast_to(points.get_sizes(), len(points.get_offsets()))
+    values = np.zeros(len(sizes)) if points.get_array() is None else points.get_array().filled(np.nan)
+    found = np.column_stack([points.get_offsets(), sizes, values])
+    return found[np.lexsort(found.T[::-1])]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"use_raw": False}, {"layer": "tenfold"}, {"gene_symbols": "symbol"}, {"size": 1}, {"mask_obs": 1}],
+    ids=lambda settings: next(iter(settings), "raw"),
+)
+def test_settings_mean_what_they_mean_in_scanpy(mapped, settings):
+    """Cells are drawn in another order: what belongs to a cell goes with it."""
+    rng = np.random.default_rng(0)
+    mapped.obsm["X_mine"] = mapped.obsm["X_fcmi_umap"].astype(float)
+    mapped.layers["tenfold"] = 10 * mapped.X
+    mapped.raw = mapped.copy()
+    mapped.X = -np.asarray(mapped.X)
+    mapped.var["symbol"] = mapped.raw.var["symbol"] = [f"s{i}" for i in range(mapped.n_vars)]
+    settings = dict(settings)
+    if "size" in settings:
+        settings["size"] = rng.uniform(1, 50, 240)
+    if "mask_obs" in settings:
+        settings["mask_obs"] = rng.random(240) < 0.3
+    color = "s3" if "gene_symbols" in settings else mapped.var_names[3]
+    (ours,) = scfcmi.pl.umap(mapped, color, show=False, **settings)
+    theirs = sc.pl.embedding(
+        mapped, "mine", color=color, show=False, **{"size": ours.collections[-1].get_sizes()[0]} | settings
+    )
+    np.testing.assert_allclose(drawn(ours), drawn(theirs), rtol=1e-5)
+    if "size" in settings or "mask_obs" in settings:
+        panels = scfcmi.pl.umap(mapped, color, split_by="tech", show=False, **settings)
+        both = np.concatenate([drawn(ax) for ax in panels])
+        np.testing.assert_allclose(both[np.lexsort(both.T[::-1])], drawn(theirs), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"edges": True}, TypeError, "umap draws no edges"),
+        ({"ncols": 0}, ValueError, "ncols must be"),
+        ({"color": []}, ValueError, "color names nothing to draw"),
+        ({"split_by": "empty"}, ValueError, "split_by='empty' has no value"),
+        ({"mask_obs": "tekk"}, KeyError, "Key 'tekk' not found in adata.obs"),
+    ],
+)
+def test_settings_that_cannot_be(mapped, settings, error, words):
+    mapped.obs["empty"] = np.nan
+    with pytest.raises(error, match=words):
+        scfcmi.pl.umap(mapped, show=False, **settings)
+
+
+def test_assigned_cells_without_a_batch(mapped):
+    del mapped.uns["fcmi"]["params"]["batch_key"]
+    assert len(scfcmi.pl.umap(mapped, show=False)) == 1
 
 
 def test_names_of_clusters_do_not_overlap(mapped):
