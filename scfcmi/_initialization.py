@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import torch
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -26,12 +25,16 @@ _DRAWS = frozenset(
     }
 )
 
+# How they make the tensors that these numbers fill.
+_MAKES = frozenset({torch.empty, torch.zeros, torch.ones})
+
 
 def initialized(make: Callable[[], M], generator: torch.Generator) -> M:
-    """Return a network whose first weights come from ``generator`` and from nothing else.
+    """Return a network whose first weights come from ``generator`` and from nothing else, in single precision.
 
     They are the numbers that torch draws by itself after ``torch.manual_seed`` with the generator's seed. The global
-    generator is neither read nor moved on, so other threads may draw from it at the same time.
+    generator is neither read nor moved on, so other threads may draw from it at the same time. Nor does the default type of
+    torch matter.
 
     Parameters
     ----------
@@ -45,7 +48,7 @@ def initialized(make: Callable[[], M], generator: torch.Generator) -> M:
 
 
 class _DrawingFrom(TorchFunctionMode):
-    """Hands a generator to whatever fills a tensor at random; of the thread that enters it alone."""
+    """Hands a generator to whatever fills a tensor at random, and a type to what makes one; of the thread that enters it."""
 
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
@@ -54,5 +57,9 @@ class _DrawingFrom(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        return func(*args, **(kwargs | {"generator": self._generator} if func in _DRAWS else kwargs))
+        kwargs = dict(kwargs or {})
+        if func in _DRAWS:
+            kwargs["generator"] = self._generator
+        if func in _MAKES and kwargs.get("dtype") is None:
+            kwargs["dtype"] = torch.float32
+        return func(*args, **kwargs)

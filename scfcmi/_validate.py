@@ -6,6 +6,7 @@ import difflib
 import math
 import os
 from numbers import Integral, Real
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,6 +84,18 @@ def path(name: str, value: object) -> None:
     if not isinstance(value, (str, os.PathLike)):
         msg = f"{name} must be a path, text or pathlib.Path, got {value!r}."
         raise TypeError(msg)
+
+
+def output_file(name: str, value: object) -> None:
+    """Raise before any work if a file cannot be written there: ``TypeError`` or ``OSError``."""
+    path(name, value)
+    target = Path(value)
+    if target.is_dir():
+        msg = f"{name} {os.fspath(value)!r} is a folder. Name a file in it."
+        raise IsADirectoryError(msg)
+    if not target.absolute().parent.is_dir():
+        msg = f"{name} is in a folder that does not exist: {str(target.parent)!r}."
+        raise FileNotFoundError(msg)
 
 
 def names(name: str, value: object) -> list:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,11 +27,13 @@ from scfcmi.rows import ChunkedRows, rows_of
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike
     from sklearn.utils import Tags
     from torch import Tensor, nn
 
+P, T = ParamSpec("P"), TypeVar("T")
 # Training needs optimizer steps, and costs them: where cells are many, a thousand mini-batches are enough for paper mode.
 _MAX_STEPS = 1000
 # Sums of squares of larger values are beyond float32.
@@ -39,6 +42,17 @@ _LARGEST = 1e15
 _FEW = 64
 # Parameters that belong to one call of fit, or to one machine, and not to the model.
 _NOT_STORED = ("random_state", "device", "progress", "checkpoint", "callbacks")
+
+
+def with_gradients(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a method train where its caller has switched gradients off, by ``torch.no_grad`` or ``torch.inference_mode``."""
+
+    @functools.wraps(method)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            return method(*args, **kwargs)
+
+    return wrapped
 
 
 class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator, ABC):
@@ -220,11 +234,11 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             warnings.warn(msg, UserWarning, stacklevel=3)
 
     def _check_call(self) -> None:
-        """Raise ``TypeError`` for what belongs to one call of ``fit`` and is of the wrong kind."""
+        """Raise for what belongs to one call of ``fit`` and is of the wrong kind, or names a file that cannot be written."""
         if self.progress is not None:
             _validate.boolean("progress", self.progress)
         if getattr(self, "checkpoint", None) is not None:
-            _validate.path("checkpoint", self.checkpoint)
+            _validate.output_file("checkpoint", self.checkpoint)
         callbacks = () if self.callbacks is None else self.callbacks
         if not np.iterable(callbacks) or not all(callable(callback) for callback in callbacks):
             msg = f"callbacks must be a list of functions that take an Epoch, got {callbacks!r}."

@@ -51,7 +51,7 @@ class CSRRows(LocalRows):
     def _dense(self, data: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> torch.Tensor:
         n_rows, n_features = len(indptr) - 1, self.shape[1]
         position = np.repeat(np.arange(n_rows) * n_features, np.diff(indptr)) + indices
-        dense = torch.zeros(n_rows * n_features, device=self.device)
+        dense = torch.zeros(n_rows * n_features, dtype=torch.float32, device=self.device)
         # Added, not put: a CSR matrix may hold an entry in several parts.
         dense.index_add_(0, torch.from_numpy(position).to(self.device), torch.tensor(data, device=self.device))
         return dense.view(n_rows, n_features)

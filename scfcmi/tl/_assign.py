@@ -29,9 +29,9 @@ def assign(
 ) -> AnnData | None:
     """Label and embed cells with a fitted model, without training.
 
-    Cells may come from batches that the model has never seen. They must resemble the cells it has seen: a model gives one
-    of its clusters to every cell, also to a type that is new. Low values in ``adata.obsm[key_added + "_proba"]`` show cells
-    that it is unsure of.
+    Cells may come from batches that the model has never seen. Their types may not: a model gives one of its clusters to
+    every cell, and it may be sure of a type that it has never seen. Check markers. Low values in
+    ``adata.obsm[key_added + "_proba"]`` show cells between the clusters of the model.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def choose_n_clusters(
     _validate.text("key", key)
     seed, found = seed_from(random_state, rng), graph_of(adata, key)
     if found is None:
-        hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) in atlas mode first."
+        hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) in atlas mode first. Assigned cells have no graph."
         _validate.key_in(adata.obsp.keys(), f"{key}_connectivities", "adata.obsp", hint=hint)
     curve = resolution_curve(found[0], seed)
     actual(adata).uns[f"{key}_n_clusters"] = {"curve": storable(curve)}

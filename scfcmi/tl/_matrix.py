@@ -91,6 +91,7 @@ def choose_matrix(
             height, width = tuple(adata.uns["image_shape"])[-2:]
             return Matrix(X.reshape(-1, 1, int(height), int(width)), f"{height} x {width} images of {name}")
         _warn_of_scale(X, name)
+        _warn_of_empty(X, name)
     names = adata.var_names if mask is None else adata.var_names[mask]
     return Matrix(X, f"{X.shape[1]} {which} of {name}", names.to_numpy(dtype=object))
 
@@ -128,6 +129,16 @@ def _as_float32(X: object, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_arr
         msg = f"{name} has {n_bad} entries that are NaN or infinite. Remove these cells or genes, or impute."
         raise ValueError(msg)
     return X
+
+
+def _warn_of_empty(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> None:
+    n_empty = int((np.diff(X.indptr) == 0).sum() if sp.issparse(X) else (~X.any(axis=1)).sum())
+    if n_empty:
+        msg = (
+            f"{n_empty} cell(s) have no expression in the genes of adata.{name} that are used. Their cluster means nothing. "
+            "Remove them: sc.pp.filter_cells(adata, min_genes=1)."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=5)
 
 
 def _warn_of_scale(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from scfcmi import FCMI, AtlasFCMI
@@ -44,6 +45,30 @@ def noise():
 def _fit(model, X, groups):
     model.fit(X, groups=groups)
     return np.concatenate([model.embedding_.ravel(), model.predict_proba(X).ravel(), model.labels_])
+
+
+@pytest.fixture
+def double_precision():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_what_the_caller_has_told_torch_does_not_matter(blobs, mode, sparse, double_precision, tmp_path):
+    X, _, groups = blobs
+    X = sp.csr_matrix(np.maximum(X, 0)) if sparse else X
+    for make in (FCMI, AtlasFCMI):
+        torch.set_default_dtype(torch.float32)
+        expected = make(3, max_epochs=2).fit(X, groups=groups)
+        torch.set_default_dtype(torch.float64)
+        with mode():
+            model = make(3, max_epochs=2).fit(X, groups=groups)
+            model.save(tmp_path / "model")
+            assert model.reconstruct(X[:3], groups[:3]).dtype == np.float32
+        np.testing.assert_array_equal(model.embedding_, expected.embedding_)
+        np.testing.assert_array_equal(model.predict(X), expected.labels_)
 
 
 def test_threads_give_what_one_fit_gives(blobs, noise):

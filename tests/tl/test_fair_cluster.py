@@ -102,7 +102,8 @@ def test_view_and_duplicated_names(small):
     assert "fcmi" not in small.obs
     assert metrics.ari(view.obs["label"], view.obs["fcmi"]) > 0.9
     small.X = sp.vstack([sp.csr_matrix((1, 20), dtype=np.float32), small.X[1:]]).tocsr()  # a cell without any counts
-    scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    with pytest.warns(UserWarning, match=r"^1 cell\(s\) have no expression"):
+        scfcmi.tl.fair_cluster(small, "tech", **QUICK)
     assert metrics.ari(small.obs["label"], small.obs["fcmi"]) > 0.9
 
 
@@ -334,3 +335,14 @@ def test_runs_that_cannot_be(small):
     small.obs["fcmi_agreement"] = 1.0
     with pytest.raises(ValueError, match=r"would overwrite adata.obs\['fcmi_agreement'\]"):
         scfcmi.tl.fair_cluster(small, "tech", mode="paper", n_clusters=3, n_runs=3)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_cells_without_expression_are_told(small, sparse):
+    X = np.maximum(small.X.toarray() if sp.issparse(small.X) else small.X, 0)
+    X[:7] = 0
+    small.X = sp.csr_matrix(X) if sparse else X
+    with pytest.warns(UserWarning, match=r"^7 cell\(s\) have no expression in the genes of adata.X that are used"):
+        model = scfcmi.tl.fit_model(small, "tech", max_epochs=2)
+    with pytest.warns(UserWarning, match=r"^7 cell\(s\) have no expression"):
+        scfcmi.tl.assign(small, model)

@@ -11,7 +11,7 @@ import scanpy as sc
 from scfcmi import load_model, tl
 
 pytestmark = pytest.mark.usefixtures("quick_decoders")
-BAD = ["run/1", "run\\1", "a\0b", "a\nb", "", ".", "..", "x" * 300, "\ud800", 3]
+BAD = ["run/1", "run\\1", "a\0b", "a\nb", "", ".", "..", "x" * 300, "\ud800", 3, "_index", ".zattrs", "zarr.json"]
 ODD_BATCHES = ["10x/v2", "a\nb", "x" * 300, "é世界", "None", "", " ", "=1+1", "nan"]
 
 

@@ -19,7 +19,7 @@ from scfcmi.models.atlas.counterparts import N_NEIGHBORS
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embed_in_place
 from scfcmi.models.atlas.projection import fit_projections
 from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, DecoderTraining, train_agreement
-from scfcmi.models.base import GroupedClusterer, check_largest, epochs_for
+from scfcmi.models.base import GroupedClusterer, check_largest, epochs_for, with_gradients
 from scfcmi.models.device import choose_device
 from scfcmi.models.inference import BLOCK
 from scfcmi.models.objective import Weights
@@ -151,6 +151,7 @@ class AtlasFCMI(GroupedClusterer):
         self.checkpoint = checkpoint
         self.callbacks = callbacks
 
+    @with_gradients
     def fit(self, X: ArrayLike | sp.spmatrix, y: object = None, *, groups: ArrayLike | None = None) -> AtlasFCMI:
         """Train on cells and their groups. Arguments and errors are those of :meth:`scfcmi.FCMI.fit`, without images."""
         self._check_y(y, groups)
@@ -208,6 +209,7 @@ class AtlasFCMI(GroupedClusterer):
     def _make_network(**architecture: Any) -> AtlasNetwork:
         return AtlasNetwork(AtlasArchitecture(**architecture))
 
+    @with_gradients
     def prepare_decoding(self) -> None:
         """Train the decoders on the final codes, once."""
         # Another thread may be doing the same: it comes to the same weights.

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from scfcmi import _validate
 from scfcmi._random import seed_from
 from scfcmi.models.assignment import soft_assignment
-from scfcmi.models.base import GroupedClusterer, epochs_for
+from scfcmi.models.base import GroupedClusterer, epochs_for, with_gradients
 from scfcmi.models.device import choose_device, half_precision
 from scfcmi.models.objective import Weights
 from scfcmi.models.paper.best_of import train_best
@@ -188,6 +188,7 @@ class FCMI(GroupedClusterer):
         self.checkpoint = checkpoint
         self.callbacks = callbacks
 
+    @with_gradients
     def fit(self, X: ArrayLike | sp.spmatrix, y: object = None, *, groups: ArrayLike | None = None) -> FCMI:
         """Train on cells and their groups.
 

@@ -115,16 +115,10 @@ def report(
 def _check_target(path: object) -> None:
     """Raise before any work if the page cannot be written there."""
     _validate.path("path", path)
-    target = Path(path)
-    if target.suffix.lower() not in (".html", ".htm"):
+    if Path(path).suffix.lower() not in (".html", ".htm"):
         msg = f"path must end in .html, got {os.fspath(path)!r}."
         raise ValueError(msg)
-    if target.is_dir():
-        msg = f"path {os.fspath(path)!r} is a folder. Name a file in it."
-        raise IsADirectoryError(msg)
-    if not target.absolute().parent.is_dir():
-        msg = f"path is in a folder that does not exist: {str(target.parent)!r}."
-        raise FileNotFoundError(msg)
+    _validate.output_file("path", path)
 
 
 def _page(content: dict[str, object], cells: dict[str, object]) -> str:

@@ -72,3 +72,14 @@ def test_what_is_no_checkpoint(cells, tmp_path):
     FCMI(3, max_epochs=1, checkpoint=tmp_path / "paper").fit(X, groups=groups)
     with pytest.raises(ValueError, match="is of another run"):
         AtlasFCMI(3, checkpoint=tmp_path / "paper", **QUICK).fit(X, groups=groups)
+
+
+@pytest.mark.parametrize("estimator", [FCMI, AtlasFCMI])
+def test_a_place_where_none_can_be_written(cells, tmp_path, monkeypatch, estimator):
+    X, groups = cells
+    for source in (DenseRows, CSRRows):
+        monkeypatch.setattr(source, "blocks", lambda *_: pytest.fail("expression was read first"))
+    with pytest.raises(FileNotFoundError, match="checkpoint is in a folder that does not exist"):
+        estimator(3, checkpoint=tmp_path / "nowhere" / "state").fit(X, groups=groups)
+    with pytest.raises(IsADirectoryError, match=r"checkpoint .* is a folder\. Name a file in it"):
+        estimator(3, checkpoint=tmp_path).fit(X, groups=groups)
