@@ -24,19 +24,15 @@ HEADS = ["method", "NMI", "ARI", "leakage", "K: NMI", "K: ARI", "K: leakage", "s
 def tables(path: Path) -> dict[str, str]:
     """Return a row a method, without and with the number of types; of two forms, the one of higher mean NMI.
 
-    Over all sets, and over those that scVI ran on: it needs counts. Less than a second counts as one.
-
-    Sets on which nothing was chosen are those that are neither ``SETS`` nor ``JOINED``: rows of their own, marked.
+    Less than a second counts as one. Two kinds of sets have rows of their own, marked: those with counts, which scVI needs;
+    and those on which nothing was chosen, which are neither ``SETS`` nor ``JOINED``.
     """
     means = latest(path, KEYS).groupby(["method", "dataset"])[[*MEASURES, "seconds"]].mean()
     apart = [name for name in means.index.unique("dataset") if name not in (*SETS, *JOINED)]
     everywhere = _rows(means, METHODS, list(SETS)) + _rows(means, METHODS, apart, " *")
-    counted = _rows(
-        means,
-        METHODS | {"scVI + Leiden": ["scVI"]},
-        [name for name in sorted(COUNTS) if ("scVI", name) in means.index],
-    )
-    return {"means": table(HEADS, everywhere), "counts": table(HEADS, counted)}
+    counted = _rows(means, METHODS | {"scVI + Leiden": ["scVI"]}, sorted(COUNTS), " †")
+    beside_scvi = [row for row in counted if row[0].startswith(("**scfcmi**", "scVI"))]
+    return {"means": table(HEADS, everywhere + beside_scvi), "counts": table(HEADS, counted)}
 
 
 def _rows(means: pd.DataFrame, methods: dict[str, list[str]], sets: list[str], mark: str = "") -> list[list[str]]:

@@ -31,6 +31,6 @@ def batches_of(adata: AnnData, batch_key: str) -> pd.Categorical:
             msg = f"adata.obs[{batch_key!r}] has a batch {name!r}, which no file can hold: rename it."
             raise ValueError(msg)
     if len(names) < 2:
-        msg = f"adata.obs[{batch_key!r}] has one batch only, {names.pop()!r}. For plain clustering use scfcmi.FCMI."
+        msg = f"adata.obs[{batch_key!r}] has one batch only, {names.pop()!r}. There is nothing to correct: use sc.pp.neighbors and sc.tl.leiden."
         raise ValueError(msg)
     return values

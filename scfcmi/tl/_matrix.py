@@ -133,7 +133,7 @@ def _as_float32(X: object, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_arr
 
 def _warn_of_empty(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> None:
     n_empty = int((np.diff(X.indptr) == 0).sum() if sp.issparse(X) else (~X.any(axis=1)).sum())
-    if n_empty:
+    if 0 < n_empty < X.shape[0]:
         msg = (
             f"{n_empty} cell(s) have no expression in the genes of adata.{name} that are used. Their cluster means nothing. "
             "Remove them: sc.pp.filter_cells(adata, min_genes=1)."

@@ -21,7 +21,14 @@ def test_a_line_a_score(path, capsys):
 
 def test_json(path, capsys):
     assert cli.main(["evaluate", path, "--batch-key", "tech", "--json"]) == cli.OK
-    assert set(json.loads(capsys.readouterr().out)) == {"balance", "mnce"}
+    assert set(json.loads(capsys.readouterr().out)) == {
+        "balance",
+        "mnce",
+        "H_C",
+        "H_C_given_X",
+        "I_G_C",
+        "I_X_C_given_G",
+    }
 
 
 def test_wrong_key(path, capsys):
