@@ -6,6 +6,7 @@ import ctypes
 import sys
 import threading
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ from scipy.sparse import coo_matrix, csr_matrix, triu
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sknetwork.clustering import Leiden, Louvain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
@@ -231,7 +235,9 @@ def modularity(graph: csr_matrix, labels: np.ndarray, resolution: float = 1.0) -
     return float(np.trace(links) - resolution * np.square(links.sum(axis=1)).sum())
 
 
-def resolution_curve(graph: csr_matrix, seed: int) -> pd.DataFrame:
+def resolution_curve(
+    graph: csr_matrix, seed: int, tracked: Callable[[Sequence[float]], Iterable[float]] = iter
+) -> pd.DataFrame:
     """Return what a graph holds at each of eleven resolutions.
 
     Parameters
@@ -240,6 +246,8 @@ def resolution_curve(graph: csr_matrix, seed: int) -> pd.DataFrame:
         Symmetric, shape (n_cells, n_cells).
     seed
         Of all draws.
+    tracked
+        Wraps the list of resolutions, to show progress.
 
     Returns
     -------
@@ -248,7 +256,7 @@ def resolution_curve(graph: csr_matrix, seed: int) -> pd.DataFrame:
     of its links that the least separated community keeps to itself.
     """
     upper, rng, rows = triu(graph, 1).tocoo(), np.random.default_rng(seed), []
-    for resolution in _CURVE:
+    for resolution in tracked(_CURVE):
         labels = leiden(graph, resolution, seed)
         others = [leiden(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1))) for _ in range(_RUNS)]
         rows.append(

@@ -6,6 +6,7 @@ from scfcmi import _validate
 from scfcmi._adata import check_adata
 from scfcmi._random import RandomState, seed_from
 from scfcmi.graph.communities import resolution_curve
+from scfcmi.models.progress import Stages
 from scfcmi.tl._graph import graph_of
 from scfcmi.tl._results import actual, storable
 
@@ -15,15 +16,20 @@ if TYPE_CHECKING:
 
 
 def choose_n_clusters(
-    adata: AnnData, key: str = "fcmi", *, random_state: RandomState = 0, rng: RandomState = None
+    adata: AnnData,
+    key: str = "fcmi",
+    *,
+    random_state: RandomState = 0,
+    rng: RandomState = None,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Show how many clusters each resolution gives, and how stable and separated they are.
 
     It cuts the neighbor graph of :func:`fair_cluster` at eleven resolutions. It trains nothing. A good resolution gives
     stable and separated clusters. Several resolutions may be good. Pass the one you want to :func:`fair_cluster`.
 
-    With more than 50,000 cells, the graph is that of a sample that keeps rare cells. It is computed again, which takes
-    seconds.
+    With more than 50,000 cells, the graph is that of a sample that keeps rare cells. It is computed again, and all takes
+    some minutes.
 
     Parameters
     ----------
@@ -33,6 +39,8 @@ def choose_n_clusters(
         The ``key_added`` of :func:`fair_cluster`.
     random_state, rng
         Seed, as :func:`fair_cluster`.
+    progress
+        Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
 
     Returns
     -------
@@ -68,10 +76,12 @@ def choose_n_clusters(
     """
     check_adata(adata)
     _validate.text("key", key)
+    if progress is not None:
+        _validate.boolean("progress", progress)
     seed, found = seed_from(random_state, rng), graph_of(adata, key)
     if found is None:
         hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) in atlas mode first. Assigned cells have no graph."
         _validate.key_in(adata.obsp.keys(), f"{key}_connectivities", "adata.obsp", hint=hint)
-    curve = resolution_curve(found[0], seed)
+    curve = resolution_curve(found[0], seed, Stages(progress).tracked("resolutions"))
     actual(adata).uns[f"{key}_n_clusters"] = {"curve": storable(curve)}
     return curve

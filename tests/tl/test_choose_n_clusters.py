@@ -54,4 +54,4 @@ def test_few_of_many_cells(small, monkeypatch, n_cells):
     monkeypatch.setattr("scfcmi.models.atlas.cell_graph._MAX_CELLS", 150)
     scfcmi.tl.fair_cluster(small, "tech", max_epochs=2)
     few = small[:n_cells].copy()
-    assert len(scfcmi.tl.choose_n_clusters(few)) == 11
+    assert len(scfcmi.tl.choose_n_clusters(few, progress=False)) == 11
