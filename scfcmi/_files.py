@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Names of files have at most 255 bytes.
 _LONGEST_STEM = 150
-# Names of temporary files that this process is writing now: one with its number that is not among them is of an earlier process,
-# as in a container, where each run may have the number 1.
+# Names of temporary files that this process is writing now. A file with its number that is not among them is left over from
+# an earlier process: in a container, each run may have the number 1.
 _ours: set[str] = set()
 
 

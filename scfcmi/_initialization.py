@@ -1,8 +1,12 @@
-"""First weights of a network, from a generator of its own: torch's global one belongs to the whole process."""
+"""Training that does not depend on what its caller has told torch: generator, default type, gradients.
+
+All of these belong to the whole process, or to the thread of the caller.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import functools
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 M = TypeVar("M", bound=nn.Module)
+P, T = ParamSpec("P"), TypeVar("T")
 
 # How the layers of torch, and ours, draw first weights.
 _DRAWS = frozenset(
@@ -45,6 +50,17 @@ def initialized(make: Callable[[], M], generator: torch.Generator) -> M:
     """
     with _DrawingFrom(generator):
         return make()
+
+
+def with_gradients(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a method train where its caller has switched gradients off, by ``torch.no_grad`` or ``torch.inference_mode``."""
+
+    @functools.wraps(method)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            return method(*args, **kwargs)
+
+    return wrapped
 
 
 class _DrawingFrom(TorchFunctionMode):

@@ -75,7 +75,7 @@ def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[An
         tables = {part: ad.io.read_elem(root[part]) for part in ("obs", "var", "uns") if part in root}
         X = _opened(root["X"], with_dask=with_dask) if "X" in root else None
         adata = ad.AnnData(X=X, **tables, **parts)
-        # Errors of whoever works on these cells are theirs.
+        # Errors in the work on these cells must not look like errors of reading.
         stack = stack.pop_all()
     with stack:
         yield adata

@@ -215,8 +215,8 @@ def own_links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
 def n_parts(graph: csr_matrix, labels: np.ndarray, seed: int) -> np.ndarray:
     """Return how many communities of its own each community holds, 1 if it is of one piece: shape (n_clusters,).
 
-    It has parts if, at resolution 1, its own communities keep at least 70 % of its links. In one cloud of cells there are
-    such communities, too, but they keep less. The parts are counted at the default resolution.
+    It has parts if, at resolution 1, its own communities keep at least 70 % of its links. A uniform cluster has communities,
+    too, but they keep less. The parts are counted at the default resolution.
     """
     counts = np.ones(labels.max() + 1, int)
     for label, size in enumerate(np.bincount(labels)):

@@ -2,57 +2,37 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from scfcmi import _validate
 from scfcmi._scratch import in_order
 from scfcmi.errors import ModelFormatError
 from scfcmi.models import files, inference
+from scfcmi.models.checks import all_the_same, check_largest
 from scfcmi.models.device import choose_device
 from scfcmi.models.objective import information
 from scfcmi.rows import ChunkedRows, rows_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
 
     from numpy.typing import ArrayLike
     from sklearn.utils import Tags
     from torch import Tensor, nn
 
-P, T = ParamSpec("P"), TypeVar("T")
-# Training needs optimizer steps, and costs them: where cells are many, a thousand mini-batches are enough for paper mode.
-_MAX_STEPS = 1000
-# Sums of squares of larger values are beyond float32.
-_LARGEST = 1e15
-# Rows looked at together, to see whether they differ.
-_FEW = 64
 # Parameters that belong to one call of fit, or to one machine, and not to the model.
 _NOT_STORED = ("random_state", "device", "progress", "checkpoint", "callbacks")
-
-
-def with_gradients(method: Callable[P, T]) -> Callable[P, T]:
-    """Let a method train where its caller has switched gradients off, by ``torch.no_grad`` or ``torch.inference_mode``."""
-
-    @functools.wraps(method)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            return method(*args, **kwargs)
-
-    return wrapped
 
 
 class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator, ABC):
@@ -80,15 +60,53 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         """Set what :meth:`_state` returned."""
 
     def predict(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
-        """Return the cluster of each cell, also of groups that ``fit`` has not seen: int32, shape (n_cells,)."""
+        """Return the cluster of each cell, also of groups that ``fit`` has not seen.
+
+        Parameters
+        ----------
+        X
+            The features of ``fit``, shape (n_cells, n_features), dense or sparse.
+
+        Returns
+        -------
+        Numbers of clusters, int32, shape (n_cells,).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If ``fit`` has not been called.
+        ValueError
+            If the features are not those of ``fit``, or a value is NaN or infinite.
+        """
         return self.predict_proba(X).argmax(axis=1).astype(np.int32)
 
     def predict_proba(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
-        """Return the probability of each cluster: float32, shape (n_cells, n_clusters), rows summing to one."""
+        """Return the probability of each cluster.
+
+        Parameters
+        ----------
+        X
+            As :meth:`predict`, which raises the same errors.
+
+        Returns
+        -------
+        Probabilities, float32, shape (n_cells, n_clusters), rows summing to one.
+        """
         return self.assignment_of(self.transform(X))
 
     def transform(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
-        """Return the codes (embedding) of cells: float32, shape (n_cells, n_components), rows of unit length."""
+        """Return the codes (embedding) of cells.
+
+        Parameters
+        ----------
+        X
+            As :meth:`predict`, which raises the same errors.
+
+        Returns
+        -------
+        Codes, float32, rows of unit length, shape (n_cells, ``n_components_``). ``AtlasFCMI`` has both views side by side: twice
+        the number of principal components.
+        """
         check_is_fitted(self, "n_clusters_")
         X = self._check_X(X, reset=False)
         rows = rows_of(X, self._to_device())
@@ -293,7 +311,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         if not isinstance(X, ChunkedRows):
             values = X.data if sp.issparse(X) else X
             check_largest(max(values.max(initial=0), -values.min(initial=0)))
-        if not isinstance(X, ChunkedRows) and _all_the_same(X):
+        if not isinstance(X, ChunkedRows) and all_the_same(X):
             msg = (
                 f"All {self.n_features_in_} features of X have the same value in all {n_cells} cells: there is nothing to "
                 "cluster by."
@@ -312,37 +330,8 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         return device
 
 
-def check_largest(largest: float, name: str = "X") -> None:
-    """Raise ``ValueError`` unless the largest absolute value is finite, and small enough to be computed with."""
-    if not math.isfinite(largest):
-        msg = f"{name} has entries that are NaN or infinite. Remove these cells or genes, or impute."
-        raise ValueError(msg)
-    if largest > _LARGEST:
-        msg = (
-            f"{name} holds values as large as {largest:.3g}, whose squares do not fit into float32. Normalize and "
-            "log-transform it, or divide it by a number."
-        )
-        raise ValueError(msg)
-
-
-def epochs_for(
-    n_cells: int, batch_size: int, max_epochs: int | None, *, least: int, most: int, max_steps: int = _MAX_STEPS
-) -> int:
-    """Return the number of epochs: as given, or what so many mini-batches allow, within bounds."""
-    if max_epochs is not None:
-        return _validate.integer("max_epochs", max_epochs, minimum=1)
-    return min(most, max(least, max_steps // -(-n_cells // batch_size)))
-
-
 def _index_of(X: object) -> pd.Index | None:
     return X.index if isinstance(X, pd.DataFrame) else None
-
-
-def _all_the_same(X: np.ndarray | sp.csr_matrix | sp.csr_array) -> bool:
-    # Blocks of a few rows: all but constant matrices are told by the first.
-    dense = (X[rows].toarray() if sp.issparse(X) else X[rows] for rows in gen_batches(X.shape[0], _FEW))
-    first = X[:1].toarray() if sp.issparse(X) else X[:1]
-    return all((block == first).all() for block in dense)
 
 
 def _epochs(n_epochs: int) -> pd.RangeIndex:

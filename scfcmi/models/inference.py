@@ -102,7 +102,7 @@ def in_blocks(
         # Not in inference mode, whose results could not be trained on.
         with torch.no_grad():
             values = function(padded, start + inside)
-        # Not a part of a larger tensor, which would travel with it.
+        # A copy: of a part, Dask would send the whole padded tensor.
         return start, values if len(block) == BLOCK else values[: len(block)].clone()
 
     for start, values in tracked(rows.map(results_of, BLOCK)):

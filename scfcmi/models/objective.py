@@ -98,8 +98,8 @@ def reconstruction_loss(inputs: Tensor, outputs: Tensor) -> Tensor:
 def squared_distance(inputs: Tensor, outputs: Tensor) -> Tensor:
     """L_rec of Eq. 11, as the mean over cells of the squared error summed over features.
 
-    It is :func:`reconstruction_loss` times the number of features. Atlas mode uses it on principal components, whose
-    number is no measure of what they hold.
+    It is :func:`reconstruction_loss` times the number of features. Atlas mode uses it on principal components: their number
+    says nothing of how much they vary.
     """
     return (outputs - inputs).square().sum(dim=-1).mean()
 

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-# BLAS divides one product among threads, and rounds what lies at the edge of a part in another way; which products it divides
-# how, depends on the processor. In a batch of products, it computes each product in one thread. So a product is computed as a
-# batch of blocks of so many rows. Wide products are a tenth faster in larger blocks.
+# The rounding of one large product depends on how BLAS divides it among threads. In a batch of products, BLAS computes each in
+# one thread. So a product is computed as a batch of blocks of so many rows. Wide products are a tenth faster in larger blocks.
 _ROWS, _ROWS_IF_WIDE, _WIDE = 128, 256, 128
 _PLACES = 16
 
@@ -69,7 +68,7 @@ def batched_linear(bias: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
-    """Return numbers of about one, rounded to 16 binary places: without what LAPACK rounds by the number of threads."""
+    """Return numbers of about one, rounded to 16 binary places: this hides rounding of LAPACK that depends on threads."""
     return np.ldexp(np.rint(np.ldexp(values, _PLACES)), -_PLACES)
 
 

@@ -109,6 +109,8 @@ def diagnose(
     ------
     KeyError
         If a key is not in ``adata``.
+    ValueError
+        If ``batch_key`` is needed and not given, or a cluster or a batch is missing.
 
     Examples
     --------

@@ -2,9 +2,9 @@
 
 Counterparts are mutual nearest neighbors (Haghverdi et al., 2018) of length-normalized codes. A cell type found in only one
 group still has mutual nearest neighbors: cells of the most similar type elsewhere. Two filters remove these false pairs.
-A counterpart is as near as the neighbors that a cell has in its own group, once the shift between the groups is taken off.
-And before training it was no farther than two cells of one group usually are, so that a difference of types is not
-taken for a shift, and does not feed itself as codes are pulled together.
+The first keeps a pair if its cells are as near as neighbors of one group are, once the shift between the groups is taken off.
+The second keeps a pair if its cells were, before training, no farther apart than two cells of one group usually are. Without
+it, training would pull different types together, and would then find them even nearer.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 N_NEIGHBORS = 40
 # Each group is matched with all others, or with this many that are drawn in each round.
 _MAX_PARTNERS = 8
-# A neighborhood must stay small beside its group, or everything is a neighbor of everything.
+# Neighbors are at most this part of a group: one in six cells. Otherwise all cells of a small group are neighbors.
 _SHARE = 6
 # Fewest pairs of two groups from which a shift between them is estimated, and about the most.
 _MIN_PAIRS, _MAX_PAIRS = 3, 1000
-# A cell is measured by the distance to its tenth neighbor in its own group. In a group of fewer than 200 cells it is the
-# neighbor that a twentieth of the group reaches: the tenth of 17 cells would be of another type.
+# Distances are compared with that to a cell's tenth neighbor in its own group. Groups of fewer than 200 cells use a nearer
+# neighbor, the one at a twentieth of the group: the tenth may belong to another type.
 _OWN, _OWN_SHARE = 10, 20
 # Copies of a cell are this far from each other, squared, by rounding alone.
 _ROUNDING = 1e-6
@@ -58,10 +58,10 @@ def find_counterparts(
         Group codes, shape (n_cells,).
     n_neighbors
         Number of neighbors in each other group.
-    origin
-        The codes before training, of the same shape. ``None`` takes the codes.
     rng
         Source of the draw of groups: each is matched with at most 8 others.
+    origin
+        The codes before training, of the same shape. ``None`` takes the codes.
 
     Returns
     -------

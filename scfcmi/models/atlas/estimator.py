@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from scfcmi import _validate
-from scfcmi._initialization import initialized
+from scfcmi._initialization import initialized, with_gradients
 from scfcmi._random import Stream, seed_from, stream, torch_stream
 from scfcmi._scratch import in_order
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
@@ -19,7 +19,8 @@ from scfcmi.models.atlas.counterparts import N_NEIGHBORS
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embed_in_place
 from scfcmi.models.atlas.projection import fit_projections
 from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, DecoderTraining, train_agreement
-from scfcmi.models.base import GroupedClusterer, check_largest, epochs_for, with_gradients
+from scfcmi.models.base import GroupedClusterer
+from scfcmi.models.checks import check_largest, epochs_for
 from scfcmi.models.device import choose_device
 from scfcmi.models.inference import BLOCK
 from scfcmi.models.objective import Weights
@@ -180,7 +181,7 @@ class AtlasFCMI(GroupedClusterer):
         self._network, self.groups_ = network.eval(), names
         self._decoder_training = DecoderTraining.of(components, groups, settings)
         if self.callbacks:
-            # They may ask for codes when all is done.
+            # Callbacks may ask for codes after training.
             components = components.clone()
         self.embedding_ = embed_in_place(network, components).cpu().numpy()
         del components
@@ -212,7 +213,7 @@ class AtlasFCMI(GroupedClusterer):
     @with_gradients
     def prepare_decoding(self) -> None:
         """Train the decoders on the final codes, once."""
-        # Another thread may be doing the same: it comes to the same weights.
+        # Another thread may do the same at the same time: both come to the same weights.
         training = self._decoder_training
         if training is not None:
             self._network, self._decoder_training = training.trained(self._network), None

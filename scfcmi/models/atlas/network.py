@@ -1,4 +1,4 @@
-"""The networks of atlas mode, one a view: components, moved no further than counterparts ask."""
+"""The networks of atlas mode: for each view an encoder that adds to components, and a decoder that knows the group."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class AtlasNetwork(nn.Module):
                 ("loadings", (a.n_views, a.n_features, a.n_components)),
             ):
                 self.register_buffer(name, torch.zeros(shape))
-        # One factor for all components of a view: their sizes beside each other say what matters.
+        # One scale for all components of a view keeps their variances relative to each other.
         self.register_buffer("unit", torch.ones(a.n_views))
         self.shift = Perceptrons(a.n_views, a.n_components, a.n_components, start_at_zero=True)
         self.decoder = Perceptrons(a.n_views, a.n_components + a.n_groups, a.n_components)

@@ -16,21 +16,24 @@ from sklearn.preprocessing import normalize
 
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
 
-# A cluster lacks batches if the others supply this share of it, batches counted as if of one size. Of fewer expected cells
-# nothing is said.
+# A cluster lacks batches if the others supply this share of it, as if all batches had equal size. Batches in which fewer
+# cells are expected are not judged.
 _DOMINATED, _MIN_EXPECTED = 0.9, 5
 # The next four were set on the eight sets, with their labels: benchmarks/diagnose.py shows what the sets would choose with
-# one of them left out, and what that costs. Two clusters are each other's counterparts if this share of the one's cells has
-# counterparts, and of the other's cells is nearest to it.
+# one of them left out, and what that costs. Two clusters match if this share of the cells of one
+# has counterparts, and this share of the cells of the other is nearest to the first.
 MOST = 0.5
 # Such cells do not exist if they are farther than this: in units of the distance between a cluster's own cells, and in units
 # of the distance across batches in clusters that both kinds of batches share.
 FAR, FAR_AS_SHARED = 1.3, 1.25
 # Fewest cells expected in the lacked batches for a verdict.
 ENOUGH = 30
-# Neighbor whose distance is measured; cells looked at, in all and of a cluster; fewest cells of a shared cluster, of the
-# batches that are there and of the others.
-_NEIGHBOR, _MAX_CELLS, _MAX_QUERIES, _SHARED = 5, 20_000, 300, (10, 5)
+# Distances are to this neighbor.
+_NEIGHBOR = 5
+# Most cells looked at, in all and of a cluster.
+_MAX_CELLS, _MAX_QUERIES = 20_000, 300
+# A cluster is shared if it has so many cells of the batches that are there, and so many of the lacked ones.
+_SHARED = (10, 5)
 # Of these cells, so many are matched.
 _MAX_MATCHED = 10_000
 
@@ -160,9 +163,9 @@ class _Across:
         )
 
     def _ratios(self, cluster: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return distances to cells that are lacked in units of own distances, and these cells.
+        """Return distances from a cluster to its nearest cells of lacked batches, divided by its own, and these cells.
 
-        Of cells of a cluster; both empty if there are too few.
+        Both are empty if the cluster has too few cells.
         """
         own = self._there[self._clusters[self._there] == cluster]
         if len(own) <= _NEIGHBOR or self._index_absent is None:
@@ -184,14 +187,14 @@ class _Across:
         return float(np.median([np.median(self._ratios(cluster)[0]) for cluster in both])) if len(both) else np.nan
 
     def _returned(self, counterpart: int, cluster: int) -> float:
-        """Return the share of a cluster's cells in lacked batches whose nearest cell of the others is in another cluster."""
+        """Return the share of ``counterpart``'s cells in lacked batches whose nearest cell elsewhere is in ``cluster``."""
         cells = self._absent[self._clusters[self._absent] == counterpart]
         asked = self._units[cells[:: -(-len(cells) // _MAX_QUERIES)]]
         back = self._index_there.kneighbors(asked, 1, return_distance=False)[:, 0]
         return float((self._clusters[self._there[back]] == cluster).mean())
 
     def presence(self, cluster: int, n_expected: float, frac_matched: float, shared: float) -> Presence:
-        """Return what there is of a cluster in the lacked batches."""
+        """Summarize what codes say of a cluster's cells in the batches that it lacks."""
         ratios, nearest = self._ratios(cluster)
         if not len(ratios):
             return Presence(n_expected, frac_matched=frac_matched)

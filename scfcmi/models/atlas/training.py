@@ -101,7 +101,7 @@ def train_agreement(
         for epoch in range(settings.max_epochs):
             rng = stream(settings.seed, Stream.ATLAS_ORDER, epoch)
             total = torch.zeros(3, device=components.device)
-            # Each view has its own mini-batches, so that what these do is averaged out, too.
+            # Each view draws its own mini-batches, so their noise averages out.
             orders = np.stack([rng.permutation(n_cells)[:n_seen] for _ in range(n_views)])
             inputs = torch.stack([taken(view, order) for view, order in zip(components, orders, strict=True)])
             parts = zip(inputs.tensor_split(n_batches, dim=1), np.array_split(orders, n_batches, axis=1), strict=True)
@@ -196,8 +196,8 @@ def _terms(
 class DecoderTraining:
     """What it takes to train the decoders on codes as they are in the end.
 
-    A quarter of the time of a small fit, for what few users ask: to decode cells as members of another group. So it waits
-    until they do.
+    This takes a quarter of the time of a small fit, and few users decode cells as members of another group. So training waits
+    until someone does.
     """
 
     components: Tensor

@@ -1,4 +1,4 @@
-"""The last of the neighbor graphs that atlas mode adds up: of both views, in units of what varies within clusters."""
+"""The fifth neighbor graph of atlas mode: of both views together, in units of the variation within clusters."""
 
 from __future__ import annotations
 

@@ -10,9 +10,11 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from scfcmi import _validate
+from scfcmi._initialization import with_gradients
 from scfcmi._random import seed_from
 from scfcmi.models.assignment import soft_assignment
-from scfcmi.models.base import GroupedClusterer, epochs_for, with_gradients
+from scfcmi.models.base import GroupedClusterer
+from scfcmi.models.checks import epochs_for
 from scfcmi.models.device import choose_device, half_precision
 from scfcmi.models.objective import Weights
 from scfcmi.models.paper.best_of import train_best
