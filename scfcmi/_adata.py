@@ -98,5 +98,5 @@ def diagnosis_of(adata: AnnData, key: str, batch_key: str) -> Mapping[str, Any]:
     stored = adata.uns.get(f"{key}_diagnosis")
     if not isinstance(stored, Mapping) or key not in adata.obs or batch_key not in adata.obs:
         return {}
-    cells = fingerprint(column(adata.obs, key), column(adata.obs, batch_key))
-    return stored if int(stored.get("cells", -1)) == cells else {}
+    checksum = fingerprint(column(adata.obs, key), column(adata.obs, batch_key))
+    return stored if int(stored.get("checksum", -1)) == checksum else {}

@@ -27,7 +27,7 @@ _SIZE, _SMALL = 2.4, 1.7
 _AREA, _MOST, _LEAST = 60_000, 40, 0.6
 _GRAY = "#e3e3e3"
 # Settings of scanpy that may have a value for each cell.
-_A_CELL = ("size", "mask_obs", "alpha")
+_PER_CELL = ("size", "mask_obs", "alpha")
 # With more cells than this, only those are drawn that can be seen on a map of so many pixels a side: over 300 an inch.
 _MANY, _PIXELS = 100_000, 720
 # Points by which a name stands above a small cluster, and that stay free between names; the line to a cluster whose name
@@ -76,9 +76,9 @@ def umap(
     return_fig
         Whether to return the figure, to save it or to change it.
     kwargs
-        Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon``, ``layer``, ``use_raw``, ``mask_obs`` and so on, but for ``edges``. ``ncols`` is
-        the number of panels in a row, four by default. To choose the colors of categories, set
-        ``adata.uns[column + "_colors"]``.
+        Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon``, ``layer``, ``use_raw``,
+        ``mask_obs`` and so on, but for ``edges``. ``ncols`` is the number of panels in a row, four by default. To choose the
+        colors of categories, set ``adata.uns[column + "_colors"]``.
 
     Returns
     -------
@@ -134,7 +134,6 @@ def umap(
         if len(columns) != 1:
             msg = f"split_by takes one color, got {columns}."
             raise ValueError(msg)
-
         if not len(split.categories):
             msg = f"split_by={split_by!r} has no value in any cell."
             raise ValueError(msg)
@@ -217,15 +216,15 @@ def _draw_split(
         settings = {"vmin": values.min(), "vmax": values.max()} | settings
     for ax, group in zip(axes, groups.categories, strict=True):
         mine = np.asarray(groups == group)
-        own = {name: settings[name][mine] for name in _of_cells(settings, len(mine))}
+        of_group = {name: settings[name][mine] for name in _of_cells(settings, len(mine))}
         size = np.broadcast_to(settings["size"], len(mine))[~mine]
         ax.scatter(*place[~mine].T, c=_GRAY, s=size, marker=".", linewidths=0)
-        _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({sizes[group]:,})"} | settings | own)
+        _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({sizes[group]:,})"} | settings | of_group)
 
 
 def _of_cells(settings: dict[str, Any], n_cells: int) -> list[str]:
     """Return the names of settings that have a value for each cell."""
-    return [name for name in _A_CELL if np.ndim(settings.get(name)) == 1 and len(settings[name]) == n_cells]
+    return [name for name in _PER_CELL if np.ndim(settings.get(name)) == 1 and len(settings[name]) == n_cells]
 
 
 def _values(

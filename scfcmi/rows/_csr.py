@@ -45,8 +45,11 @@ class CSRRows(LocalRows):
         return self._X
 
     def fingerprint(self) -> int:
-        where = (np.ascontiguousarray(part, np.int64) for part in (self._X.indices, self._X.indptr))
-        return zlib.crc32(self._X.data, sum(map(zlib.crc32, where)))
+        checksum = zlib.crc32(self._X.data)
+        # Of one type: scipy keeps places in 32 or 64 bits.
+        for places in (self._X.indices, self._X.indptr):
+            checksum = zlib.crc32(places.astype(np.int64, copy=False), checksum)
+        return checksum
 
     def _dense(self, data: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> torch.Tensor:
         n_rows, n_features = len(indptr) - 1, self.shape[1]

@@ -102,8 +102,8 @@ def diagnose(
         Whether training had settled, in one sentence. Only for clusters of ``fair_cluster``.
     ``information``
         H(C), H(C|X), I(G;C) and I(X;C|G) of these cells, in nats. Only for clusters of ``fair_cluster`` and ``assign``.
-    ``cells``
-        Checksum of clusters and batches. :func:`scfcmi.pl.report` leaves verdicts out if they have changed since.
+    ``checksum``
+        Of clusters and batches. :func:`scfcmi.pl.report` leaves verdicts out if they have changed since.
 
     Raises
     ------
@@ -171,11 +171,11 @@ def diagnose(
     ]
 
     of_batch = column(adata.obs, batch_key)
-    found: dict[str, object] = {"clusters": table, "cells": fingerprint(column(adata.obs, key), of_batch)}
+    found: dict[str, object] = {"clusters": table, "checksum": fingerprint(column(adata.obs, key), of_batch)}
     if stored:
         found["training"] = _training(stored["params"])
-    if information := information_of(adata, key, of_batch):
-        found["information"] = information
+    if proba is not None:
+        found["information"] = information_of(proba, of_batch)
     actual(adata).uns[f"{key}_diagnosis"] = found
     return table.copy()
 

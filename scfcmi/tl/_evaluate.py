@@ -38,7 +38,7 @@ def evaluate(
     The metrics of :func:`scfcmi.metrics.evaluate`. Without ``label_key``, only ``balance`` and ``mnce``. Clusters of
     :func:`scfcmi.tl.fair_cluster` and :func:`scfcmi.tl.assign` also get ``H_C``, ``H_C_given_X``, ``I_G_C`` and
     ``I_X_C_given_G``: H(C), H(C|X), I(G;C) and I(X;C|G) of their probabilities for these cells, in nats, where G is
-    ``batch_key``. If you rename or join clusters, these are left out.
+    ``batch_key``. If you join or split clusters, these are left out.
 
     Raises
     ------
@@ -63,19 +63,19 @@ def evaluate(
         scores = pd.Series({"balance": metrics.balance(clusters, groups), "mnce": metrics.mnce(clusters, groups)})
     else:
         scores = metrics.evaluate(column(adata.obs, label_key), clusters, groups, beta)
-    return pd.concat([scores, pd.Series(information_of(adata, cluster_key, groups), dtype=float)]).astype(float)
+    proba = proba_of(adata, cluster_key)
+    if proba is not None:
+        scores = pd.concat([scores, pd.Series(information_of(proba, groups))])
+    return scores.astype(float)
 
 
-def information_of(adata: AnnData, key: str, groups: pd.Series) -> dict[str, float]:
-    """Return the terms of Eq. 3 to 6 for the probabilities of a result; nothing if these are not of its clusters."""
-    proba = proba_of(adata, key)
-    if proba is None:
-        return {}
+def information_of(proba: np.ndarray, groups: pd.Series) -> dict[str, float]:
+    """Return the terms of Eq. 3 to 6, in nats, for probabilities of shape (n_obs, n_clusters)."""
     import torch
 
     from scfcmi.models.objective import information
 
-    codes, names = _validate.group_codes(groups, adata.n_obs)
+    codes, names = _validate.group_codes(groups, len(proba))
     return information(torch.from_numpy(proba), torch.from_numpy(codes), len(names))
 
 

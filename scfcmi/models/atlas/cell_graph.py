@@ -60,7 +60,7 @@ def cell_graph(embedding: np.ndarray, n_views: int, rng: np.random.Generator, se
     views = np.split(codes[first], n_views, axis=1)
     if n_views == 1:
         # Dimensions of the user's own may come in any order. Those that vary most lead.
-        views = [view[:, np.argsort(-view.var(axis=0), kind="stable")] for view in views]
+        views = [views[0][:, np.argsort(-views[0].var(axis=0), kind="stable")]]
     seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
     links = joint_graph(views)
     if whiten:

@@ -243,10 +243,10 @@ class FCMI(GroupedClusterer):
         self.labels_ = progress.labels.cpu().numpy().astype(np.int32)
         self.embedding_ = embedding.cpu().numpy()
         self.cluster_centers_ = progress.centers.cpu().numpy()
-        used = {name: getattr(settings, name) for name in ("temperature", "learning_rate", "batch_size", "max_epochs")}
-        used |= {"warmup_epochs": settings.warmup_epochs, "decoder": self.decoder_, "precision": self.precision_}
+        of_settings = ("temperature", "learning_rate", "batch_size", "max_epochs", "warmup_epochs")
+        used = {name: getattr(settings, name) for name in of_settings}
+        used |= {"decoder": self.decoder_, "precision": self.precision_, "random_state": settings.seed}
         changed = progress.history[-1]["changed"]
-        used |= {"random_state": settings.seed}
         self._finish(progress.history, decided | used, codes, settled=changed <= _SETTLED)
         if not self.settings_["settled"]:
             msg = (
@@ -276,22 +276,20 @@ class FCMI(GroupedClusterer):
 
     def _check_parameters(self) -> None:
         """Raise ``TypeError`` or ``ValueError`` for the first parameter that is wrong, whatever the cells are."""
-        check = _validate
-        check.one_of("decoder", self.decoder, ("auto", "branches", "shared"))
-        check.one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
-        check.boolean("chance_correction", self.chance_correction)
-        check.integer("n_clusters", self.n_clusters, minimum=1)
-        check.integer("n_init", self.n_init, minimum=1)
-        check.integer("batch_size", self.batch_size, minimum=2)
+        _validate.one_of("decoder", self.decoder, ("auto", "branches", "shared"))
+        _validate.one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
+        _validate.boolean("chance_correction", self.chance_correction)
+        for name, minimum in (("n_clusters", 1), ("n_init", 1), ("batch_size", 2)):
+            _validate.integer(name, getattr(self, name), minimum=minimum)
         for name, minimum in (("n_components", 1), ("max_epochs", 1), ("warmup_epochs", 0), ("patience", 1)):
             if getattr(self, name) is not None:
-                check.integer(name, getattr(self, name), minimum=minimum)
-        check.number("alpha", self.alpha)
+                _validate.integer(name, getattr(self, name), minimum=minimum)
+        _validate.number("alpha", self.alpha)
         for name in ("beta", "balance"):
             if getattr(self, name) is not None:
-                check.number(name, getattr(self, name))
+                _validate.number(name, getattr(self, name))
         for name in ("temperature", "learning_rate"):
-            check.number(name, getattr(self, name), strict=True)
+            _validate.number(name, getattr(self, name), strict=True)
 
     def _weights(self, rows: Rows, codes: np.ndarray) -> tuple[Weights, dict[str, Any]]:
         """Return the weights of Eq. 12, and what ``settings_`` says of them."""

@@ -39,7 +39,8 @@ def report(
     ----------
     adata
         Annotated data that ``fair_cluster`` and ``scfcmi.tl.umap`` have written to. It is left as it is. For verdicts on
-        the page, run ``scfcmi.tl.diagnose`` first, and again if cells or clusters have changed. For the curve of resolutions, run ``scfcmi.tl.choose_n_clusters`` first.
+        the page, run ``scfcmi.tl.diagnose`` first, and again if cells or clusters have changed. For the curve of resolutions,
+        run ``scfcmi.tl.choose_n_clusters`` first.
     path
         The file to write, such as ``report.html``. It is replaced if it exists.
     key
