@@ -8,7 +8,7 @@ VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 BIN := $(VENV)/bin
 
-.PHONY: demo test torture ecosystem lint dist docs tutorials gallery
+.PHONY: demo test slow torture ecosystem lint dist docs tutorials gallery
 
 demo: $(VENV)/.package
 	$(BIN)/scfcmi demo --overwrite
@@ -16,6 +16,10 @@ demo: $(VENV)/.package
 # In up to four processes of one thread each: threads of processes side by side would spin while they wait for each other.
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+
+# What takes too long for "make test": long tutorials, Slurm.
+slow: $(VENV)/.test
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 # All that tests/torture tries a little of in "make test", at full size; writes docs/reliability.md.
 torture: $(VENV)/.test

@@ -219,18 +219,11 @@ def group_codes(groups: object, n_cells: int, name: str = "groups") -> tuple[np.
     return _named(values.codes, values.categories.to_numpy())
 
 
-def sorted_group_codes(groups: object, n_cells: int, name: str = "groups") -> tuple[np.ndarray, np.ndarray]:
-    """Return :func:`group_codes` in the order of the values, so that results do not depend on the order of categories."""
+def codes_by_appearance(groups: object, n_cells: int, name: str = "groups") -> tuple[np.ndarray, np.ndarray]:
+    """Return :func:`group_codes` with the group of the first cell first, so that names do not change results."""
     values = group_values(groups, n_cells, name)
-    categories = values.categories.to_numpy()
-    try:
-        order = np.argsort(categories, kind="stable")
-    except TypeError:
-        # Values of several types have no order; their names do.
-        order = np.argsort([group_name(value) for value in categories], kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return _named(place[values.codes], categories[order])
+    codes, found = pd.factorize(values.codes)
+    return _named(codes, values.categories.to_numpy()[found])
 
 
 def _named(codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

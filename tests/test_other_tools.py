@@ -122,6 +122,7 @@ kill -- "-$1"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Writing zarr v2")
 def test_slurm(cells, fake_command):
     """The script of docs/scaling.md, on a Slurm that runs each job at once, on this machine."""

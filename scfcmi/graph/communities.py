@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix, csr_matrix, triu
+from scipy.sparse import csr_matrix, triu
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sknetwork.clustering import Leiden, Louvain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from scipy.sparse import coo_matrix
 
 _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
@@ -273,10 +275,5 @@ def resolution_curve(
 
 def _some_links(upper: coo_matrix, rng: np.random.Generator) -> csr_matrix:
     kept = rng.random(upper.nnz) >= _LEFT_OUT
-    return _symmetric(upper.data[kept], upper.row[kept], upper.col[kept], upper.shape)
-
-
-def _symmetric(weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
-    half = coo_matrix((weights, (rows, columns)), shape=shape).tocsr()
-    half.eliminate_zeros()
+    half = csr_matrix((upper.data[kept], (upper.row[kept], upper.col[kept])), shape=upper.shape)
     return half + half.T

@@ -124,7 +124,7 @@ def _scales(beyond: np.ndarray, target: float) -> np.ndarray:
     return scale
 
 
-def joint_graph(views: Sequence[np.ndarray], n_neighbors: int = N_NEIGHBORS) -> csr_matrix:
+def joint_graph(views: Sequence[np.ndarray]) -> csr_matrix:
     """Return the sum of the graphs of several views of the same cells, each in all and in its leading dimensions.
 
     Sets differ in which view separates their types. The sum is better than any one of them.
@@ -133,8 +133,6 @@ def joint_graph(views: Sequence[np.ndarray], n_neighbors: int = N_NEIGHBORS) -> 
     ----------
     views
         Codes, each of shape (n_cells, n_dims), the most important dimension first.
-    n_neighbors
-        Number of neighbors in each graph, the cell itself among them.
 
     Returns
     -------
@@ -143,7 +141,7 @@ def joint_graph(views: Sequence[np.ndarray], n_neighbors: int = N_NEIGHBORS) -> 
 
     def graph_of(view: np.ndarray) -> csr_matrix:
         sizes = sorted({view.shape[1], min(_LEADING, view.shape[1])})
-        return sum(fuzzy_graph(*nearest(view[:, :n_dims], n_neighbors)) for n_dims in sizes)
+        return sum(fuzzy_graph(*nearest(view[:, :n_dims], N_NEIGHBORS)) for n_dims in sizes)
 
     # The search has several threads, the rest of it has one.
     return sum(side_by_side(graph_of, views)).tocsr()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.utils import gen_batches
@@ -119,9 +120,7 @@ def _blocks(n_cells: int, shape: tuple[int, int]) -> list[slice]:
 
 def _some_of_each(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw cells so that clusters keep their shares, but small ones are not lost."""
-    order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    sizes = np.bincount(labels)
+    order, sizes = rng.permutation(len(labels)), np.bincount(labels)
     wanted = np.maximum(_MIN_OF_CLUSTER, sizes * _MAX_CELLS // len(labels))
-    rank = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.sort(order[rank < np.repeat(wanted, sizes)])
+    rank = pd.Series(order).groupby(labels[order]).cumcount()
+    return np.sort(order[rank < wanted[labels[order]]])

@@ -317,7 +317,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
                 "cluster by."
             )
             raise ValueError(msg)
-        return X, *_validate.sorted_group_codes(np.zeros(n_cells, int) if groups is None else groups, n_cells)
+        return X, *_validate.codes_by_appearance(np.zeros(n_cells, int) if groups is None else groups, n_cells)
 
     def _check_n_clusters(self, n_cells: int) -> None:
         if self.n_clusters is not None and self.n_clusters > n_cells:

@@ -47,7 +47,7 @@ same_bits = st.fixed_dictionaries(
 @settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(n_cells=st.sampled_from([100, 121]), change=same_bits)
 def test_storage_and_names_do_not_change_a_bit(mode, n_cells, change):
-    """The arithmetic is the same: CSR rows are added up to the same dense rows, codes of batches keep their order."""
+    """The arithmetic is the same: CSR rows are added up to the same dense rows, batches are counted as they appear."""
     adata = cells(n_cells)
     other = cells(n_cells)
     if change["view"]:
@@ -61,7 +61,7 @@ def test_storage_and_names_do_not_change_a_bit(mode, n_cells, change):
         other = other.copy()
         other.X = X if change["sparse"] is None else change["sparse"](X)
     if change["renamed"]:
-        other.obs["batch"] = pd.Categorical(other.obs["batch"]).rename_categories({"a": "one", "b": "two"})
+        other.obs["batch"] = pd.Categorical(other.obs["batch"]).rename_categories({"a": "two", "b": "one"})
     if change["more_columns"]:
         other.obs["label"], other.obs["n"], other.var["length"] = "x", 3, 1
     expected, found = clusters(adata, mode), clusters(other, mode)
@@ -75,7 +75,7 @@ def test_storage_and_names_do_not_change_a_bit(mode, n_cells, change):
 @given(
     n_cells=st.sampled_from([120, 150]),
     seed=st.integers(0, 9),
-    permuted=st.sets(st.sampled_from(["cells", "genes", "batches", "constant genes"]), min_size=1),
+    permuted=st.sets(st.sampled_from(["cells", "genes", "constant genes"]), min_size=1),
 )
 def test_order_does_not_change_clusters(mode, n_cells, seed, permuted):
     """Other mini-batches, other sums, in paper mode other first weights of genes: the same clusters, not the same bits."""
@@ -88,6 +88,4 @@ def test_order_does_not_change_clusters(mode, n_cells, seed, permuted):
         other = other[rng.permutation(other.n_obs)].copy()
     if "genes" in permuted:
         other = other[:, rng.permutation(other.n_vars)].copy()
-    if "batches" in permuted:
-        other.obs["batch"] = other.obs["batch"].map({"a": "z", "b": "y"})
     assert metrics.ari(clusters(adata, mode), clusters(other, mode)) >= 0.99

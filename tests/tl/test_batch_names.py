@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import scfcmi
-from scfcmi._validate import group_codes, group_name, sorted_group_codes
+from scfcmi._validate import codes_by_appearance, group_codes, group_name
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning"),
@@ -31,7 +31,7 @@ COLUMNS = {
     "nullable integers": (pd.array(NUMBERS, dtype="Int64"), ["0", "1"]),
     "booleans": (NUMBERS == 1, ["False", "True"]),
     "bytes": (np.array([b"a", b"b"], dtype=object)[NUMBERS], ["a", "b"]),
-    "mixed": (np.array(["x", 3], dtype=object)[NUMBERS], ["3", "x"]),
+    "mixed": (np.array(["x", 3], dtype=object)[NUMBERS], ["x", "3"]),
     "numbers as text": (NUMBERS.astype(str), ["0", "1"]),
 }
 
@@ -68,8 +68,9 @@ def test_values_of_one_name_are_one_group():
     codes, names = group_codes([1, "1", 2, b"2"], 4)
     assert codes.tolist() == [0, 0, 1, 1]
     assert names.tolist() == ["1", "2"]
-    # Numbers keep their order: 10 comes after 7.
-    assert sorted_group_codes([10, 7, 10], 3)[1].tolist() == ["7", "10"]
+    # The group of the first cell comes first, whatever its name and place among categories.
+    codes, names = codes_by_appearance(pd.Categorical([10, 7, 10], categories=[7, 8, 10]), 3)
+    assert (codes.tolist(), names.tolist()) == ([0, 1, 0], ["10", "7"])
     assert [group_name(v) for v in (True, np.float64(-0.0), float("inf"), None, 2**60)] == [
         *("True", "0", "inf", "None", str(2**60)),
     ]

@@ -51,7 +51,7 @@ def test_writes_what_is_documented_and_nothing_else(small):
     result = small.uns["fcmi"]
     assert set(result) == {"params", "history", "groups", "information", "connectivities_key", "distances_key"}
     assert len(result["history"]) == result["params"]["n_epochs"] <= 15
-    assert result["groups"].tolist() == ["10x", "seqwell"]
+    assert result["groups"].tolist() == ["seqwell", "10x"]
     assert result["params"]["version"] == scfcmi.__version__
     assert metrics.ari(small.obs["label"], clusters) > 0.9
 

@@ -50,7 +50,7 @@ def test_file_holds_no_pickle_and_no_cells(tmp_path, fitted):
     with safe_open(tmp_path / "model", framework="pt") as file:
         content = json.loads(file.metadata()["content"])
         assert all(file.get_tensor(k).shape[:1] != (240,) for k in file.keys())  # noqa: SIM118
-    assert content["groups"] == ["0", "1"]
+    assert content["groups"] == ["1", "0"]
 
 
 def test_pickle_and_clone(blobs, fitted):
