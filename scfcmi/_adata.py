@@ -73,7 +73,16 @@ def in_memory(values: object) -> object:
         values = getattr(values, method)() if hasattr(values, method) else values
     if type(values).__module__.partition(".")[0] in ("h5py", "zarr"):
         values = values[()]
-    return values.to_numpy() if isinstance(values, pd.DataFrame) else values
+    if isinstance(values, pd.DataFrame):
+        numbers = all(pd.api.types.is_numeric_dtype(dtype) for dtype in values.dtypes)
+        # Columns with missing values of pandas would become objects.
+        return values.to_numpy(float, na_value=np.nan) if numbers else values.to_numpy()
+    return values
+
+
+def table_in_memory(table: object) -> pd.DataFrame:
+    """Return a stored table; of an AnnData from ``read_lazy``, read it into memory."""
+    return table if isinstance(table, pd.DataFrame) else table.to_memory()
 
 
 def own(adata: AnnData, key: str) -> Mapping[str, Any]:
@@ -81,6 +90,17 @@ def own(adata: AnnData, key: str) -> Mapping[str, Any]:
     stored = adata.uns.get(key)
     params = stored.get("params") if isinstance(stored, Mapping) else None
     return stored if isinstance(params, Mapping) and {"version", "matrix"} <= set(params) else {}
+
+
+def proba_of(adata: AnnData, key: str) -> np.ndarray | None:
+    """Return the probabilities of a result, shape (n_obs, n_clusters); ``None`` if its clusters have been changed since."""
+    if not own(adata, key) or f"{key}_proba" not in adata.obsm:
+        return None
+    proba = np.asarray(in_memory(adata.obsm[f"{key}_proba"]))
+    # Clusters may have got other names, and lost cells. Each must still be what one column is for.
+    pairs = pd.DataFrame({"cluster": column(adata.obs, key).astype(str).to_numpy(), "largest": proba.argmax(axis=1)})
+    pairs = pairs.drop_duplicates()
+    return proba if pairs["cluster"].is_unique and pairs["largest"].is_unique else None
 
 
 def fingerprint(*columns: pd.Series) -> int:

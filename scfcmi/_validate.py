@@ -28,7 +28,8 @@ def key_in(keys: Iterable[str], key: object, where: str, *, hint: str = "") -> N
         msg += f" Rename it: {where}.columns = {where}.columns.astype(str)." if where.endswith((".obs", ".var")) else ""
         raise TypeError(msg)
     if not isinstance(key, str):
-        msg = f"A key of {where} must be a string, got {key!r}."
+        # Of a column given in the place of its name, not all of it.
+        msg = f"A key of {where} must be a string, got {repr(key) if key is None or np.isscalar(key) else type(key).__name__}."
         raise TypeError(msg)
     raise KeyError(_not_found(f"Key {key!r} not found in {where}.", key, known, hint))
 

@@ -29,6 +29,6 @@ def _run(options: argparse.Namespace) -> None:
 
     cells = _files.Input("IN.h5ad", options.input, _files.CELLS)
     _files.check_paths([cells], [], overwrite=False)
-    adata = _cells.read_cells(cells.argument, cells.path)
-    scores = tl.evaluate(adata, options.cluster_key, options.batch_key, options.label_key)
+    with _cells.opened(cells.argument, cells.path) as adata:
+        scores = tl.evaluate(adata, options.cluster_key, options.batch_key, options.label_key)
     print(json.dumps(scores.to_dict()) if options.json else _files.format_scores(scores))

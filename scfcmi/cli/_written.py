@@ -43,6 +43,8 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
     names = names_under(key)
     if is_store(source) != is_store(target) or is_legacy(source):
         whole = read_cells("IN.h5ad", source)
+        for part, name in list(_present(whole, names)):
+            del getattr(whole, part)[name]
         for part, name in _present(adata, names):
             getattr(whole, part)[name] = getattr(adata, part)[name]
         write_cells(whole, target, compression_of(source))

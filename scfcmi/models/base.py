@@ -19,7 +19,7 @@ from scfcmi import _validate
 from scfcmi._scratch import in_order
 from scfcmi.errors import ModelFormatError
 from scfcmi.models import files, inference
-from scfcmi.models.checks import all_the_same, check_largest
+from scfcmi.models.checks import all_the_same, by_name, check_largest
 from scfcmi.models.device import choose_device
 from scfcmi.models.objective import information
 from scfcmi.rows import ChunkedRows, rows_of
@@ -92,7 +92,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         -------
         Probabilities, float32, shape (n_cells, n_clusters), rows summing to one.
         """
-        return self.assignment_of(self.transform(X))
+        return self.assignment_of(self.encoded(X))
 
     def transform(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
         """Return the codes (embedding) of cells.
@@ -107,6 +107,10 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         Codes, float32, rows of unit length, shape (n_cells, ``n_components_``). ``AtlasFCMI`` has both views side by side: twice
         the number of principal components.
         """
+        return self.encoded(X)
+
+    def encoded(self, X: ArrayLike | sp.spmatrix) -> np.ndarray:
+        """Return what :meth:`transform` does, always as an array: scikit-learn may turn the other into a data frame."""
         check_is_fitted(self, "n_clusters_")
         X = self._check_X(X, reset=False)
         rows = rows_of(X, self._to_device())
@@ -155,6 +159,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         computes on a GPU if the machine has one.
         """
         check_is_fitted(self, "n_clusters_")
+        _validate.output_file("path", path)
         self.prepare_decoding()
         tensors, content = self._state()
         content |= {
@@ -249,7 +254,8 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
     def _check_y(self, y: object, groups: object) -> None:
         if y is not None and groups is None:
             msg = f"{type(self).__name__} ignores y. If these are groups, give them by name: fit(X, groups=...)."
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            # Past this method, fit and its decorator.
+            warnings.warn(msg, UserWarning, stacklevel=4)
 
     def _check_call(self) -> None:
         """Raise for what belongs to one call of ``fit`` and is of the wrong kind, or names a file that cannot be written."""
@@ -272,6 +278,9 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         if isinstance(X, ChunkedRows) and not reset:
             return self._check_shape(X, reset=False)
         X = X.to_memory() if isinstance(X, ChunkedRows) else X
+        names = getattr(self, "var_names_", None)
+        if names is not None and not reset and isinstance(X, pd.DataFrame):
+            X = by_name(X, names)
         _validate.matrix_like(X)
         _validate.sparse_structure("X", X)
         return validate_data(
@@ -288,6 +297,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         """Return rows outside of memory if there are enough, of as many features as in ``fit``."""
         if reset:
             self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
         problem = ""
         if reset and len(X) < 2:
             problem = f"{len(X)} cells: give two or more"
@@ -303,10 +313,14 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
     ) -> tuple[np.ndarray | sp.csr_matrix | sp.csr_array | ChunkedRows, np.ndarray, np.ndarray]:
         """Return the matrix of ``fit``, the codes of the groups, and their names."""
         self._check_call()
+        # Of an earlier fit.
+        self.__dict__.pop("var_names_", None)
         groups = _validate.aligned(groups, _index_of(X), "groups", "X")
         X = self._check_X(X, reset=True)
         n_cells = X.shape[0]
-        self._check_n_clusters(n_cells)
+        if self.n_clusters is not None and self.n_clusters > n_cells:
+            msg = f"n_clusters={self.n_clusters} is more than the number of cells, n_samples={n_cells}."
+            raise ValueError(msg)
         # Of rows outside of memory, both are seen in the first pass over them.
         if not isinstance(X, ChunkedRows):
             values = X.data if sp.issparse(X) else X
@@ -318,11 +332,6 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             )
             raise ValueError(msg)
         return X, *_validate.codes_by_appearance(np.zeros(n_cells, int) if groups is None else groups, n_cells)
-
-    def _check_n_clusters(self, n_cells: int) -> None:
-        if self.n_clusters is not None and self.n_clusters > n_cells:
-            msg = f"n_clusters={self.n_clusters} is more than the number of cells, n_samples={n_cells}."
-            raise ValueError(msg)
 
     def _to_device(self) -> torch.device:
         device = choose_device(self.device)

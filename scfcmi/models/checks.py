@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils import gen_batches
 
 from scfcmi import _validate
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # Training needs optimizer steps, and costs them: where cells are many, a thousand mini-batches are enough for paper mode.
 _MAX_STEPS = 1000
@@ -49,3 +47,15 @@ def all_the_same(X: np.ndarray | sp.csr_matrix | sp.csr_array) -> bool:
     dense = (X[rows].toarray() if sp.issparse(X) else X[rows] for rows in gen_batches(X.shape[0], _FEW))
     first = X[:1].toarray() if sp.issparse(X) else X[:1]
     return all((block == first).all() for block in dense)
+
+
+def by_name(X: pd.DataFrame, names: np.ndarray) -> np.ndarray:
+    """Return the columns that a model was fitted on, in its order; as they come, where columns have no names of text."""
+    if not all(isinstance(name, str) for name in X.columns) or np.array_equal(X.columns, names):
+        return X.to_numpy()
+    missing = pd.Index(names).difference(X.columns, sort=False)
+    if len(missing) or not X.columns.is_unique:
+        what = f"lacks {len(missing)} of them: {list(missing[:5])}" if len(missing) else "has columns of one name"
+        msg = f"The model was fitted on {len(names)} named features, and X {what}."
+        raise ValueError(msg)
+    return X[list(names)].to_numpy()

@@ -38,7 +38,7 @@ def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
     TypeError
         If ``assignments`` is no list.
     ValueError
-        If the list is empty, or shapes differ.
+        If the list is empty, shapes differ, or a value is not finite.
 
     References
     ----------
@@ -52,6 +52,9 @@ def consensus(assignments: Sequence[ArrayLike]) -> np.ndarray:
     shapes = {assignment.shape for assignment in soft}
     if len(shapes) != 1 or len(*shapes) != 2:
         msg = f"assignments must be of one shape (n_cells, n_clusters), got {sorted(shapes) or 'none'}."
+        raise ValueError(msg)
+    if not all(np.isfinite(assignment).all() for assignment in soft):
+        msg = "assignments must hold probabilities, got NaN or infinite values."
         raise ValueError(msg)
     mean = max(soft, key=lambda start: sum(float((start * _renumbered(other, start)).sum()) for other in soft))
     for _ in range(_MAX_ITER):

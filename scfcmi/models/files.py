@@ -28,7 +28,7 @@ _FORMAT = 1
 
 def write(path: str | os.PathLike[str], kind: str, tensors: dict[str, Tensor], content: dict[str, Any]) -> None:
     """Write tensors and JSON-able content as one file, atomically."""
-    header = {"scfcmi": kind, "format": str(_FORMAT), "content": json.dumps(content)}
+    header = {"scfcmi": kind, "format": str(_FORMAT), "content": _as_json(content)}
     with replacing(path) as temporary:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, header)
 
@@ -76,7 +76,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Tensor], di
 def check_run(path: str | os.PathLike[str], theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     """Raise ``ValueError`` unless a checkpoint, which says whose run it is, is of this run."""
     # Through JSON, as the file's own, so that tuples equal lists.
-    ours = json.loads(json.dumps(ours))
+    ours = json.loads(_as_json(ours))
     differing = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
     if differing:
         msg = f"checkpoint {str(path)!r} is of another run: {differing} differ. Delete it, or name another file."
@@ -124,3 +124,8 @@ def read_network(
         msg = f"{str(path)!r} holds weights that do not fit its own description: {error}"
         raise ModelFormatError(msg) from error
     return network
+
+
+def _as_json(content: dict[str, Any]) -> str:
+    # Parameters may be numbers of numpy.
+    return json.dumps(content, default=lambda value: value.item())

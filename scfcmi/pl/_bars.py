@@ -57,7 +57,7 @@ def draw_bars(
         expected = (numbers[:, 0] / totals[0]).cumsum()[:-1]
         ax.hlines(expected, -0.4, len(names) - 0.6, colors="black", lw=0.8, ls=(0, (4, 3)))
     texts = [f"{total:,}" for total in totals]
-    upright = 0.065 * max(map(len, texts)) > width / len(names)
+    upright = _LETTER * max(map(len, texts)) > width / len(names)
     for i, text in enumerate(texts):
         ax.text(i, 1.02, text, ha="center", va="bottom", fontsize="x-small", rotation=90 if upright else 0)
     name_columns(ax, names, width)

@@ -49,7 +49,12 @@ def colors_of(adata: AnnData, column: str, names: pd.Index) -> dict[object, str]
 
 
 def keep_colors(adata: AnnData, colors: dict[str, dict[object, str]]) -> None:
-    """Store the colors of columns, where there are too few. Last of all: an error leaves ``adata`` as it was."""
+    """Store the colors of columns, where there are too few. Last of all: an error leaves ``adata`` as it was.
+
+    Not in a view, which would become an AnnData of its own.
+    """
+    if adata.is_view:
+        return
     for column, of_names in colors.items():
         if len(adata.uns.get(f"{column}_colors", ())) < len(of_names):
             adata.uns[f"{column}_colors"] = list(of_names.values())

@@ -75,7 +75,7 @@ def composition(
     KeyError
         If a column is not there.
     ValueError
-        If ``kind`` is none of these, or the number of ``ax`` is not the number of panels.
+        If ``kind`` is none of these, the number of ``ax`` is not the number of panels, or there is nothing to draw.
     """
     check_adata(adata)
     if kind is not None:
@@ -86,6 +86,9 @@ def composition(
     batches = categories(adata, batch_key)
     colors = {c: colors_of(adata, c, values.categories) for c, values in ((key, clusters), (batch_key, batches))}
     counts = pd.crosstab(batches, clusters)
+    if counts.empty:
+        msg = f"No cell has both a cluster in adata.obs[{key!r}] and a batch in adata.obs[{batch_key!r}]."
+        raise ValueError(msg)
 
     sides = {"clusters": counts, "batches": counts.T, "enrichment": counts}
     sizes = {name: bars_size(sides[name]) for name in kinds}
@@ -111,7 +114,7 @@ def batch_of(adata: AnnData, key: str) -> str:
     """Return the batch key that ``fair_cluster`` stored; ``ValueError`` if it stored none."""
     params = own(adata, key).get("params", {})
     if "batch_key" not in params:
-        msg = f"batch_key must be given: adata.uns[{key!r}]['params'] names none."
+        msg = f"batch_key must be given: adata.uns[{key!r}] names none. Cells that were joined (ad.concat) lose it."
         raise ValueError(msg)
     return params["batch_key"]
 

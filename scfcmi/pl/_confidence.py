@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, proba_of
 from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
 from scfcmi.pl._colors import categories
 from scfcmi.pl._figure import at_print_size, hand_out, panels
@@ -57,13 +57,22 @@ def confidence(
     ------
     KeyError
         If ``fair_cluster`` has not been run under this key.
+    ValueError
+        If its clusters were joined or split since. New names are no change.
     """
     check_adata(adata, written=False)
     _validate.text("key", key)
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"{key}_proba", "adata.obsm", hint=hint)
     clusters = categories(adata, key, hint=hint)
-    largest = np.asarray(adata.obsm[f"{key}_proba"]).max(axis=1)
+    proba = proba_of(adata, key)
+    if proba is None:
+        msg = (
+            f"adata.obsm[{key + '_proba'!r}] does not belong to the clusters in adata.obs[{key!r}], which were joined or split "
+            f"since. {hint}"
+        )
+        raise ValueError(msg)
+    largest = proba.max(axis=1)
     level = np.searchsorted([*_LEVELS.values()][1:], largest, side="right")
     counts = pd.crosstab(pd.Categorical.from_codes(level, [*_LEVELS]), clusters, dropna=False)
     counts = counts.loc[:, counts.sum() > 0]

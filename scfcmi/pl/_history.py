@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata, own
+from scfcmi._adata import check_adata, own, table_in_memory
 from scfcmi.pl._colors import categories, colors_of, keep_colors
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._labels import legend, legend_size
@@ -108,7 +108,7 @@ def history(
         _validate.key_in(data.uns.keys(), key, "adata.uns", hint=hint)
         stored = own(data, key)
         _validate.key_in(stored.keys(), "history", f"adata.uns[{key!r}]", hint=hint)
-        runs = {"": stored["history"]}
+        runs = {"": table_in_memory(stored["history"])}
         colors = colors_of(data, key, categories(data, key, hint=hint).categories)
         if warmup_epochs is None:
             warmup_epochs = stored["params"].get("warmup_epochs")

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata, own
+from scfcmi._adata import check_adata, in_memory, own
+from scfcmi._adata import column as _column
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, no_formulas, panels
 from scfcmi.pl._labels import legend, legend_size, scale
@@ -28,6 +29,8 @@ _AREA, _MOST, _LEAST = 60_000, 40, 0.6
 _GRAY = "#e3e3e3"
 # Settings of scanpy that may have a value for each cell.
 _PER_CELL = ("size", "mask_obs", "alpha")
+# And for each panel.
+_PER_PANEL = ("title", "vmin", "vmax", "vcenter", "norm", "cmap", "color_map")
 # With more cells than this, only those are drawn that can be seen on a map of so many pixels a side: over 300 an inch.
 _MANY, _PIXELS = 100_000, 720
 # Points by which a name stands above a small cluster, and that stay free between names; the line to a cluster whose name
@@ -77,7 +80,8 @@ def umap(
         Whether to return the figure, to save it or to change it.
     kwargs
         Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon``, ``layer``, ``use_raw``,
-        ``mask_obs`` and so on, but for ``edges``. ``ncols`` is the number of panels in a row, four by default. To choose the
+        ``mask_obs`` and so on, but for ``edges`` and ``save``. ``title``, ``vmin``, ``vmax``, ``vcenter``, ``norm`` and ``cmap`` may be lists
+        with a value for each panel. ``ncols`` is the number of panels in a row, four by default. To choose the
         colors of categories, set ``adata.uns[column + "_colors"]``.
 
     Returns
@@ -93,7 +97,7 @@ def umap(
         If the number of ``ax`` is not the number of panels, ``split_by`` meets more than one ``color``, or there is nothing
         to draw.
     TypeError
-        If a ``palette`` or ``edges`` is given.
+        If a ``palette``, ``edges`` or ``save`` is given.
 
     Examples
     --------
@@ -111,7 +115,7 @@ def umap(
         adata.obsm.keys(), f"X_{key}_umap", "adata.obsm", hint=f"Run scfcmi.tl.umap(adata, key={key!r}) first."
     )
     if color is None:
-        _validate.key_in(adata.uns.keys(), key, "adata.uns", hint=hint)
+        _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
         batch = own(adata, key).get("params", {}).get("batch_key")
         color = key if split_by is not None or batch is None else (key, batch)
     if not np.iterable(color):
@@ -123,6 +127,9 @@ def umap(
         raise ValueError(msg)
     if "palette" in kwargs:
         msg = f"umap takes no palette. Set adata.uns[{columns[0] + '_colors'!r}] to the colors you want."
+        raise TypeError(msg)
+    if kwargs.get("save"):
+        msg = "umap saves nothing. Save the figure: scfcmi.pl.umap(adata, return_fig=True).savefig('map.png')."
         raise TypeError(msg)
     if kwargs.get("edges"):
         msg = f"umap draws no edges. scanpy does: sc.pl.embedding(adata, {key + '_umap'!r}, neighbors_key={key!r}, edges=True)."
@@ -139,11 +146,12 @@ def umap(
             raise ValueError(msg)
 
     order = np.random.default_rng(_validate.integer("random_state", random_state, minimum=0)).permutation(adata.n_obs)
-    order = _visible(order, adata.obsm[f"X_{key}_umap"], None if split_by is None else split.codes)
-    light = _light(adata, values, key, order)
+    place = np.asarray(in_memory(adata.obsm[f"X_{key}_umap"]))
+    order = _visible(order, place, None if split_by is None else split.codes)
+    light = _light(adata, values, f"X_{key}_umap", place[order], order)
     if isinstance(kwargs.get("mask_obs"), str):
         _validate.key_in(adata.obs.columns, kwargs["mask_obs"], "adata.obs")
-        kwargs["mask_obs"] = adata.obs[kwargs["mask_obs"]].to_numpy()
+        kwargs["mask_obs"] = _column(adata.obs, kwargs["mask_obs"]).to_numpy()
     kwargs |= {name: np.asarray(kwargs[name])[order] for name in _of_cells(kwargs, adata.n_obs)}
     kwargs = {"frameon": False, "size": float(np.clip(_AREA / max(1, adata.n_obs), _LEAST, _MOST))} | kwargs
     n_columns = min(
@@ -153,10 +161,10 @@ def umap(
     if split_by is None:
         extra = [0.0 if column == key else _width_of_legend(light, column, _SIZE) for column in columns]
         axes = panels(len(columns), ax, width=_SIZE + float(np.mean(extra)), height=_SIZE + 0.3, n_columns=n_columns)
-        for column, panel in zip(columns, axes, strict=True):
-            _draw(light, key, column, panel, kwargs)
+        for number, (column, panel) in enumerate(zip(columns, axes, strict=True)):
+            _draw(light, key, column, panel, _of_panel(kwargs, number, len(axes)))
             if "legend_loc" not in kwargs and column != key:
-                _explain(light, column, panel, _SIZE)
+                _explain(light, column, panel, _SIZE, kwargs)
         if "legend_loc" not in kwargs and key in columns:
             if ax is None:
                 # Names are placed in points, so that the size of the axes has to be known.
@@ -170,10 +178,11 @@ def umap(
         axes = panels(len(split.categories), ax, width=width, height=_SMALL + 0.3, n_columns=n_columns)
         _draw_split(light, key, column, split[order], split.value_counts(), axes, kwargs)
         if "legend_loc" not in kwargs:
-            _explain(light, column, axes[n_columns - 1], high, title=column)
+            _explain(light, column, axes[n_columns - 1], high, kwargs, title=column)
 
     for name, colors in light.uns.items():
-        if len(adata.uns.get(name, ())) < len(colors):
+        # A view would become an AnnData of its own.
+        if not adata.is_view and len(adata.uns.get(name, ())) < len(colors):
             adata.uns[name] = colors
     return hand_out(axes, given=ax, show=show, return_fig=return_fig)
 
@@ -214,12 +223,13 @@ def _draw_split(
     if not isinstance(values.dtype, pd.CategoricalDtype):
         # One scale for all panels.
         settings = {"vmin": values.min(), "vmax": values.max()} | settings
-    for ax, group in zip(axes, groups.categories, strict=True):
+    for number, (ax, group) in enumerate(zip(axes, groups.categories, strict=True)):
         mine = np.asarray(groups == group)
         of_group = {name: settings[name][mine] for name in _of_cells(settings, len(mine))}
+        of_panel = {"title": f"{group} ({sizes[group]:,})"} | _of_panel(settings, number, len(axes))
         size = np.broadcast_to(settings["size"], len(mine))[~mine]
         ax.scatter(*place[~mine].T, c=_GRAY, s=size, marker=".", linewidths=0)
-        _draw(light[mine].copy(), key, column, ax, {"title": f"{group} ({sizes[group]:,})"} | settings | of_group)
+        _draw(light[mine].copy(), key, column, ax, of_panel | of_group)
 
 
 def _of_cells(settings: dict[str, Any], n_cells: int) -> list[str]:
@@ -244,7 +254,7 @@ def _values(
     values = {}
     for column in columns:
         if column in adata.obs:
-            values[column] = adata.obs[column]
+            values[column] = _column(adata.obs, column)
             continue
         _validate.key_in([*adata.obs.columns, *genes], column, "adata.obs or adata.var_names")
         if adata.X is None and layer is None and not use_raw:
@@ -295,17 +305,29 @@ def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
             ax.annotate("", text.xy, xytext=tuple(to), textcoords="offset points", arrowprops=_LINE, zorder=2)
 
 
-def _explain(light: AnnData, column: str, ax: Axes, height: float, *, title: str | None = None) -> None:
+def _of_panel(settings: dict[str, Any], number: int, n_panels: int) -> dict[str, Any]:
+    """Return settings with the value of one panel, where a list has one for each."""
+    lists = {name: settings[name] for name in _PER_PANEL if isinstance(settings.get(name), (list, tuple))}
+    for name, values in lists.items():
+        if len(values) != n_panels:
+            msg = f"{name} must be one value or a list of {n_panels}, one for each panel, got {values!r}."
+            raise ValueError(msg)
+    return settings | {name: values[number] for name, values in lists.items()}
+
+
+def _explain(
+    light: AnnData, column: str, ax: Axes, height: float, settings: dict[str, Any], *, title: str | None = None
+) -> None:
     """Add the legend or the scale of a column to the right of ``ax``; ``height`` is the room for it, in inches."""
     values = light.obs[column]
     if isinstance(values.dtype, pd.CategoricalDtype):
         colors = dict(zip(values.cat.categories, light.uns[f"{column}_colors"], strict=False))
         legend(ax, colors, height, title=title)
-    else:
+    elif "colorbar_loc" not in settings:
         scale(ax, ax.collections[-1], column)
 
 
-def _light(adata: AnnData, values: dict[str, pd.Series], key: str, order: np.ndarray) -> AnnData:
+def _light(adata: AnnData, values: dict[str, pd.Series], name: str, place: np.ndarray, order: np.ndarray) -> AnnData:
     """Return what is drawn, in drawing order: scanpy draws rows as they come, and may write to what it is given."""
     import anndata as ad
 
@@ -317,7 +339,7 @@ def _light(adata: AnnData, values: dict[str, pd.Series], key: str, order: np.nda
             frame[column] = categories(adata, column)[order]
             colors[f"{column}_colors"] = list(colors_of(adata, column, frame[column].categories).values())
     obs = pd.DataFrame(frame, index=pd.RangeIndex(len(order)).astype(str))
-    return ad.AnnData(obs=obs, obsm={f"X_{key}_umap": adata.obsm[f"X_{key}_umap"][order]}, uns=colors)
+    return ad.AnnData(obs=obs, obsm={name: place}, uns=colors)
 
 
 def _width_of_legend(light: AnnData, column: str, height: float) -> float:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -65,9 +65,12 @@ class DaskRows(ChunkedRows):
         self._X = X
         self._ends = np.cumsum(X.chunks[0])
 
+    def on(self, device: torch.device | str) -> Self:
+        """Return this source: workers hand out rows on their processors, whatever device this process has."""
+        return self
+
     def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
-        for block in self.map(lambda block, _: block, n_rows):
-            yield block.to(self.device)
+        yield from self.map(lambda block, _: block, n_rows)
 
     def map(self, function: Callable[[torch.Tensor, int], T], n_rows: int | None = None) -> Iterator[T]:
         import dask
@@ -143,7 +146,7 @@ class DaskRows(ChunkedRows):
             if "distributed.KilledWorker" in kinds:
                 msg = (
                     f"{self.name}: workers of the Dask cluster died while they read it, most often for lack of memory. Give "
-                    f"them more, or smaller chunks: {name_of_rechunk(self)}."
+                    f"them more, or smaller chunks: {self.name} = {self.name}.rechunk({{0: {max(1, max(self._X.chunks[0]) // 2)}}})."
                 )
             elif kinds & _LOST:
                 msg = f"The Dask scheduler was lost while {self.name} was read ({type(error).__name__}: {error})."
@@ -191,11 +194,6 @@ def check_workers() -> None:
         worker, version = next(iter(others.items()))
         msg = f"{len(others)} of {len(found)} Dask workers have another version of scfcmi, or none. {_NEEDED} {worker}: {version}"
         raise RuntimeError(msg)
-
-
-def name_of_rechunk(rows: DaskRows) -> str:
-    """Return how to halve the chunks of rows."""
-    return f"{rows.name} = {rows.name}.rechunk({{0: {max(1, int(np.diff(rows._ends, prepend=0).max()) // 2)}}})"
 
 
 def _each_block(

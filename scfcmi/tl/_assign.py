@@ -98,9 +98,9 @@ def assign(
             params["unseen_groups"] = np.array(unseen, dtype=object)
             logger.info("assign: %d batches that the model has not seen: %s", len(unseen), ", ".join(unseen))
     if isinstance(matrix.X, ChunkedRows):
-        embedding = model.transform(matrix.X)
+        embedding = model.encoded(matrix.X)
     else:
-        embedding = np.concatenate([model.transform(rows) for rows in chunks(matrix.X, model)])
+        embedding = np.concatenate([model.encoded(rows) for rows in chunks(matrix.X, model)])
     proba = model.assignment_of(embedding)
 
     out = actual(adata, copy=copy)

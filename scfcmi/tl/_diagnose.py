@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from sklearn.metrics.cluster import contingency_matrix
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata, column, fingerprint, in_memory, own
+from scfcmi._adata import check_adata, column, fingerprint, in_memory, own, proba_of
 from scfcmi._random import stream
 from scfcmi.graph.communities import n_parts, own_links
 from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
 from scfcmi.tl._batches import batches_of
-from scfcmi.tl._evaluate import information_of, proba_of
+from scfcmi.tl._evaluate import information_of
 from scfcmi.tl._graph import graph_of
 from scfcmi.tl._results import actual
 
@@ -99,7 +100,7 @@ def diagnose(
     ``clusters``
         The same table.
     ``training``
-        Whether training had settled, in one sentence. Only for clusters of ``fair_cluster``.
+        Whether training had settled, in one sentence. Only for clusters of ``fair_cluster`` and ``assign``.
     ``information``
         H(C), H(C|X), I(G;C) and I(X;C|G) of these cells, in nats. Only for clusters of ``fair_cluster`` and ``assign``.
     ``checksum``
@@ -139,7 +140,9 @@ def diagnose(
     counts = contingency_matrix(clusters, batches)
     rates = counts / counts.sum(axis=0)
     lacked = lacked_batches(counts)
-    elsewhere = presence_elsewhere(np.asarray(in_memory(adata.obsm[use_rep])), clusters, batches, lacked, stream(0))
+    codes = in_memory(adata.obsm[use_rep])
+    codes = codes.toarray() if sp.issparse(codes) else np.asarray(codes)
+    elsewhere = presence_elsewhere(codes, clusters, batches, lacked, stream(0))
     table = pd.DataFrame(
         {
             "n_cells": counts.sum(axis=1).astype(int),

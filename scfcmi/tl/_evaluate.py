@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from scfcmi import _validate, metrics
-from scfcmi._adata import check_adata, column, in_memory, own
+from scfcmi._adata import check_adata, column, proba_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from anndata import AnnData
 
 
@@ -77,14 +77,3 @@ def information_of(proba: np.ndarray, groups: pd.Series) -> dict[str, float]:
 
     codes, names = _validate.group_codes(groups, len(proba))
     return information(torch.from_numpy(proba), torch.from_numpy(codes), len(names))
-
-
-def proba_of(adata: AnnData, key: str) -> np.ndarray | None:
-    """Return the probabilities of a result, shape (n_obs, n_clusters); ``None`` if its clusters have been changed since."""
-    if not own(adata, key) or f"{key}_proba" not in adata.obsm:
-        return None
-    proba = np.asarray(in_memory(adata.obsm[f"{key}_proba"]))
-    clusters, largest = column(adata.obs, key).astype("category"), proba.argmax(axis=1)
-    # Clusters may have got other names, or lost those without cells.
-    same = (clusters.cat.codes == largest).all() or (clusters.astype(str) == largest.astype(str)).all()
-    return proba if same else None

@@ -285,8 +285,8 @@ def _run(
             "tells nothing of what batches do: clusters will hardly be corrected."
         )
         warnings.warn(msg, UserWarning, stacklevel=3)
-    seeds = given["random_state"] + np.arange(n_runs or 1)
-    models = [new_model(mode, images=len(matrix.X.shape) > 2, **given | {"random_state": int(seed)}) for seed in seeds]
+    seeds = [given["random_state"] + run for run in range(n_runs or 1)]
+    models = [new_model(mode, images=len(matrix.X.shape) > 2, **given | {"random_state": seed}) for seed in seeds]
     logger.info(
         "fair_cluster: %d cells, %s, %d batches of obs[%r]; mode %r",
         *(adata.n_obs, matrix.words, len(batches.categories), batch_key, mode),
@@ -333,9 +333,12 @@ def _joined(
     return models[int(agreed.mean(axis=1).argmax())], mean.argmax(axis=1).astype(np.int32), mean, agreed.mean(axis=0)
 
 
+# Arguments that change how a result is reached, not the result.
+_NOT_THE_RESULT = ("progress", "checkpoint", "callbacks")
+
+
 def _as_json(call: dict[str, Any]) -> str:
     """Return the arguments of a call, for ``scfcmi repeat``; null for one that JSON does not hold, such as a mask."""
-    # These change how a result is reached, not the result.
-    told = {name: value for name, value in call.items() if value is not None and name not in ("progress", "checkpoint")}
+    told = {name: value for name, value in call.items() if value is not None and name not in _NOT_THE_RESULT}
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in told.items()}
     return json.dumps({k: v if isinstance(v, (bool, int, float, str)) else None for k, v in plain.items()})

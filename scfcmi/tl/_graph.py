@@ -30,8 +30,8 @@ def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
     if name in adata.obsp:
         return csr_matrix(in_memory(adata.obsp[name])), np.arange(adata.n_obs)
     params = stored.get("params", {})
-    # A fit of atlas mode says which views it had.
-    if "views" not in params or f"X_{key}" not in adata.obsm:
+    # A fit of atlas mode says which views it had. So do assigned cells, which are not those of the fit.
+    if "views" not in params or "assigned" in params or f"X_{key}" not in adata.obsm:
         return None
     seed = int(params["random_state"])
     graph = cell_graph(

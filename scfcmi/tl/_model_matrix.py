@@ -108,7 +108,8 @@ def _mask_of(adata: AnnData, names: np.ndarray) -> np.ndarray:
         shown = ", ".join(repr(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
         msg = (
             f"{len(missing)} of the {len(names)} features that the model was fitted on are not in adata.var_names: "
-            f"{shown}. Check that genes go by the same names; add columns of zeros for genes that were not measured."
+            f"{shown}. Check that genes go by the same names. If they were not measured, fit the model again on the genes that "
+            "both have (mask_var)."
         )
         raise ValueError(msg)
     mask = adata.var_names.isin(names)

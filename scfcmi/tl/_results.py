@@ -33,6 +33,8 @@ def names_under(key: str) -> dict[str, tuple[str, ...]]:
     return {part: names + tuple(name.format(key) for name in _COMPANIONS.get(part, ())) for part, names in ours.items()}
 
 
+# What scanpy writes without being asked for a name: it would overwrite a result of this name.
+_SCANPY = ("pca", "umap", "tsne", "diffmap", "draw_graph_fa", "draw_graph_fr", "neighbors")
 # A folder of a zarr store may have no longer name, with what is put before and behind it.
 _MAX_BYTES = 200
 
@@ -43,9 +45,12 @@ def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
     Raises
     ------
     ValueError
-        If it is no string that both formats can hold, is ``batch_key``, or would overwrite what scfcmi did not write.
+        If it is no string that both formats can hold, is ``batch_key`` or a name that scanpy uses, or would overwrite what scfcmi did not write.
     """
     check_name("key_added", key_added)
+    if key_added in _SCANPY:
+        msg = f"key_added={key_added!r} is a name under which scanpy stores results of its own. Give another one."
+        raise ValueError(msg)
     if key_added == batch_key:
         msg = f"key_added must be a name other than batch_key, got {key_added!r}."
         raise ValueError(msg)

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata, own
+from scfcmi._adata import check_adata, in_memory, own
 from scfcmi._random import RandomState, seed_from
 from scfcmi.tl._results import actual
 
@@ -79,11 +80,14 @@ def umap(
     seed = seed_from(random_state, rng)
     graph_key = own(adata, key).get("connectivities_key", f"{key}_connectivities")
     # A few cells of many may have kept no link to each other.
-    if graph_key in adata.obsp and csr_matrix(adata.obsp[graph_key]).nnz:
-        place, source = _of_graph(adata, key, graph_key, seed), {"connectivities_key": graph_key}
+    embedding = np.asarray(in_memory(adata.obsm[f"X_{key}"]), np.float32)
+    graph = csr_matrix(in_memory(adata.obsp[graph_key]), copy=True) if graph_key in adata.obsp else None
+    # Both tools that lay out take seeds of 32 bits.
+    if graph is not None and graph.nnz:
+        place, source = _of_graph(embedding, graph, seed % 2**32), {"connectivities_key": graph_key}
     else:
         n_neighbors = min(_N_NEIGHBORS, adata.n_obs - 1)
-        place, source = _of_embedding(adata.obsm[f"X_{key}"], n_neighbors, seed), {"n_neighbors": n_neighbors}
+        place, source = _of_embedding(embedding, n_neighbors, seed % 2**32), {"n_neighbors": n_neighbors}
 
     out = actual(adata, copy=copy)
     out.obsm[f"X_{key}_umap"] = place
@@ -91,16 +95,16 @@ def umap(
     return out if copy else None
 
 
-def _of_graph(adata: AnnData, key: str, graph_key: str, seed: int) -> np.ndarray:
+def _of_graph(embedding: np.ndarray, graph: csr_matrix, seed: int) -> np.ndarray:
     import anndata as ad
     import scanpy as sc
 
     # Of its own, so that the caller's X_umap and uns["umap"] stay, and the graph: umap-learn sets small weights to zero in
     # what it is given. It has no X: a file-backed one stays on disk.
     light = ad.AnnData(
-        obs=adata.obs[[]],
-        obsm={"X": np.asarray(adata.obsm[f"X_{key}"], np.float32)},
-        obsp={"graph": csr_matrix(adata.obsp[graph_key], copy=True)},
+        obs=pd.DataFrame(index=pd.RangeIndex(len(embedding)).astype(str)),
+        obsm={"X": embedding},
+        obsp={"graph": graph},
         uns={
             "own": {
                 "connectivities_key": "graph",
@@ -118,4 +122,4 @@ def _of_embedding(embedding: np.ndarray, n_neighbors: int, seed: int) -> np.ndar
 
     # A fixed seed allows one job only. Saying so keeps umap-learn from warning that it overrides the number.
     reducer = umap_learn.UMAP(n_neighbors=n_neighbors, random_state=seed, n_jobs=1, **_LOOK)
-    return reducer.fit_transform(np.asarray(embedding, np.float32))
+    return reducer.fit_transform(embedding)

@@ -191,3 +191,14 @@ def test_without_zarr(cells, capsys, monkeypatch):
     monkeypatch.setattr("scfcmi.cli._files.find_spec", lambda _: None)
     assert cluster("in.h5ad", "out.zarr") == cli.WRONG_USE
     assert "--output 'out.zarr' needs the package zarr: pip install zarr" in capsys.readouterr().err
+
+
+def test_another_format_keeps_no_companion_of_an_earlier_result(cells):
+    assert cluster("in.h5ad", "old.h5ad") == cli.OK
+    old = ad.read_h5ad("old.h5ad")
+    old.obsm["X_fcmi_umap"], old.uns["fcmi_umap"] = np.zeros((old.n_obs, 2)), {"random_state": 0}
+    old.write_h5ad("old.h5ad")
+    assert cluster("old.h5ad", "new.zarr") == cli.OK
+    new = ad.read_zarr("new.zarr")
+    assert "X_fcmi_umap" not in new.obsm
+    assert "fcmi_umap" not in new.uns

@@ -46,3 +46,8 @@ def test_consensus_of_fits_errs_less_than_the_worst():
 def test_assignments_of_other_shapes(assignments):
     with pytest.raises(ValueError, match="assignments must be of one shape"):
         consensus(assignments)
+
+
+def test_values_that_are_no_probabilities():
+    with pytest.raises(ValueError, match="must hold probabilities"):
+        consensus([one_hot([0, 1]), one_hot([0, 1]) * np.nan])

@@ -73,3 +73,9 @@ def test_wrong_arguments(clustered):
         scfcmi.pl.composition(clustered, key="fcmi2")
     with pytest.raises(ValueError, match="ax must be 3 axes"):
         scfcmi.pl.composition(clustered, ax=scfcmi.pl.composition(clustered, kind="batches", show=False))
+
+
+def test_a_column_without_values(clustered):
+    clustered.obs["none"] = np.nan
+    with pytest.raises(ValueError, match="No cell has both"):
+        scfcmi.pl.composition(clustered, "none")

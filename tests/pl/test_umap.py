@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import anndata as ad
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -199,3 +200,45 @@ def test_of_many_cells_only_those_are_drawn_that_can_be_seen(mapped, monkeypatch
     for panel, name in zip(axes, ("seqwell", "10x"), strict=True):
         own = place[mapped.obs["tech"] == name]
         np.testing.assert_allclose(np.unique(panel.collections[-1].get_offsets(), axis=0), np.unique(own, axis=0))
+
+
+def test_lists_have_a_value_for_each_panel(mapped):
+    first, second = mapped.var_names[:2]
+    axes = scfcmi.pl.umap(
+        mapped, [first, second], title=["A", "B"], vmin=[0, 1], vmax=[20, 30], cmap=["magma", "viridis"], show=False
+    )
+    assert [ax.get_title() for ax in axes] == ["A", "B"]
+    assert [ax.collections[0].get_clim() for ax in axes] == [(0, 20), (1, 30)]
+    assert [ax.collections[0].get_cmap().name for ax in axes] == ["magma", "viridis"]
+    axes = scfcmi.pl.umap(mapped, split_by="tech", title=["one", "two"], show=False)
+    assert [ax.get_title() for ax in axes] == ["one", "two"]
+    with pytest.raises(ValueError, match="title must be one value or a list of 2"):
+        scfcmi.pl.umap(mapped, [first, second], title=["A"], show=False)
+
+
+def test_a_color_bar_of_scanpy_takes_the_place_of_ours(mapped):
+    figure = scfcmi.pl.umap(mapped, mapped.var_names[0], colorbar_loc="bottom", return_fig=True)
+    assert len(figure.axes) == 2
+    assert not figure.axes[0].child_axes
+
+
+def test_saves_nothing(mapped):
+    with pytest.raises(TypeError, match="return_fig=True"):
+        scfcmi.pl.umap(mapped, save="_map.png")
+
+
+def test_a_view_stays_one(mapped):
+    view = mapped[:200]
+    scfcmi.pl.umap(view, show=False)
+    scfcmi.pl.composition(view, show=False)
+    assert view.is_view
+    assert "fcmi_colors" not in view.uns
+
+
+def test_cells_that_were_joined(mapped):
+    joined = ad.concat([mapped[:100], mapped[100:]])
+    assert [ax.get_title() for ax in scfcmi.pl.umap(joined, show=False)] == ["fcmi"]
+    with pytest.raises(ValueError, match=r"ad\.concat"):
+        scfcmi.pl.composition(joined)
+    with pytest.raises(KeyError, match=r"ad\.concat"):
+        scfcmi.pl.report(joined, "report.html", batch_key="tech")

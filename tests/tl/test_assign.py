@@ -150,3 +150,12 @@ def test_command(small, model, tmp_path, capsys):
     assert cli.main(["assign", str(tmp_path / "none"), str(source), "-o", str(out)]) == cli.WRONG_USE
     assert "no file at" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in paths)
+
+
+def test_assigned_cells_have_no_graph(small, model):
+    again = small.copy()
+    scfcmi.tl.assign(again, model, key_added="again", batch_key="tech")
+    table = scfcmi.tl.diagnose(again, key="again")
+    assert table[["own_links", "n_parts"]].isna().all(axis=None)
+    with pytest.raises(KeyError, match="Assigned cells have no graph"):
+        scfcmi.tl.choose_n_clusters(again, key="again")

@@ -3,10 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from scfcmi import metrics, tl
+from scfcmi import metrics, pl, tl
 
 
 def test_is_evaluate_of_columns(clustered):
@@ -28,3 +29,20 @@ def test_has_a_name_in_metrics_that_loads_no_tool_before_it_is_used():
     code = "import sys, scfcmi.metrics; print('scfcmi.tl' in sys.modules); scfcmi.metrics.evaluate_adata; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["False", "False"]
+
+
+def test_renamed_clusters_keep_their_probabilities_and_joined_ones_lose_them(clustered):
+    clustered.uns["fcmi"]["params"] |= {"settled": True, "n_epochs": 30}
+    names = clustered.obs["fcmi"].cat.categories
+    expected = tl.diagnose(clustered)["confidence"].to_numpy()
+    clustered.obs["fcmi"] = clustered.obs["fcmi"].cat.rename_categories([f"type {name}" for name in names])
+    np.testing.assert_array_equal(tl.diagnose(clustered)["confidence"], expected)
+    some = clustered[clustered.obs["fcmi"] != "type 0"].copy()
+    np.testing.assert_allclose(tl.diagnose(some)["confidence"], expected[1:])
+    assert "H_C" in tl.evaluate(some, "fcmi", "tech")
+
+    clustered.obs["fcmi"] = clustered.obs["fcmi"].astype(str).replace({"type 1": "type 0"})
+    assert tl.diagnose(clustered)["confidence"].isna().all()
+    with pytest.raises(ValueError, match="joined or split since"):
+        pl.confidence(clustered)
+    assert "H_C" not in tl.evaluate(clustered, "fcmi", "tech")

@@ -346,3 +346,15 @@ def test_cells_without_expression_are_told(small, sparse):
         model = scfcmi.tl.fit_model(small, "tech", max_epochs=2)
     with pytest.warns(UserWarning, match=r"^7 cell\(s\) have no expression"):
         scfcmi.tl.assign(small, model)
+
+
+@pytest.mark.parametrize("mode", ["atlas", "paper"])
+def test_seeds_of_any_size(small, mode):
+    scfcmi.tl.fair_cluster(small, "tech", n_clusters=3, mode=mode, max_epochs=1, random_state=2**63)
+    scfcmi.tl.umap(small, random_state=2**33 + 1)
+    assert small.uns["fcmi_umap"]["random_state"] == 2**33 + 1
+
+
+def test_callbacks_are_no_part_of_the_call(small):
+    scfcmi.tl.fit_model(small, "tech", n_clusters=3, max_epochs=1, callbacks=[print])
+    assert "callbacks" not in small.uns["fcmi"]["params"]["call"]

@@ -31,14 +31,14 @@ def test_a_key_that_files_cannot_hold_is_refused(cells, fit, key):
         tl.fair_cluster(cells, "tech", key_added=key, **fit)
 
 
-@pytest.mark.parametrize("key", ["pca", "label"])
+@pytest.mark.parametrize("key", ["mine", "label"])
 def test_nothing_of_the_user_is_overwritten(cells, fit, key):
-    sc.pp.pca(cells, n_comps=5)
+    sc.pp.pca(cells, n_comps=5, key_added="mine")
     before = cells.copy()
     with pytest.raises(ValueError, match="not written by scfcmi"):
         tl.fair_cluster(cells, "tech", key_added=key, **fit)
     assert list(cells.uns) == list(before.uns)
-    np.testing.assert_array_equal(cells.obsm["X_pca"], before.obsm["X_pca"])
+    np.testing.assert_array_equal(cells.obsm["mine"], before.obsm["mine"])
 
 
 def test_labels_of_another_tool_stay(cells, fit):
@@ -97,3 +97,9 @@ def test_layers_of_two_batches_do_not_meet(cells, fit):
     tl.translate(cells, model, "v/2", layer_added="v2")
     with pytest.raises(ValueError, match="there already"):
         tl.translate(cells, model, "v/2", layer_added="v2")
+
+
+@pytest.mark.parametrize("key", ["umap", "pca"])
+def test_names_of_scanpy_are_refused(small, key):
+    with pytest.raises(ValueError, match="scanpy stores"):
+        tl.fair_cluster(small, "tech", key_added=key)

@@ -189,9 +189,14 @@ def test_plots_of_a_result_that_is_read_lazily(files, cells, tmp_path, monkeypat
     scfcmi.tl.fair_cluster(inside, "tech", **QUICK)
     inside.write_h5ad(tmp_path / "result.h5ad")
     result = ad.experimental.read_lazy(tmp_path / "result.h5ad")
+    pd.testing.assert_frame_equal(scfcmi.tl.diagnose(result), scfcmi.tl.diagnose(inside))
+    scfcmi.tl.umap(result)
+    scfcmi.pl.umap(result, show=False)
     scfcmi.pl.composition(result, "tech", show=False)
     scfcmi.pl.confusion(result, label_key="type", show=False)
-    pd.testing.assert_frame_equal(scfcmi.tl.diagnose(result), scfcmi.tl.diagnose(inside))
+    scfcmi.pl.confidence(result, show=False)
+    scfcmi.pl.history(result, show=False)
+    scfcmi.pl.report(result, tmp_path / "report.html", n_markers=0)
     plt.close("all")
 
 

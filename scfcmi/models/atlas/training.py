@@ -125,9 +125,8 @@ def train_agreement(
             share = float(np.mean([view.share for view in found.of_view]))
             history.append(row | {"frac_with_counterpart": share, "code_shift": code_shift})
             for callback in callbacks:
-                callback(
-                    Epoch(epoch + 1, row, lambda: network.embed(codes_of(network, components)).cpu().numpy(), None)
-                )
+                codes_now = lambda: network.embed(codes_of(network, components)).cpu().numpy()
+                callback(Epoch(epoch + 1, history[-1], codes_now, None))
     # The shift since the last search for counterparts.
     history[-1]["code_shift"] = agreement_loss(codes_of(network, watched), codes).mean().item()
     return history
@@ -157,6 +156,9 @@ def _pairs(network: AtlasNetwork, components: Tensor, groups: np.ndarray, settin
     cells = _some_cells(len(groups), _MAX_MATCHED, stream(settings.seed, Stream.COUNTERPARTS, step))
     origins, groups = _of_cells(components, cells), groups[cells]
     codes = codes_of(network, origins).cpu().numpy()
+    if not np.isfinite(codes).all():
+        msg = f"Codes are no longer finite after {step} mini-batches. Lower learning_rate, or scale X."
+        raise FloatingPointError(msg)
 
     def counterparts(view: int) -> Counterparts:
         rng, origin = stream(settings.seed, Stream.COUNTERPARTS, step, 1 + view), origins[view].cpu().numpy()

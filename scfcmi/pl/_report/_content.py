@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import __version__, metrics
-from scfcmi._adata import diagnosis_of
+from scfcmi._adata import diagnosis_of, proba_of, table_in_memory
 from scfcmi.pl._report._charts import history_charts, resolution_chart
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def gather(
         "clusters": _clusters(adata, key, np.asarray(clusters.codes), counts, colors[key], diagnosis.get("clusters")),
         "has_diagnosis": "clusters" in diagnosis,
         "is_stale": not diagnosis and f"{key}_diagnosis" in adata.uns,
-        "has_proba": f"{key}_proba" in adata.obsm,
+        "has_proba": proba_of(adata, key) is not None,
         "enrichment": _enrichment(counts, key, batch_key),
         "metrics": None if label_key is None else _metrics(clusters, batches, values[label_key]),
         "confusion": None if label_key is None else _confusion(clusters, values[label_key]),
         "resolutions": _resolutions(adata, key),
-        "history": history_charts(stored["history"]) if len(stored.get("history", ())) else [],
+        "history": history_charts(table_in_memory(stored["history"])) if "history" in stored else [],
         "information": dict(diagnosis.get("information", {})),
         "call": _call(stored["params"], key),
         "repeat": _repeat(stored["params"], key, name),
@@ -145,8 +145,8 @@ def _clusters(
     diagnosis: pd.DataFrame | None,
 ) -> list[dict[str, Any]]:
     """Return a row a cluster with cells: number, size, shares of batches, confidence and verdict."""
-    proba = adata.obsm.get(f"{key}_proba")
-    largest = None if proba is None else np.asarray(proba).max(axis=1)
+    proba = proba_of(adata, key)
+    largest = None if proba is None else proba.max(axis=1)
     rows = []
     for code, (name, of_batches) in enumerate(counts.iterrows()):
         size = int(of_batches.sum())
@@ -216,7 +216,9 @@ def _confusion(clusters: pd.Categorical, labels: pd.Categorical) -> dict[str, An
 
 def _resolutions(adata: AnnData, key: str) -> str | None:
     curve = adata.uns.get(f"{key}_n_clusters", {}).get("curve")
-    return None if curve is None else resolution_chart(curve, adata.uns[key]["params"].get("resolution"))
+    return (
+        None if curve is None else resolution_chart(table_in_memory(curve), adata.uns[key]["params"].get("resolution"))
+    )
 
 
 def _call(params: Mapping[str, Any], key: str) -> str | None:

@@ -82,7 +82,10 @@ def report(
         _validate.path("source", source)
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
-    _validate.key_in(adata.uns.keys(), key, "adata.uns", hint=hint)
+    if key not in adata.uns:
+        msg = f"adata.uns[{key!r}] is missing, which says how these cells were clustered. Cells that were joined (ad.concat) lose it: "
+        msg += f"add it, as adata.uns[{key!r}] = first.uns[{key!r}], or report on the parts. {hint}"
+        raise KeyError(msg)
     map_hint = f"Run scfcmi.tl.umap(adata, key={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"X_{key}_umap", "adata.obsm", hint=map_hint)
     stored = own(adata, key)
