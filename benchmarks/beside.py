@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runs import latest, table
+from runs import latest, percent, table
 from sets import COUNTS, JOINED, SETS
 from single_cell import KEYS, MEASURES
 
@@ -32,7 +32,16 @@ def tables(path: Path) -> dict[str, str]:
     everywhere = _rows(means, METHODS, list(SETS)) + _rows(means, METHODS, apart, " *")
     counted = _rows(means, METHODS | {"scVI + Leiden": ["scVI"]}, sorted(COUNTS), " †")
     beside_scvi = [row for row in counted if row[0].startswith(("**scfcmi**", "scVI"))]
-    return {"means": table(HEADS, everywhere + beside_scvi), "counts": table(HEADS, counted)}
+    methods = ("scVI, K", "scfcmi, K", "scVI", "scfcmi")
+    of_sets = [
+        [f"`{name}`", *(percent(means.loc[method, name], "nmi", "ari") for method in methods)]
+        for name in sorted(COUNTS)
+    ]
+    return {
+        "means": table(HEADS, everywhere + beside_scvi),
+        "counts": table(HEADS, counted),
+        "counts_sets": table(("set", *methods), of_sets),
+    }
 
 
 def _rows(means: pd.DataFrame, methods: dict[str, list[str]], sets: list[str], mark: str = "") -> list[list[str]]:

@@ -64,16 +64,20 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     cluster.add_argument(
         "--mode",
         choices=("atlas", "paper"),
-        help="atlas for cells; paper for images, or to set alpha or beta (default atlas)",
+        help="atlas for cells; paper for images, or to set alpha, beta or balance (default atlas)",
     )
     cluster.add_argument(
         "--agreement", type=float, help="how strongly batches are corrected; 0: not at all (atlas mode; default 4)"
     )
     cluster.add_argument(
-        "--n-neighbors", type=int, help="neighbors in each batch that may be counterparts (atlas mode)"
+        "--n-neighbors",
+        type=int,
+        help="nearest neighbors in each other batch among which matching cells are searched (atlas mode; default 40)",
     )
     cluster.add_argument(
-        "--n-components", type=int, help="number of principal components (paper mode: dimension of the code)"
+        "--n-components",
+        type=int,
+        help="number of principal components (default 50; paper mode: dimension of the code, default K)",
     )
     cluster.add_argument("--alpha", type=float, help="weight of L_clu (paper mode; default 0.04)")
     cluster.add_argument("--beta", type=float, help="weight of L_fair (paper mode; default: the composition decides)")
@@ -93,13 +97,18 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     cluster.add_argument("--key-added", help="name of the result in the output (default fcmi)")
     cluster.add_argument("--max-epochs", type=int, help="passes over the cells (default: their number decides)")
     cluster.add_argument("--batch-size", type=int, help="cells in a mini-batch of training (default 512)")
-    cluster.add_argument("--seed", type=int, dest="random_state", metavar="SEED", help="of random numbers (default 0)")
+    cluster.add_argument("--seed", type=int, dest="random_state", metavar="SEED", help="random seed (default 0)")
     cluster.add_argument("--device", help="cpu, cuda, or auto: a GPU if there is one (default auto)")
     cluster.add_argument(
-        "--precision", choices=("auto", "float32", "bfloat16"), help="of numbers in training (paper mode; default auto)"
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        help="number format in training (paper mode; default auto)",
     )
     cluster.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="keep the state here; a killed run goes on from it"
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="keep progress here, so that a killed run can be resumed (atlas mode: principal components)",
     )
     cluster.add_argument("--save-model", type=Path, metavar="FILE", help="write the model, for 'scfcmi assign'")
     cluster.add_argument(

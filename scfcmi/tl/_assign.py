@@ -82,7 +82,7 @@ def assign(
     >>> model = scfcmi.tl.fit_model(seen, "phase", n_clusters=8, max_epochs=50)
     >>> scfcmi.tl.assign(new, model)
     >>> new.obsm["X_fcmi"].shape
-    (200, 50)
+    (200, 100)
     """
     check_adata(adata, copy=copy)
     model = check_model(model)

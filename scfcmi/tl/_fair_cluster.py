@@ -141,8 +141,8 @@ def fair_cluster(
     ``adata.obs[key_added]``
         Clusters: categorical of strings. Every cluster is a category, with cells or without.
     ``adata.obsm["X_" + key_added]``
-        Embedding: float32, rows of unit length, shape (n_obs, n_components): 50 dimensions each for scaled and
-        unscaled expression, or the dimensions of ``use_rep``, or n_clusters in paper mode.
+        Embedding: float32, rows of unit length, shape (n_obs, n_dimensions). Atlas mode has 50 dimensions
+        for scaled and 50 for unscaled expression, or those of ``use_rep``. Paper mode has n_clusters.
     ``adata.obsm[key_added + "_proba"]``
         Probability of each cluster for each cell: float32, shape (n_obs, n_clusters), columns in the order of the
         categories, rows summing to one.
@@ -235,7 +235,7 @@ def fit_model(adata: AnnData, batch_key: str, **settings: Any) -> GroupedCluster
     >>> import scanpy as sc, scfcmi
     >>> adata = sc.datasets.pbmc68k_reduced()
     >>> model = scfcmi.tl.fit_model(adata, "phase", n_clusters=8, max_epochs=50)
-    >>> model.predict(adata.X[:3]).shape
+    >>> model.predict(adata[:3, model.var_names_].X).shape
     (3,)
     """
     return _run(adata, batch_key, **settings)[1]
