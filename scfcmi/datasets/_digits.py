@@ -68,8 +68,8 @@ def mnist_usps(
     Examples
     --------
     >>> import scfcmi
-    >>> adata = scfcmi.datasets.mnist_usps(subset=1000)
-    >>> adata.shape
+    >>> adata = scfcmi.datasets.mnist_usps(subset=1000)  # doctest: +SKIP
+    >>> adata.shape  # doctest: +SKIP
     (1000, 784)
     """
     manifest = read_manifest("mnist_usps")
