@@ -34,6 +34,8 @@ from scfcmi.models.atlas.whitening import with_whitened_graph
 
 KEYS = ["dataset", "seed"]
 TRUTHS = ("links", "anew")
+# And how tables call them.
+_WORDS = ("neighbors", "new clustering")
 BINS = 10
 
 
@@ -77,7 +79,7 @@ def tables(path: Path) -> dict[str, str]:
     columns = ["agreement", *(f"{what}, {truth}" for truth in TRUTHS for what in ("accuracy", "error"))]
     means = runs.groupby("dataset", sort=False)[columns].mean()
     means.loc["mean"] = means.mean()
-    heads = ["set", "predict is labels_", *(f"{what}, {t}" for t in TRUTHS for what in ("new cells right", "error"))]
+    heads = ["set", "fitted cells: same label", *(f"{what}, {t}" for t in _WORDS for what in ("new cells agree", "error"))]
     reliability = table(heads, [[name, *(f"{100 * value:.1f}" for value in row)] for name, row in means.iterrows()])
     # Every set counts alike.
     shares = {column: (values / n_cells[:, None]).sum(axis=0) for column, values in bins.items()}
@@ -93,7 +95,7 @@ def tables(path: Path) -> dict[str, str]:
         for number in range(BINS)
         if shares["cells"][number] > 0
     ]
-    heads = ["probability", "% of new cells", "mean probability", *(f"right, {truth}" for truth in TRUTHS)]
+    heads = ["probability", "% of new cells", "mean probability", *(f"agree, {truth}" for truth in _WORDS)]
     return {"reliability": reliability, "bins": table(heads, rows)}
 
 
