@@ -79,7 +79,11 @@ def tables(path: Path) -> dict[str, str]:
     columns = ["agreement", *(f"{what}, {truth}" for truth in TRUTHS for what in ("accuracy", "error"))]
     means = runs.groupby("dataset", sort=False)[columns].mean()
     means.loc["mean"] = means.mean()
-    heads = ["set", "fitted cells: same label", *(f"{what}, {t}" for t in _WORDS for what in ("new cells agree", "error"))]
+    heads = [
+        "set",
+        "fitted cells: same label",
+        *(f"{what}, {t}" for t in _WORDS for what in ("new cells agree", "error")),
+    ]
     reliability = table(heads, [[name, *(f"{100 * value:.1f}" for value in row)] for name, row in means.iterrows()])
     # Every set counts alike.
     shares = {column: (values / n_cells[:, None]).sum(axis=0) for column, values in bins.items()}

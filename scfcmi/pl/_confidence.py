@@ -68,8 +68,8 @@ def confidence(
     proba = proba_of(adata, key)
     if proba is None:
         msg = (
-            f"adata.obsm[{key + '_proba'!r}] does not belong to the clusters in adata.obs[{key!r}], which were joined or split "
-            f"since. {hint}"
+            f"adata.obsm[{key + '_proba'!r}] does not belong to the clusters in adata.obs[{key!r}]: they were joined or split "
+            f"since, or adata.uns[{key!r}] is gone, as after ad.concat. {hint}"
         )
         raise ValueError(msg)
     largest = proba.max(axis=1)
