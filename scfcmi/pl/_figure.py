@@ -68,14 +68,13 @@ def panels(
 
     Raises
     ------
-    TypeError, ValueError
-        As :func:`given_axes`.
+    TypeError
+        If what is given are no axes.
+    ValueError
+        If their number is not ``n``.
     """
-    given = given_axes(ax, n)
-    if given is not None:
-        for panel in given:
-            panel.grid(visible=False)
-        return given
+    if ax is not None:
+        return _checked(ax, n)
     import matplotlib.pyplot as plt
 
     n_columns = min(n, n_columns)
@@ -86,18 +85,7 @@ def panels(
     return [figure.add_subplot(grid[divmod(i, n_columns)]) for i in range(n)]
 
 
-def given_axes(ax: Axes | Sequence[Axes] | None, n: int) -> list[Axes] | None:
-    """Return the axes that the user gave, ``None`` if none.
-
-    Raises
-    ------
-    TypeError
-        If they are no axes.
-    ValueError
-        If their number is not ``n``.
-    """
-    if ax is None:
-        return None
+def _checked(ax: Axes | Sequence[Axes], n: int) -> list[Axes]:
     from matplotlib.axes import Axes
 
     given = [ax] if isinstance(ax, Axes) or not np.iterable(ax) or isinstance(ax, str) else list(ax)
@@ -108,6 +96,8 @@ def given_axes(ax: Axes | Sequence[Axes] | None, n: int) -> list[Axes] | None:
     if len(given) != n:
         msg = f"ax must be {n} axes, one a panel, got {len(given)}."
         raise ValueError(msg)
+    for panel in given:
+        panel.grid(visible=False)
     return given
 
 

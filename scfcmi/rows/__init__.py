@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import scipy.sparse as sp
-
-from scfcmi.rows._chunked import ChunkedRows
+from scfcmi.rows._chunked import ChunkedRows, local_rows
 from scfcmi.rows._csr import CSRRows
 from scfcmi.rows._dask import DaskRows
 from scfcmi.rows._dense import DenseRows
@@ -20,6 +18,7 @@ from scfcmi.rows._summary import Summary, summarize, value_range
 
 if TYPE_CHECKING:
     import numpy as np
+    import scipy.sparse as sp
     import torch
 
 __all__ = [
@@ -42,7 +41,7 @@ def rows_of(X: np.ndarray | sp.csr_matrix | sp.csr_array | ChunkedRows, device: 
     """Choose the source for a matrix: CSR stays CSR, what lies outside of memory stays there, the rest is dense."""
     if isinstance(X, ChunkedRows):
         return X.on(device)
-    return CSRRows(X, device) if sp.issparse(X) else DenseRows(X, device)
+    return local_rows(X, device)
 
 
 def outside(X: object, name: str) -> ChunkedRows | None:

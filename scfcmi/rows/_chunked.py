@@ -68,16 +68,21 @@ class ChunkedRows:
     def subset(self, index: np.ndarray | None, columns: np.ndarray) -> Rows:
         parts = list(self._parts(index, columns if self._columns is None else self._columns[columns]))
         if not parts:
-            return DenseRows(np.zeros((0, len(columns)), np.float32), self.device)
-        if sp.issparse(parts[0]):
-            return CSRRows(sp.vstack(parts, format="csr"), self.device)
-        return DenseRows(np.concatenate(parts), self.device)
+            return local_rows(np.zeros((0, len(columns)), np.float32), self.device)
+        return local_rows(
+            sp.vstack(parts, format="csr") if sp.issparse(parts[0]) else np.concatenate(parts), self.device
+        )
 
     def to_memory(self) -> np.ndarray | sp.csr_matrix:
         return self.subset(None, np.arange(self.shape[1])).to_memory()
 
     def fingerprint(self) -> int:
         return zlib.crc32(np.array(list(self.map(lambda block, _: float(block.double().sum())))))
+
+
+def local_rows(X: np.ndarray | sp.csr_matrix | sp.csr_array, device: torch.device | str) -> CSRRows | DenseRows:
+    """Return the source of a matrix in memory."""
+    return CSRRows(X, device) if sp.issparse(X) else DenseRows(X, device)
 
 
 def as_block(chunk: object, columns: np.ndarray | None, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_array:

@@ -23,9 +23,6 @@ class CSRRows(LocalRows):
         self.device = device
         self.shape = X.shape
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def take(self, index: np.ndarray) -> torch.Tensor:
         rows = self._X[index]
         return self._dense(rows.data, rows.indices, rows.indptr)

@@ -8,9 +8,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from scfcmi import __version__
-from scfcmi.rows._chunked import ChunkedRows, as_block, check_numbers
-from scfcmi.rows._csr import CSRRows
-from scfcmi.rows._dense import DenseRows
+from scfcmi.rows._chunked import ChunkedRows, as_block, check_numbers, local_rows
 from scfcmi.rows._protocol import rows_per_block
 
 if TYPE_CHECKING:
@@ -206,10 +204,9 @@ def _each_block(
 ) -> list[T]:
     """Work on the chunk whose first row is ``start``, a block at a time. Runs on a worker."""
     chunk = as_block(chunk, columns, name)
-    source = DenseRows if isinstance(chunk, np.ndarray) else CSRRows
     if not chunk.shape[0]:
         return []
-    return list(source(chunk, "cpu").map(lambda block, first: function(block, start + first), step))
+    return list(local_rows(chunk, "cpu").map(lambda block, first: function(block, start + first), step))
 
 
 def _pick(chunk: object, rows: np.ndarray | None, columns: np.ndarray, name: str) -> np.ndarray | sp.csr_matrix:

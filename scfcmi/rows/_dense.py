@@ -22,9 +22,6 @@ class DenseRows(LocalRows):
         self.device = self._X.device
         self.shape = X.shape
 
-    def __len__(self) -> int:
-        return len(self._X)
-
     def take(self, index: np.ndarray) -> torch.Tensor:
         return self._X[torch.from_numpy(index).to(self.device)]
 

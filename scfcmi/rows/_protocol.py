@@ -58,6 +58,9 @@ class Rows(Protocol):
 class LocalRows:
     """Rows whose blocks are worked on in this process, one after the other."""
 
+    def __len__(self) -> int:
+        return self.shape[0]
+
     def map(self, function: Callable[[torch.Tensor, int], T], n_rows: int | None = None) -> Iterator[T]:
         start = 0
         for block in self.blocks(n_rows):

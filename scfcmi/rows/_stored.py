@@ -6,9 +6,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from scfcmi._files import damage_told
-from scfcmi.rows._chunked import ChunkedRows, as_block, check_numbers
-from scfcmi.rows._csr import CSRRows
-from scfcmi.rows._dense import DenseRows
+from scfcmi.rows._chunked import ChunkedRows, as_block, check_numbers, local_rows
 from scfcmi.rows._protocol import LocalRows, rows_per_block
 
 if TYPE_CHECKING:
@@ -50,8 +48,7 @@ class StoredRows(ChunkedRows, LocalRows):
         # Chunks end where blocks end, so that blocks are the same as those of a matrix in memory.
         for rows in gen_batches(len(self), step * max(1, self._rows_at_once // step)):
             chunk = self._read(rows.start, rows.stop, self._columns)
-            source = DenseRows if isinstance(chunk, np.ndarray) else CSRRows
-            yield from source(chunk, self.device).blocks(step)
+            yield from local_rows(chunk, self.device).blocks(step)
 
     def _parts(self, index: np.ndarray | None, columns: np.ndarray) -> Iterator[np.ndarray | sp.csr_matrix]:
         for rows in gen_batches(len(self), self._rows_at_once):
