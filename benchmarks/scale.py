@@ -146,9 +146,9 @@ def peer_here(path: Path, method: str, epochs: int | None) -> None:
     import harmony
 
     adata = ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path)
+    # scikit-learn wants both of one kind, and scipy casts one of them for every mini-batch otherwise.
+    adata.X.indptr = adata.X.indptr.astype(adata.X.indices.dtype)
     if method == "Harmony":
-        # scikit-learn wants both of one kind.
-        adata.X.indptr = adata.X.indptr.astype(adata.X.indices.dtype)
         harmony.leiden(adata, None, 0, scaled=False)
     else:
         import scib
