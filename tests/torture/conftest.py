@@ -25,7 +25,7 @@ _FOOT = """
 `make test` tries a few of each kind. It also makes some two thousand wrong calls, generated from the signatures of all public functions. No test
 may reach another machine or write outside temporary folders and caches.
 
-**One weakness is not ours to mend.** h5ad files are HDF5, and the HDF5 library itself crashes or hangs on about one in a hundred of the damaged files
+**One weakness lies in the HDF5 library.** h5ad files are HDF5, and the HDF5 library itself crashes or hangs on about one in a hundred of the damaged files
 tried here. No file is changed when that happens.
 
 ## Do I get the same labels again?
@@ -36,6 +36,7 @@ Yes, if version, seed, settings and libraries are the same, on one kind of machi
 | --- | --- | --- |
 | nothing, or the process | same labels | same labels |
 | cells dense, sparse (CSR, CSC), on disk or in a Dask array, on workers or not | same labels | same labels |
+| names of batches, of cells, or other columns of `obs` | same labels | same labels |
 | other threads of the process | same labels | same labels |
 | number of threads | same labels; with 100 clusters or more, single cells may differ | same labels; with images, or in bfloat16, cells between two types may differ |
 | Python 3.11 with scanpy 1.11, or 3.13 with scanpy 1.12 (the eight benchmark sets) | same labels | not measured |
