@@ -20,5 +20,9 @@ def side_by_side(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
     if not rest:
         return [function(first)]
     with ThreadPoolExecutor(len(rest)) as pool:
-        others = pool.map(function, rest)
+        try:
+            others = pool.map(function, rest)
+        except RuntimeError:
+            # There is no memory for another thread.
+            return [function(item) for item in items]
         return [function(first), *others]

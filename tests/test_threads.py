@@ -27,3 +27,12 @@ def test_an_error_of_any_item_is_raised(fails):
 
     with pytest.raises(FloatingPointError, match=str(fails)):
         side_by_side(function, range(2))
+
+
+def test_without_memory_for_a_thread(monkeypatch):
+    def start(_):
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr("threading.Thread.start", start)
+    assert side_by_side(lambda number: 2 * number, [1, 2]) == [2, 4]
