@@ -34,7 +34,7 @@ for line in sys.stdin:
         cli._LEAST_MEMORY = 0
         resource.setrlimit(resource.RLIMIT_AS, (size + int(line),) * 2)
         told = io.StringIO()
-        with contextlib.redirect_stderr(told):
+        with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
             code = cli.main(words)
         os.write(ask, json.dumps([code, told.getvalue()]).encode())
         os._exit(0)
@@ -61,7 +61,7 @@ def large(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and /proc are Linux's")
 @pytest.mark.attempts(
-    4, 60, family="Memory: `scfcmi cluster` with a random memory limit (RLIMIT_AS), lower than it needs"
+    4, 60, family="Memory: `scfcmi cluster` with a random memory limit (RLIMIT_AS), most of them lower than it needs"
 )
 def test_a_limit_of_memory(large, tally):
     before = hashlib.sha256((large / "in.h5ad").read_bytes()).hexdigest()
@@ -123,7 +123,7 @@ if os.geteuid() == 0:
     os.setuid(65534)
 for words in json.loads(sys.stdin.read()):
     told = io.StringIO()
-    with contextlib.redirect_stderr(told):
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
         try:
             code = cli.main(words)
         except BaseException as stop:
