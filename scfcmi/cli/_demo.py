@@ -79,10 +79,10 @@ What the numbers say of these cells:
 
 nmi, ari       agreement of clusters and labels: 1 is full agreement, 0 is chance. Subtypes of T cells run into each
                other on the map, which keeps both below 1.
-batch_leakage  what clusters tell of the phase beyond what the cell type tells. Near 0 is good.
+batch_leakage  how well clusters predict the phase among cells of one type. Near 0 is good.
 balance        {zero}
 mnce           the mix of phases in the least mixed cluster. 1 would need types that all divide alike.
-I_G_C          what clusters tell of the phase, in nats. Near 0 is good.
+I_G_C          how well clusters predict the phase, in nats. Near 0 is good.
 
 Open           {page}: maps with names to click, marker genes, what diagnose says.
                {picture}: the map as a figure of a paper.
