@@ -17,7 +17,7 @@ demo: $(VENV)/.package
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-# What takes too long for "make test": long tutorials, Slurm.
+# What takes too long for "make test": tutorials, examples in docstrings, Slurm, whole benchmarks.
 slow: $(VENV)/.test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 

@@ -12,7 +12,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / "tutorials").glob("*.ipynb"))
 NEEDS_DATA = {"benchmark", "fairness", "from_disk_to_disk", "new_cells", "scanpy_pipeline"}
-SLOW = {"benchmark", "from_disk_to_disk", "mouse_atlas"}
 # Of a file, in bytes: a page with pictures that loads at once.
 LARGEST = 400_000
 
@@ -58,16 +57,10 @@ def kernel(tmp_path_factory):
             run_sync(kernel.shutdown_kernel)(now=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
-    [
-        pytest.param(
-            p,
-            id=p.stem,
-            marks=[pytest.mark.needs_data] * (p.stem in NEEDS_DATA) + [pytest.mark.slow] * (p.stem in SLOW),
-        )
-        for p in PATHS
-    ],
+    [pytest.param(p, marks=[pytest.mark.needs_data] if p.stem in NEEDS_DATA else [], id=p.stem) for p in PATHS],
 )
 # jupyter_client and ipykernel, of themselves
 @pytest.mark.filterwarnings("default")

@@ -86,6 +86,7 @@ def test_vfc_of_more_clusters_than_there_are_places():
         assert vfc(X, np.arange(30) % 2, 5).max() < 5
 
 
+@pytest.mark.slow
 def test_graph_of_leiden_is_that_of_scanpy():
     # No two distances are alike: of cells as far the two may take another.
     adata = AnnData(np.random.default_rng(0).normal(size=(400, 20)).astype(np.float32))

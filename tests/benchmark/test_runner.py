@@ -46,6 +46,7 @@ def quiet(_):
     """Say nothing."""
 
 
+@pytest.mark.slow
 def test_real_runs(digits, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SCFCMI_DATA_DIR", str(tmp_path / "empty"))
     (tmp_path / "empty").mkdir()

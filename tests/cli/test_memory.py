@@ -75,6 +75,7 @@ def test_the_command_refuses_before_it_reads(small, tmp_path, capsys, monkeypatc
     assert not (tmp_path / "out.h5ad").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc, which Linux has")
 def test_the_promise_is_kept(tmp_path):
     """The most memory that a run of 20,000 cells has at any time is below what it says that it needs."""

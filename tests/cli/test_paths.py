@@ -169,7 +169,7 @@ def test_one_output_fails_and_the_other_is_written(folder, capsys, monkeypatch, 
     assert not (folder / failing).exists()
 
 
-@pytest.mark.parametrize("size", [20_480, 150_000, 716_800])
+@pytest.mark.parametrize("size", [150_000, *(pytest.param(size, marks=pytest.mark.slow) for size in (20_480, 716_800))])
 def test_a_limit_of_file_size(folder, size):
     """HDF5, left alone, prints hundreds of lines and crashes when the process ends."""
     cells = ad.read_h5ad("in.h5ad")

@@ -27,7 +27,7 @@ sys.exit(cli.main(sys.argv[1:]))
 @pytest.mark.parametrize(
     ("number", "code", "line"),
     [
-        (signal.SIGINT, 130, "scfcmi: interrupted; no file is half written\n"),
+        pytest.param(signal.SIGINT, 130, "scfcmi: interrupted; no file is half written\n", marks=pytest.mark.slow),
         (signal.SIGTERM, 143, "scfcmi: terminated; no file is half written\n"),
     ],
 )

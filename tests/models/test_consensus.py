@@ -31,6 +31,7 @@ def test_consensus_is_right_where_most_are():
     np.testing.assert_array_equal(consensus(list(map(one_hot, renumbered))).argmax(axis=1), truth)
 
 
+@pytest.mark.slow
 def test_consensus_of_fits_errs_less_than_the_worst():
     X, labels = (array[:900] for array in load_digits(return_X_y=True))
     groups = np.arange(len(labels)) // 10 % 2

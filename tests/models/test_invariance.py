@@ -44,7 +44,7 @@ same_bits = st.fixed_dictionaries(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
 @pytest.mark.filterwarnings("ignore:Received a view of an AnnData:UserWarning")
-@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(n_cells=st.sampled_from([100, 121]), change=same_bits)
 def test_storage_and_names_do_not_change_a_bit(mode, n_cells, change):
     """The arithmetic is the same: CSR rows are added up to the same dense rows, batches are counted as they appear."""
@@ -71,7 +71,7 @@ def test_storage_and_names_do_not_change_a_bit(mode, n_cells, change):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
-@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     n_cells=st.sampled_from([120, 150]),
     seed=st.integers(0, 9),

@@ -64,7 +64,9 @@ def test_workers_give_what_one_process_gives(client, cells, fitted):
     np.testing.assert_array_equal(there.transform(rows), fitted.embedding_)
 
 
-@pytest.mark.parametrize("number", range(len(PASSES)), ids=PASSES)
+@pytest.mark.parametrize(
+    "number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, len(PASSES)))], ids=PASSES
+)
 def test_a_worker_that_is_killed_changes_nothing(client, cells, fitted, number, monkeypatch):
     passes, compute = [], DaskRows._compute
 

@@ -163,7 +163,7 @@ def damage_parts(path: Path, rng: random.Random) -> None:
 
 
 @pytest.mark.attempts(
-    20, 1000, family="Files of cells (h5ad): bytes flipped, cut off or swapped; parts missing, of another kind or size"
+    10, 1000, family="Files of cells (h5ad): bytes flipped, cut off or swapped; parts missing, of another kind or size"
 )
 def test_damaged_cells_are_refused_or_clustered(tmp_path, tally):
     cells(tmp_path / "whole.h5ad")

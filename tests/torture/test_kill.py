@@ -19,7 +19,7 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.attempts(2, 50, family="Kill: `kill -9` at a random moment of `scfcmi cluster`, with model and checkpoint")
+@pytest.mark.attempts(1, 50, family="Kill: `kill -9` at a random moment of `scfcmi cluster`, with model and checkpoint")
 def test_a_killed_run_leaves_whole_files(small, tmp_path, tally):
     cells, out, model, checkpoint = (tmp_path / name for name in ("in.h5ad", "out.h5ad", "model", "state"))
     small.write_h5ad(cells)

@@ -29,6 +29,7 @@ def test_lowest_objective_is_kept(blobs):
     np.testing.assert_array_equal(model.predict(X), model.labels_)
 
 
+@pytest.mark.slow
 def test_runs_resume_one_by_one(blobs, tmp_path, monkeypatch):
     X, _, groups = blobs
     whole = FCMI(**SETTINGS, n_init=3).fit(X, groups=groups)

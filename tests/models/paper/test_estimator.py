@@ -24,7 +24,7 @@ def exempted(estimator):
 @unsettled
 @pytest.mark.filterwarnings("ignore:FCMI ignores y:UserWarning")
 @parametrize_with_checks(
-    [FCMI(n_clusters=3, max_epochs=4, warmup_epochs=2, batch_size=64)], expected_failed_checks=exempted
+    [FCMI(n_clusters=3, max_epochs=2, warmup_epochs=1, batch_size=64)], expected_failed_checks=exempted
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
