@@ -4,8 +4,7 @@
     python benchmarks/scale.py run cells.h5ad                       # scfcmi cluster, in a process of its own
     python benchmarks/scale.py run cells.h5ad --workers 2           # the same on Dask workers
     python benchmarks/scale.py peer cells.h5ad                      # Harmony, neighbors and Leiden of the same file
-    python benchmarks/scale.py peer cells.h5ad --method scVI        # scVI instead of Harmony: pip install scvi-tools;
-                                                                    # with --epochs 2, an estimate from two epochs
+    python benchmarks/scale.py peer cells.h5ad --method scVI        # scVI instead of Harmony: pip install scvi-tools
     python benchmarks/scale.py passes cells.h5ad                    # seconds of reading expression, in one thread
     python benchmarks/scale.py rare cells.h5ad                      # what becomes of rare types, by resolution
 
@@ -83,9 +82,9 @@ def expression(rates: np.ndarray, shifts: np.ndarray, batches: np.ndarray, rng: 
     return block
 
 
-def watched(command: list[str]) -> tuple[float, list[int], str]:
-    """Run a command; return its seconds, the highest memory of it and each of its children, in MiB, and what it prints."""
-    start, process = time.perf_counter(), subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def watched(command: list[str]) -> tuple[float, list[int]]:
+    """Run a command; return its seconds, and the highest memory of it and each of its children, in MiB."""
+    start, process = time.perf_counter(), subprocess.Popen(command)
     peaks: dict[int, int] = {}
 
     def watch() -> None:
@@ -104,7 +103,7 @@ def watched(command: list[str]) -> tuple[float, list[int], str]:
     thread.join()
     if code:
         sys.exit(f"{command} ended with {code}")
-    return seconds, sorted((peak // 2**20 for peak in peaks.values()), reverse=True), process.stdout.read()
+    return seconds, sorted((peak // 2**20 for peak in peaks.values()), reverse=True)
 
 
 def run(path: Path, n_workers: int | None) -> None:
@@ -112,7 +111,7 @@ def run(path: Path, n_workers: int | None) -> None:
         output = Path(folder) / f"out{path.suffix}"
         command = [str(Path(sys.executable).with_name("scfcmi")), "cluster", str(path), "--batch-key", "batch"]
         workers = [] if n_workers is None else ["--workers", str(n_workers)]
-        seconds, peaks, _ = watched([*command, "-o", str(output), *workers])
+        seconds, peaks = watched([*command, "-o", str(output), *workers])
         obs = read_obs(output)
     common = ~obs["type"].str.startswith("rare")
     row = {"what": "run", "file": path.suffix, "n_cells": len(obs), "workers": n_workers or 0}
@@ -126,29 +125,20 @@ def read_obs(path: Path) -> pd.DataFrame:
     return ad.io.read_elem(root["obs"]).astype({"type": str})
 
 
-def peer(path: Path, method: str, epochs: int | None) -> None:
-    """Another method, then neighbors and Leiden, as scanpy's users run them: all in memory.
-
-    With ``epochs``, scVI trains so many, and the seconds of all its epochs are estimated from these.
-    """
-    some = [] if epochs is None else ["--epochs", str(epochs)]
-    seconds, peaks, said = watched([sys.executable, __file__, "peer-here", str(path), "--method", method, *some])
+def peer(path: Path, method: str) -> None:
+    """Another method, then neighbors and Leiden, as scanpy's users run them: all in memory."""
+    seconds, peaks = watched([sys.executable, __file__, "peer-here", str(path), "--method", method])
     row = {"what": "peer", "method": method, "file": path.suffix, "n_cells": len(read_obs(path))}
-    if epochs is not None:
-        # As scVI decides.
-        all_epochs = min(400, round(20_000 / row["n_cells"] * 400))
-        seconds += float(said.split()[-1]) * (all_epochs - epochs) / epochs
-        row |= {"epochs": epochs, "of_epochs": all_epochs}
     keep(row | {"seconds": round(seconds, 1), "peak_mib": peaks[0]})
 
 
-def peer_here(path: Path, method: str, epochs: int | None) -> None:
+def peer_here(path: Path, method: str) -> None:
     import harmony
 
     adata = ad.read_zarr(path) if path.suffix == ".zarr" else ad.read_h5ad(path)
-    # scikit-learn wants both of one kind, and scipy casts one of them for every mini-batch otherwise.
-    adata.X.indptr = adata.X.indptr.astype(adata.X.indices.dtype)
     if method == "Harmony":
+        # scikit-learn wants both of one kind.
+        adata.X.indptr = adata.X.indptr.astype(adata.X.indices.dtype)
         harmony.leiden(adata, None, 0, scaled=False)
     else:
         import scib
@@ -156,11 +146,7 @@ def peer_here(path: Path, method: str, epochs: int | None) -> None:
         # Whole numbers, as scVI wants them.
         adata.X.data = np.rint(np.expm1(adata.X.data))
         adata.layers["counts"] = adata.X
-        start = time.perf_counter()
-        embedding = scib.x_scvi(adata, 0, epochs)
-        seconds = time.perf_counter() - start
-        harmony.leiden_of(embedding, None, 0)
-        print(seconds)
+        harmony.leiden_of(scib.x_scvi(adata, 0), None, 0)
 
 
 def passes(path: Path) -> None:
@@ -230,9 +216,7 @@ def tables(path: Path) -> dict[str, str]:
     columns = ["cells", "what", "seconds", "memory"]
     found = {
         "scale": table(columns, rows),
-        "scale_short": table(
-            columns, [row for row in rows if not any(word in row[1] for word in ("workers", "zarr", "scVI"))]
-        ),
+        "scale_short": table(columns, [row for row in rows if "workers" not in row[1] and "zarr" not in row[1]]),
     }
     measured = runs[runs["what"] == "rare"]
     if len(measured):
@@ -248,12 +232,7 @@ def tables(path: Path) -> dict[str, str]:
 def names(run: object) -> str:
     if run.what == "peer":
         first = "scVI" if run.method == "scVI" else "PCA, Harmony"
-        some = (
-            f"; {run.epochs:.0f} of {run.of_epochs:.0f} epochs run, the rest estimated"
-            if getattr(run, "epochs", 0) > 0
-            else ""
-        )
-        return f"{first}, neighbors, Leiden, in memory{some}"
+        return f"{first}, neighbors, Leiden, in memory"
     return f"from {run.file} to {run.file}" + (f", {run.workers:.0f} workers" if run.workers else "")
 
 
@@ -296,13 +275,12 @@ if __name__ == "__main__":
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--method", choices=("Harmony", "scVI"), default="Harmony", help="of peer")
-    parser.add_argument("--epochs", type=int, help="of scVI")
     options = parser.parse_args()
     commands = {
         "write": (write, options.cells),
         "run": (run, options.workers),
-        "peer": (peer, options.method, options.epochs),
-        "peer-here": (peer_here, options.method, options.epochs),
+        "peer": (peer, options.method),
+        "peer-here": (peer_here, options.method),
         "passes": (passes,),
         "rare": (rare,),
     }

@@ -44,13 +44,13 @@ def x_pca(adata: ad.AnnData, seed: int) -> np.ndarray:
     return components(adata)
 
 
-def x_scvi(adata: ad.AnnData, seed: int, max_epochs: int | None = None) -> np.ndarray:
+def x_scvi(adata: ad.AnnData, seed: int) -> np.ndarray:
     import scvi
 
     scvi.settings.seed = seed
     scvi.model.SCVI.setup_anndata(adata, layer="counts", batch_key="batch")
     model = scvi.model.SCVI(adata)
-    model.train(max_epochs, enable_progress_bar=False, logger=False)
+    model.train(enable_progress_bar=False, logger=False)
     return model.get_latent_representation()
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata
+from scfcmi._adata import check_adata, table_in_memory
 from scfcmi.pl._figure import COLUMN, at_print_size, hand_out, panels
 from scfcmi.pl._palette import palette
 
@@ -55,7 +55,7 @@ def n_clusters(
     _validate.text("key", key)
     hint = f"Run scfcmi.tl.choose_n_clusters(adata, key={key!r}) first."
     _validate.key_in(adata.uns.keys(), f"{key}_n_clusters", "adata.uns", hint=hint)
-    curve = adata.uns[f"{key}_n_clusters"]["curve"].sort_values("resolution")
+    curve = table_in_memory(adata.uns[f"{key}_n_clusters"]["curve"]).sort_values("resolution")
     used = adata.uns.get(key, {}).get("params", {}).get("resolution")
 
     (panel,) = panels(1, ax, width=COLUMN + _LEGEND)

@@ -187,11 +187,13 @@ def test_plots_of_a_result_that_is_read_lazily(files, cells, tmp_path, monkeypat
 
     inside = cells.copy()
     scfcmi.tl.fair_cluster(inside, "tech", **QUICK)
+    scfcmi.tl.choose_n_clusters(inside)
     inside.write_h5ad(tmp_path / "result.h5ad")
     result = ad.experimental.read_lazy(tmp_path / "result.h5ad")
     pd.testing.assert_frame_equal(scfcmi.tl.diagnose(result), scfcmi.tl.diagnose(inside))
     scfcmi.tl.umap(result)
     scfcmi.pl.umap(result, show=False)
+    scfcmi.pl.n_clusters(result, show=False)
     scfcmi.pl.composition(result, "tech", show=False)
     scfcmi.pl.confusion(result, label_key="type", show=False)
     scfcmi.pl.confidence(result, show=False)
