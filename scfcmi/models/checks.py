@@ -1,4 +1,4 @@
-"""What is checked and decided before any training, in both modes."""
+"""What is checked and decided before any training or prediction, in both modes."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def by_name(X: pd.DataFrame, names: np.ndarray) -> np.ndarray:
     if not all(isinstance(name, str) for name in X.columns) or np.array_equal(X.columns, names):
         return X.to_numpy()
     missing = pd.Index(names).difference(X.columns, sort=False)
-    if len(missing) or not X.columns.is_unique:
-        what = f"lacks {len(missing)} of them: {list(missing[:5])}" if len(missing) else "has columns of one name"
-        msg = f"The model was fitted on {len(names)} named features, and X {what}."
+    if len(missing) or not X.columns.is_unique or len(set(names)) < len(names):
+        what = f"X lacks {len(missing)} of them: {list(missing[:5])}" if len(missing) else "names repeat"
+        msg = f"The model was fitted on {len(names)} named features, and {what}."
         raise ValueError(msg)
     return X[list(names)].to_numpy()
