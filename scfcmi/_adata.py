@@ -98,8 +98,8 @@ def proba_of(adata: AnnData, key: str) -> np.ndarray | None:
         return None
     proba = np.asarray(in_memory(adata.obsm[f"{key}_proba"]))
     # Clusters may have got other names, and lost cells. Each must still be what one column is for.
-    pairs = pd.DataFrame({"cluster": column(adata.obs, key).astype(str).to_numpy(), "largest": proba.argmax(axis=1)})
-    pairs = pairs.drop_duplicates()
+    codes, _ = pd.factorize(column(adata.obs, key))
+    pairs = pd.DataFrame({"cluster": codes, "largest": proba.argmax(axis=1)}).drop_duplicates()
     return proba if pairs["cluster"].is_unique and pairs["largest"].is_unique else None
 
 

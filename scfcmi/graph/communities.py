@@ -139,7 +139,7 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
     n_found = labels.max() + 1
     if n_found < n_clusters:
         msg = f"The neighbor graph holds at most {n_found} communities, fewer than n_clusters={n_clusters}."
-        warnings.warn(msg, ConvergenceWarning, stacklevel=5)
+        warnings.warn(msg, ConvergenceWarning, stacklevel=2)
     return join(graph, labels, n_clusters)
 
 

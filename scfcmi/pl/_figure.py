@@ -74,7 +74,7 @@ def panels(
         If their number is not ``n``.
     """
     if ax is not None:
-        return _checked(ax, n)
+        return _given_axes(ax, n)
     import matplotlib.pyplot as plt
 
     n_columns = min(n, n_columns)
@@ -85,7 +85,8 @@ def panels(
     return [figure.add_subplot(grid[divmod(i, n_columns)]) for i in range(n)]
 
 
-def _checked(ax: Axes | Sequence[Axes], n: int) -> list[Axes]:
+def _given_axes(ax: Axes | Sequence[Axes], n: int) -> list[Axes]:
+    """Return the axes that the user gave, checked, without a grid."""
     from matplotlib.axes import Axes
 
     given = [ax] if isinstance(ax, Axes) or not np.iterable(ax) or isinstance(ax, str) else list(ax)

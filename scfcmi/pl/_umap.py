@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scfcmi import _validate
+from scfcmi import _adata, _validate
 from scfcmi._adata import check_adata, in_memory, own
-from scfcmi._adata import column as _column
 from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, no_formulas, panels
 from scfcmi.pl._labels import legend, legend_size, scale
@@ -80,8 +79,8 @@ def umap(
         Whether to return the figure, to save it or to change it.
     kwargs
         Passed to :func:`scanpy.pl.embedding`: ``size``, ``cmap``, ``legend_loc``, ``frameon``, ``layer``, ``use_raw``,
-        ``mask_obs`` and so on, but for ``edges`` and ``save``. ``title``, ``vmin``, ``vmax``, ``vcenter``, ``norm`` and ``cmap`` may be lists
-        with a value for each panel. ``ncols`` is the number of panels in a row, four by default. To choose the
+        ``mask_obs`` and so on, but for ``edges`` and ``save``. ``title``, ``vmin``, ``vmax``, ``vcenter``, ``norm`` and
+        ``cmap`` may be lists with a value for each panel. ``ncols`` is the number of panels in a row, four by default. To choose the
         colors of categories, set ``adata.uns[column + "_colors"]``.
 
     Returns
@@ -151,7 +150,7 @@ def umap(
     light = _light(adata, values, f"X_{key}_umap", place[order], order)
     if isinstance(kwargs.get("mask_obs"), str):
         _validate.key_in(adata.obs.columns, kwargs["mask_obs"], "adata.obs")
-        kwargs["mask_obs"] = _column(adata.obs, kwargs["mask_obs"]).to_numpy()
+        kwargs["mask_obs"] = _adata.column(adata.obs, kwargs["mask_obs"]).to_numpy()
     kwargs |= {name: np.asarray(kwargs[name])[order] for name in _of_cells(kwargs, adata.n_obs)}
     kwargs = {"frameon": False, "size": float(np.clip(_AREA / max(1, adata.n_obs), _LEAST, _MOST))} | kwargs
     n_columns = min(
@@ -254,7 +253,7 @@ def _values(
     values = {}
     for column in columns:
         if column in adata.obs:
-            values[column] = _column(adata.obs, column)
+            values[column] = _adata.column(adata.obs, column)
             continue
         _validate.key_in([*adata.obs.columns, *genes], column, "adata.obs or adata.var_names")
         if adata.X is None and layer is None and not use_raw:

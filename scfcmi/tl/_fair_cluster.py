@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from scfcmi.models.base import GroupedClusterer
 
+# Arguments that change how a result is reached, not the result.
+_NOT_THE_RESULT = ("progress", "checkpoint", "callbacks")
+
 
 def fair_cluster(
     adata: AnnData,
@@ -331,10 +334,6 @@ def _joined(
     mean = consensus(soft).astype(np.float32)
     agreed = agreement(soft, mean)
     return models[int(agreed.mean(axis=1).argmax())], mean.argmax(axis=1).astype(np.int32), mean, agreed.mean(axis=0)
-
-
-# Arguments that change how a result is reached, not the result.
-_NOT_THE_RESULT = ("progress", "checkpoint", "callbacks")
 
 
 def _as_json(call: dict[str, Any]) -> str:

@@ -98,9 +98,9 @@ def fit_projections(
         parts = np.array_split(drawn, -(-len(drawn) // _PART))
     subsets = (rows.subset(part, columns) for part in tracked(parts))
     n_components = max(1, min(n_components, n_cells - 1, len(columns)))
-    found = (_from_cells if n_cells < len(columns) else _from_features)(
-        subsets, mean[columns], deviation[columns], n_components
-    )
+    of_columns = (torch.from_numpy(values[columns].astype(np.float32)).to(rows.device) for values in (mean, deviation))
+    find = _from_cells if n_cells < len(columns) else _from_features
+    found = find(subsets, *of_columns, n_components)
     projections = []
     for (center, vectors), scale, clip in zip(found, (deviation, np.ones(n_features)), (_CLIP, np.inf), strict=True):
         centers, loadings = np.zeros(n_features, np.float32), np.zeros((n_features, n_components), np.float32)
@@ -112,7 +112,7 @@ def fit_projections(
 
 
 def _from_features(
-    subsets: Iterable[Rows], mean: np.ndarray, deviation: np.ndarray, n_components: int
+    subsets: Iterable[Rows], mean: Tensor, deviation: Tensor, n_components: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the center and the loadings of both views, from the covariance of features."""
     n_cells, n_features = 0, len(mean)
@@ -134,7 +134,7 @@ def _from_features(
 
 
 def _from_cells(
-    subsets: Iterable[Rows], mean: np.ndarray, deviation: np.ndarray, n_components: int
+    subsets: Iterable[Rows], mean: Tensor, deviation: Tensor, n_components: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the same from products of cells: faster where they are fewer than features."""
     cells = torch.cat([block for sample in subsets for block in sample.blocks()])
@@ -146,9 +146,8 @@ def _from_cells(
         yield center.cpu().numpy(), loadings / np.maximum(np.linalg.norm(loadings, axis=0), 1e-12)
 
 
-def _views(cells: Tensor, mean: np.ndarray, deviation: np.ndarray) -> tuple[Tensor, Tensor]:
+def _views(cells: Tensor, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
     """Return features of cells scaled and clipped, and only centered."""
-    mean, deviation = (torch.from_numpy(values.astype(np.float32)).to(cells.device) for values in (mean, deviation))
     centered = cells - mean
     return (centered / deviation).clamp_(-_CLIP, _CLIP), centered
 

@@ -124,8 +124,8 @@ def train_agreement(
                 raise FloatingPointError(msg)
             share = float(np.mean([view.share for view in found.of_view]))
             history.append(row | {"frac_with_counterpart": share, "code_shift": code_shift})
+            codes_now = lambda: network.embed(codes_of(network, components)).cpu().numpy()
             for callback in callbacks:
-                codes_now = lambda: network.embed(codes_of(network, components)).cpu().numpy()
                 callback(Epoch(epoch + 1, history[-1], codes_now, None))
     # The shift since the last search for counterparts.
     history[-1]["code_shift"] = agreement_loss(codes_of(network, watched), codes).mean().item()

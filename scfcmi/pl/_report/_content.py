@@ -68,7 +68,7 @@ def gather(
     """Return the content of the page but for maps and genes, by the names that ``page.html`` knows."""
     clusters, batches = values[key], values[batch_key]
     stored, diagnosis = adata.uns[key], diagnosis_of(adata, key, batch_key)
-    counts = _counts(clusters, batches)
+    counts, proba = _counts(clusters, batches), proba_of(adata, key)
     name = None if source is None else Path(os.fspath(source)).name
     return {
         "title": name or "Clusters of scfcmi",
@@ -77,10 +77,10 @@ def gather(
         "label_key": label_key,
         "summary": _summary(adata, stored, counts, batch_key, diagnosis),
         "batches": list(zip(map(str, batches.categories), colors[batch_key], strict=False)),
-        "clusters": _clusters(adata, key, np.asarray(clusters.codes), counts, colors[key], diagnosis.get("clusters")),
+        "clusters": _clusters(proba, np.asarray(clusters.codes), counts, colors[key], diagnosis.get("clusters")),
         "has_diagnosis": "clusters" in diagnosis,
         "is_stale": not diagnosis and f"{key}_diagnosis" in adata.uns,
-        "has_proba": proba_of(adata, key) is not None,
+        "has_proba": proba is not None,
         "enrichment": _enrichment(counts, key, batch_key),
         "metrics": None if label_key is None else _metrics(clusters, batches, values[label_key]),
         "confusion": None if label_key is None else _confusion(clusters, values[label_key]),
@@ -137,15 +137,13 @@ def _lacking(diagnosis: pd.DataFrame | None) -> list[str]:
 
 
 def _clusters(
-    adata: AnnData,
-    key: str,
+    proba: np.ndarray | None,
     codes: np.ndarray,
     counts: pd.DataFrame,
     colors: list[str],
     diagnosis: pd.DataFrame | None,
 ) -> list[dict[str, Any]]:
     """Return a row a cluster with cells: number, size, shares of batches, confidence and verdict."""
-    proba = proba_of(adata, key)
     largest = None if proba is None else proba.max(axis=1)
     rows = []
     for code, (name, of_batches) in enumerate(counts.iterrows()):
