@@ -36,6 +36,7 @@ def tables(path: Path) -> dict[str, str]:
     of_sets = [
         [f"`{name}`", *(percent(means.loc[method, name], "nmi", "ari") for method in methods)]
         for name in sorted(COUNTS)
+        if all((method, name) in means.index for method in methods)
     ]
     return {
         "means": table(HEADS, everywhere + beside_scvi),

@@ -33,9 +33,8 @@ from scfcmi.graph.neighbors import joint_graph
 from scfcmi.models.atlas.whitening import with_whitened_graph
 
 KEYS = ["dataset", "seed"]
-TRUTHS = ("links", "anew")
-# And how tables call them.
-_WORDS = ("neighbors", "new clustering")
+# What labels are compared with, and how tables call it.
+TRUTHS = {"links": "neighbors", "anew": "new clustering"}
 BINS = 10
 
 
@@ -82,7 +81,7 @@ def tables(path: Path) -> dict[str, str]:
     heads = [
         "set",
         "fitted cells: same label",
-        *(f"{what}, {t}" for t in _WORDS for what in ("new cells agree", "error")),
+        *(f"{what}, {t}" for t in TRUTHS.values() for what in ("new cells agree", "error")),
     ]
     reliability = table(heads, [[name, *(f"{100 * value:.1f}" for value in row)] for name, row in means.iterrows()])
     # Every set counts alike.
@@ -99,7 +98,7 @@ def tables(path: Path) -> dict[str, str]:
         for number in range(BINS)
         if shares["cells"][number] > 0
     ]
-    heads = ["probability", "% of new cells", "mean probability", *(f"agree, {truth}" for truth in _WORDS)]
+    heads = ["probability", "% of new cells", "mean probability", *(f"agree, {truth}" for truth in TRUTHS.values())]
     return {"reliability": reliability, "bins": table(heads, rows)}
 
 

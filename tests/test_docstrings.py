@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import pkgutil
+from pathlib import Path
 
 import pytest
 
 import scfcmi
 
-NAMES = [module.name for module in pkgutil.walk_packages(scfcmi.__path__, "scfcmi.")]
+ROOT = Path(scfcmi.__file__).parent
+PATHS = [path for path in sorted(ROOT.rglob("*.py")) if ">>> " in path.read_text()]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", NAMES)
-def test_examples(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_examples(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if name != "scfcmi.__main__":
-        assert doctest.testmod(importlib.import_module(name)).failed == 0
+    name = ".".join(("scfcmi", *path.relative_to(ROOT).with_suffix("").parts))
+    found = doctest.testmod(importlib.import_module(name))
+    assert found.attempted
+    assert not found.failed
