@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import anndata as ad
+import hypothesis
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from scipy.special import softmax
 
 # No test opens a window.
 mpl.use("agg")
+# No test fails because the machine is busy.
+hypothesis.settings.register_profile("scfcmi", deadline=None)
+hypothesis.settings.load_profile("scfcmi")
 SINGLE_CELL = ("pbmc_3tech", "kang_ctrl_8donors", "human_dc", "rnamix_2protocol")
 
 

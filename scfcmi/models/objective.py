@@ -18,7 +18,7 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Cells whose entropies are computed together.
+# Cells whose information is computed together.
 _PART = 100_000
 
 
@@ -47,8 +47,7 @@ def soft_contingency(assignment: Tensor, groups: Tensor, n_groups: int) -> Tenso
 
 def assignment_entropy(assignment: Tensor) -> Tensor:
     """H(C|X), equal to H(C|X,G), of Eq. 4: zero where every cell is assigned with certainty."""
-    # In parts: the logarithms of millions of cells at once would take more memory than all else that is kept of them.
-    return torch.cat([-_x_log_y(part, part).sum(dim=1) for part in assignment.split(_PART)]).mean()
+    return -_x_log_y(assignment, assignment).sum(dim=1).mean()
 
 
 def cluster_entropy(joint: Tensor) -> Tensor:
@@ -75,11 +74,6 @@ def chance_information(assignment: Tensor, joint: Tensor) -> Tensor:
     clusters = joint.sum(dim=0)
     variance = assignment.square().mean(dim=0) - clusters.square()
     return (n_present - 1) / (2 * n_cells) * (variance / clusters.clamp_min(torch.finfo(clusters.dtype).tiny)).sum()
-
-
-def conditional_information(assignment: Tensor, joint: Tensor) -> Tensor:
-    """I(X;C|G) = H(C) - H(C|X) - I(G;C), from Eq. 3 and 4."""
-    return cluster_entropy(joint) - assignment_entropy(assignment) - group_information(joint)
 
 
 def clustering_loss(assignment: Tensor, joint: Tensor) -> Tensor:
@@ -175,13 +169,15 @@ def information(assignment: Tensor, groups: Tensor, n_groups: int) -> dict[str, 
     -------
     ``H_C``, ``H_C_given_X``, ``I_G_C`` and ``I_X_C_given_G``: H(C), H(C|X), I(G;C) and I(X;C|G) of Eq. 3 to 6.
     """
-    joint = soft_contingency(assignment, groups, n_groups)
-    terms = {
-        "H_C": cluster_entropy(joint),
-        "H_C_given_X": assignment_entropy(assignment),
-        "I_G_C": group_information(joint),
-        "I_X_C_given_G": conditional_information(assignment, joint),
-    }
+    n_cells, joint, undecided = len(assignment), 0.0, 0.0
+    # In parts, since logarithms of millions of cells take much memory. In double precision, since a sum of as many
+    # float32 loses more than all of a small I(G;C). On the processor, since not every other device has it.
+    for part, of_group in zip(assignment.split(_PART), groups.split(_PART), strict=True):
+        part, share = part.cpu().double(), len(part) / n_cells
+        joint = joint + share * soft_contingency(part, of_group.cpu(), n_groups)
+        undecided = undecided + share * assignment_entropy(part)
+    entropy, shared = cluster_entropy(joint), group_information(joint)
+    terms = {"H_C": entropy, "H_C_given_X": undecided, "I_G_C": shared, "I_X_C_given_G": entropy - undecided - shared}
     # None is negative, but for rounding.
     return {name: max(float(value), 0.0) for name, value in terms.items()}
 
