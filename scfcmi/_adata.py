@@ -107,7 +107,10 @@ def fingerprint(*columns: pd.Series) -> int:
     """Return a checksum of the text of columns of ``obs``, by which a stored table knows its cells."""
     total = 0
     for values in columns:
-        codes, names = pd.factorize(values.astype(str))
+        codes, found = pd.factorize(values)
+        # Text of each value once, and not of every cell.
+        place, names = pd.factorize(pd.Series(found).astype(str))
+        codes = np.append(place, -1)[codes]
         total = zlib.crc32("\0".join(names).encode("utf-8", "surrogatepass"), total)
         total = zlib.crc32(codes.astype(np.int32), total)
     return total
@@ -119,4 +122,6 @@ def diagnosis_of(adata: AnnData, key: str, batch_key: str) -> Mapping[str, Any]:
     if not isinstance(stored, Mapping) or key not in adata.obs or batch_key not in adata.obs:
         return {}
     checksum = fingerprint(column(adata.obs, key), column(adata.obs, batch_key))
-    return stored if int(stored.get("checksum", -1)) == checksum else {}
+    if int(stored.get("checksum", -1)) != checksum:
+        return {}
+    return {**stored, "clusters": table_in_memory(stored["clusters"])}

@@ -61,10 +61,13 @@ def seed_from(random_state: RandomState, rng: RandomState = None) -> int:
         return int(random_state.integers(2**32))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**32, dtype=np.uint32))
-    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool) and random_state >= 0:
+    # Of larger ones, no file could keep the number.
+    is_integer = isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool)
+    if is_integer and 0 <= random_state < 2**64:
         return int(random_state)
     msg = (
-        f"random_state must be a non-negative integer, a numpy Generator or RandomState, or None, got {random_state!r}."
+        "random_state must be an integer of at least 0 and below 2**64, a numpy Generator or RandomState, or None, got "
+        f"{random_state!r}."
     )
     raise ValueError(msg)
 

@@ -6,6 +6,8 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 # Control and format characters (ANSI escapes, right-to-left overrides), lone surrogates, separators of lines.
@@ -19,6 +21,12 @@ def shown(text: str) -> str:
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _HIDDEN else char for char in text
     )
+
+
+def listed(names: Sequence[object], most: int) -> str:
+    """Return names separated by commas; of more than ``most``, the first and how many more there are."""
+    more = len(names) - most
+    return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:

@@ -80,6 +80,8 @@ class Data:
     def checksum(self) -> str:
         """SHA-256 of numbers, labels and groups as they were used, its first half."""
         digest = hashlib.sha256()
+        if "highly_variable" in self.adata.var:
+            digest.update(self.adata.var["highly_variable"].to_numpy(bool).tobytes())
         X = self.adata.X
         for array in (X.data, X.indices, X.indptr) if sp.issparse(X) else (np.ascontiguousarray(X),):
             digest.update(memoryview(array).cast("B"))
@@ -121,6 +123,10 @@ def _read(path: Path, subset: int | None) -> ad.AnnData:
         msg = f"{path} needs obs['label'] and obs['group'] or obs['batch']; it has {list(adata.obs)}."
         raise KeyError(msg)
     adata.obs["group"] = adata.obs[columns[0]]
+    n_missing = int(adata.obs[["label", "group"]].isna().any(axis=1).sum())
+    if n_missing:
+        msg = f"{path} has {n_missing} samples without label or group. Leave them out, or give them a name."
+        raise ValueError(msg)
     if subset is not None:
         adata = adata[draw(adata.obs["label"].to_numpy(), adata.obs["group"].to_numpy(), subset)].copy()
     import scanpy as sc

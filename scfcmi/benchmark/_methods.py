@@ -75,7 +75,7 @@ def parse(method: str) -> tuple[str, dict[str, Any]]:
     Raises
     ------
     ValueError
-        If there is no such method, or a setting is not of this form.
+        If there is no such method or setting, or a setting is not of this form.
     """
     from scfcmi.baselines import METHODS
 
@@ -91,7 +91,29 @@ def parse(method: str) -> tuple[str, dict[str, Any]]:
             settings[key.strip()] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             settings[key.strip()] = value
+    for key in settings:
+        _validate.one_of(f"a setting of {name}", key, _settings_of(name))
     return name, settings
+
+
+def _settings_of(name: str) -> list[str]:
+    """Return the names of what may be set of a method."""
+    from scfcmi.baselines import METHODS
+
+    if name in REFERENCES:
+        return []
+    if name in METHODS:
+        function, own = METHODS[name], {"autoencoder"}
+    elif name == DEFAULT:
+        from scfcmi.tl import fair_cluster as function
+
+        own = {"n_clusters", "max_epochs", "random_state", "rng", "device", "progress", "checkpoint", "copy"}
+    else:
+        from scfcmi.models import FCMI as function
+
+        own = {"n_clusters", "random_state", "device", "progress", "checkpoint", "callbacks"}
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in own]
 
 
 def fcmi_parameters(data: Data, epochs: int | None) -> dict[str, Any]:
@@ -136,11 +158,17 @@ def cluster(
 
 
 def scores_of(outcome: Outcome, X: np.ndarray) -> np.ndarray:
-    """Return what fair_repair takes: the soft assignment, or minus the squared distances to the clusters' means."""
+    """Return what fair_repair takes: the soft assignment, or minus the squared distances to the clusters' means.
+
+    The largest of a sample is that of its own cluster, even if the mean of another is nearer: repair starts from there.
+    """
     if outcome.proba is not None:
         return outcome.proba
-    means = np.stack([X[outcome.clusters == cluster].mean(axis=0) for cluster in np.unique(outcome.clusters)])
-    return -((X**2).sum(axis=1)[:, None] - 2 * X @ means.T + (means**2).sum(axis=1))
+    _, own = np.unique(outcome.clusters, return_inverse=True)
+    means = np.stack([X[own == cluster].mean(axis=0) for cluster in range(own.max() + 1)])
+    scores = -((X**2).sum(axis=1)[:, None] - 2 * X @ means.T + (means**2).sum(axis=1))
+    scores[np.arange(len(X)), own] = np.nextafter(scores.max(axis=1), np.inf)
+    return scores
 
 
 def soft_assignments(outcomes: Sequence[Outcome]) -> list[np.ndarray]:
@@ -198,7 +226,7 @@ def _fcmi(
 
     model = FCMI(
         data.n_clusters,
-        **(fcmi_parameters(data, epochs) | settings),
+        **(fcmi_parameters(data, settings.get("max_epochs", epochs)) | settings),
         random_state=seed,
         device=device,
         progress=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -80,14 +81,16 @@ def run(
     time_limit
         Most seconds that a run may take, loading included.
     retry
-        Whether to repeat runs that failed or met the time limit. FCMI then goes on from its checkpoint.
+        Whether to repeat runs that failed, met the time limit, or could not be made, as for want of a package. FCMI then
+        goes on from its checkpoint.
     say
         Function that is called with a line for each run, such as ``print``.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, or there is no such method or data set.
+        If an argument is not as described, there is no such method, setting or data set, two files have one name, or the
+        folder holds runs of another file of this name.
     """
     _validate.path("output", output)
     folder = Path(output)
@@ -104,21 +107,21 @@ def run(
         time_limit = _validate.number("time_limit", time_limit, strict=True)
     for name in ("assignments", "checkpoints", "histories", "logs"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    files = _files(jobs, read_records(folder))
     missing: set[str] = set()
     for number, job in enumerate(jobs, start=1):
         if job.dataset in missing or _settled(job, read_records(folder), retry=retry):
             continue
         start = time.perf_counter()
         record = _record(job, folder, device, time_limit)
-        append(folder, asdict(job) | {"dataset": dataset_name(job.dataset)} | record)
+        append(folder, asdict(job) | {"dataset": dataset_name(job.dataset)} | record | files.get(job.dataset, {}))
         if record["status"] == UNAVAILABLE:
             missing.add(job.dataset)
         elif record["status"] == DONE:
             for done in _with_parts(job):
                 for path in (folder / "checkpoints").glob(f"{done.name}.safetensors*"):
                     path.unlink()
-        outcome = f"F_beta {100 * record['f_beta']:.1f}" if record["status"] == DONE else _words(record)
-        say(f"[{number}/{len(jobs)}] {job.name}: {outcome} ({time.perf_counter() - start:.0f} s)")
+        say(f"[{number}/{len(jobs)}] {job.name}: {_words(record)} ({time.perf_counter() - start:.0f} s)")
 
 
 def _jobs(
@@ -130,10 +133,19 @@ def _jobs(
 ) -> list[Job]:
     from scfcmi.datasets._manifest import NAMES
 
-    datasets = _validate.names("datasets", datasets)
+    given = _validate.names("datasets", datasets)
+    datasets = [os.fspath(dataset) if isinstance(dataset, os.PathLike) else dataset for dataset in given]
     for dataset in datasets:
         if not isinstance(dataset, str) or not dataset.endswith(".h5ad"):
             _validate.one_of("dataset", dataset, NAMES)
+        elif dataset_name(dataset) in NAMES:
+            msg = f"{dataset} has the name of a data set of scfcmi, whose runs it would be taken for. Rename the file."
+            raise ValueError(msg)
+    names = [dataset_name(dataset) for dataset in datasets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        msg = f"datasets has several of the name {twice!r}, by which runs are told apart. Rename files."
+        raise ValueError(msg)
     methods = _methods.names() if methods is None else _validate.names("methods", methods)
     trains = {method: _methods.takes_epochs(method) for method in methods}
     seeds = [_validate.integer("seed", seed, minimum=0) for seed in _validate.names("seeds", seeds)]
@@ -156,17 +168,32 @@ def _jobs(
     ]
 
 
+def _files(jobs: list[Job], records: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return, for every h5ad file that is there, what its records say of it; raise if some are of another file."""
+    told = {}
+    for dataset in dict.fromkeys(job.dataset for job in jobs if job.dataset.endswith(".h5ad")):
+        if not Path(dataset).is_file():
+            continue
+        with Path(dataset).open("rb") as file:
+            told[dataset] = {"file_checksum": hashlib.file_digest(file, "sha256").hexdigest()[:32]}
+        before = {r.get("file_checksum") for r in records if r["dataset"] == dataset_name(dataset)} - {None}
+        if before - {told[dataset]["file_checksum"]}:
+            msg = f"the folder holds runs of another file than {dataset} under this name. Give another output."
+            raise ValueError(msg)
+    return told
+
+
 def _with_parts(job: Job) -> list[Job]:
     return [job, *(each for part in job.parts for each in _with_parts(part))]
 
 
 def _settled(job: Job, records: list[dict[str, Any]], *, retry: bool) -> bool:
     """Tell whether a run need not be made: it was, or one with another seed has shown that it cannot be."""
-    for record in records:
-        if record["status"] == UNSUPPORTED and (record["method"], record["dataset"]) == (job.method, job.key[0]):
-            return not retry
+    whose = (job.method, dataset_name(job.dataset), job.subset)
+    of_any_seed = [r["status"] for r in records if (r["method"], r["dataset"], r["subset"]) == whose]
     last = {key_of(record): record["status"] for record in records}.get(job.key)
-    return last == DONE or (last in (FAILED, TIME_LIMIT) and not retry)
+    cannot = last in (FAILED, TIME_LIMIT) or of_any_seed[-1:] == [UNSUPPORTED]
+    return last == DONE or (cannot and not retry)
 
 
 def _record(job: Job, folder: Path, device: str, time_limit: float | None) -> dict[str, Any]:
@@ -208,4 +235,8 @@ def _end_of(code: int) -> str:
 
 
 def _words(record: dict[str, Any]) -> str:
-    return f"{record['status']}: {record['why']}"
+    if record["status"] != DONE:
+        return f"{record['status']}: {record['why']}"
+    # Of one group there is no F_beta.
+    name, score = ("NMI", record["nmi"]) if record["f_beta"] is None else ("F_beta", record["f_beta"])
+    return f"{name} {100 * score:.1f}"

@@ -138,7 +138,12 @@ def _run(options: argparse.Namespace) -> None:
     given = {name: getattr(options, name) for name in _PASSED_ON if getattr(options, name) is not None}
     with working(options) as with_dask, _cells.opened(cells.argument, cells.path, with_dask=with_dask) as adata:
         if options.mode != "paper":
-            check_memory(options.memory, *adata.shape, checkpoint=options.checkpoint is not None)
+            check_memory(
+                options.memory,
+                *adata.shape,
+                n_clusters=options.n_clusters,
+                checkpoint=options.checkpoint is not None,
+            )
         model = tl.fit_model(adata, options.batch_key, **given)
     key = options.key_added or "fcmi"
     if options.results_only:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 _GROUPS, _LIMITS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 # What atlas mode takes at most, with expression on disk (benchmarks/scale.py): bytes for libraries (torch for CUDA takes half
-# a gigabyte more than torch for processors), chunks and the graph of a sample; for each cell, its probabilities and columns,
-# and with a checkpoint twice its components, which are in memory once; and for each pair of genes, products of two views.
+# a gigabyte more than torch for processors), chunks and the graph of a sample; for each cell, its columns and the
+# probabilities of a few clusters, and with a checkpoint twice its components, which are in memory once; for each cell and
+# further cluster, a probability, and what computing it takes; and for each pair of genes, products of two views.
 _FIXED, _PER_CELL, _PER_KEPT_CELL, _PER_PAIR, _MOST_GENES = 1500 * 10**6, 250, 800, 24, 4000
+_FEW_CLUSTERS, _PER_PROBABILITY = 20, 7
 
 
 def add_memory(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,9 @@ def add_memory(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_memory(limit: str | None, n_cells: int, n_genes: int, *, checkpoint: bool = False) -> None:
+def check_memory(
+    limit: str | None, n_cells: int, n_genes: int, *, n_clusters: int | None = None, checkpoint: bool = False
+) -> None:
     """Raise ``ValueError`` if atlas mode would need more memory than there may be.
 
     Parameters
@@ -35,11 +39,14 @@ def check_memory(limit: str | None, n_cells: int, n_genes: int, *, checkpoint: b
         Such as ``"4GB"``; ``None`` is the memory of this machine, or what a container or a scheduler allows of it.
     n_cells, n_genes
         Of the cells, with expression on disk.
+    n_clusters
+        As it was asked for; ``None`` counts as a few.
     checkpoint
         Whether components are kept in a file.
     """
     most = _machine() if limit is None else _parsed(limit)
     per_cell = _PER_CELL + (_PER_KEPT_CELL if checkpoint else 0)
+    per_cell += _PER_PROBABILITY * max(0, (n_clusters or 0) - _FEW_CLUSTERS)
     needed = _FIXED + per_cell * n_cells + _PER_PAIR * min(n_genes, _MOST_GENES) ** 2
     if needed > most:
         given = "This machine has" if limit is None else f"--memory {limit}:"

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _WORDS = """\
 Writes one HTML page that shows what 'scfcmi cluster' stored: maps, clusters, batches, what diagnose says, and how it was
-made. The page fetches nothing, opens in any browser and prints. The file of cells is left as it is: a missing or outdated
-map or diagnosis is computed for the page."""
+made. The page fetches nothing, opens in any browser and prints. The file of cells is left as it is: a missing map, and a
+missing or outdated diagnosis, are computed for the page."""
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:

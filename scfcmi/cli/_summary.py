@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scfcmi._shown import shown
+from scfcmi._shown import listed, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,21 +35,21 @@ def summary(adata: AnnData, key: str, written: Sequence[Path]) -> str:
     -------
     Six lines. Names of clusters and batches are shown with escapes in place of control characters.
     """
-    import numpy as np
-    import pandas as pd
+    from sklearn.metrics.cluster import contingency_matrix
 
+    from scfcmi import _validate
     from scfcmi.models.atlas.presence import lacked_batches
 
     params = adata.uns[key]["params"]
     clusters = adata.obs[key].astype("category").array.remove_unused_categories()
-    batches = pd.Categorical(adata.obs[params["batch_key"]]).remove_unused_categories()
-    counts = np.zeros((len(clusters.categories), len(batches.categories)), np.int64)
-    np.add.at(counts, (clusters.codes, batches.codes), 1)
+    # Batches as fair_cluster counts them: 1 and "1" are one.
+    codes, batches = _validate.group_codes(adata.obs[params["batch_key"]], adata.n_obs)
+    counts = contingency_matrix(clusters.codes, codes)
     lacked = lacked_batches(counts)
     lines = {
         "clusters": f"{len(counts)} in obs[{key!r}], of {adata.n_obs:,} cells; {_how(params)}",
         "sizes": _sizes(counts.sum(axis=1), clusters.categories),
-        "batches": _lacking(lacked, clusters.categories, batches.categories),
+        "batches": _lacking(lacked, clusters.categories, batches),
         "training": _training(params),
         "next": _next(written[0], key, lacking=bool(lacked.any())),
         "written": ", ".join(map(str, written)),
@@ -70,18 +70,16 @@ def _sizes(sizes: np.ndarray, names: pd.Index) -> str:
     return f"{sizes.min():,} to {sizes.max():,} cells a cluster, median {np.median(sizes):,.0f}; smallest: {listed}"
 
 
-def _lacking(lacked: np.ndarray, clusters: pd.Index, batches: pd.Index) -> str:
+def _lacking(lacked: np.ndarray, clusters: pd.Index, batches: np.ndarray) -> str:
     found = lacked.any(axis=1).nonzero()[0]
     if not len(found):
         return f"no cluster lacks any of the {len(batches)} batches"
-    told = [f"{clusters[cluster]} lacks {_listed(batches[lacked[cluster]])}" for cluster in found[:_MOST_CLUSTERS]]
+    told = [
+        f"{clusters[cluster]} lacks {listed(batches[lacked[cluster]], _MOST_BATCHES)}"
+        for cluster in found[:_MOST_CLUSTERS]
+    ]
     more = len(found) - _MOST_CLUSTERS
     return "; ".join(told) + (f"; and {more} more clusters lack some" if more > 0 else "")
-
-
-def _listed(names: pd.Index) -> str:
-    more = len(names) - _MOST_BATCHES
-    return ", ".join(map(str, names[:_MOST_BATCHES])) + (f" and {more} more" if more > 0 else "")
 
 
 def _training(params: dict[str, object]) -> str:

@@ -107,8 +107,12 @@ def read_features(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         msg = f"{path} lacks the arrays {sorted(absent)}."
         raise ValueError(msg)
     features, labels, groups = (found[name] for name in wanted)
-    if features.ndim != 2 or not len(features) == len(labels) == len(groups) or not np.isfinite(features).all():
-        msg = f"{path}: features must be finite, with a row each for label and group; got shape {features.shape}."
+    of_rows = features.ndim == 2 and labels.shape == groups.shape == features.shape[:1]
+    if not of_rows or features.dtype.kind not in "fiu" or not np.isfinite(features).all():
+        msg = (
+            f"{path}: features must be finite numbers, with a row each for label and group; got {features.dtype} of shape "
+            f"{features.shape}, and {labels.shape} and {groups.shape}."
+        )
         raise ValueError(msg)
     return squash(features), labels.astype(str), groups.astype(str)
 

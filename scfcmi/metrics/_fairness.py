@@ -137,6 +137,10 @@ def batch_leakage(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike) -> 
 
 
 def _f_beta(quality: float, fairness: float, beta: float) -> float:
+    if np.isnan(fairness):
+        return float("nan")
     if quality == 0 or fairness == 0:
         return 0.0
-    return (1 + beta**2) * quality * fairness / (beta**2 * quality + fairness)
+    # Written as a mean, so that no beta is too large.
+    of_quality = 1 / (1 + beta * beta)
+    return 1 / (of_quality / quality + (1 - of_quality) / fairness)

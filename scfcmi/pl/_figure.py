@@ -43,13 +43,21 @@ def at_print_size(draw: Callable[_P, _R]) -> Callable[_P, _R]:
     @functools.wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         import matplotlib as mpl
+        from matplotlib import pyplot as plt
 
         # Arguments of every plot, checked before any draws or sets colors.
         if kwargs.get("show") is not None:
             _validate.boolean("show", kwargs["show"])
         _validate.boolean("return_fig", kwargs.get("return_fig", False))
-        with mpl.rc_context({name: mpl.rcParamsDefault[name] for name in _SIZES}):
-            return draw(*args, **kwargs)
+        open_before = plt.get_fignums()
+        try:
+            with mpl.rc_context({name: mpl.rcParamsDefault[name] for name in _SIZES}):
+                return draw(*args, **kwargs)
+        except BaseException:
+            # A notebook would show what was drawn so far.
+            for number in set(plt.get_fignums()).difference(open_before):
+                plt.close(number)
+            raise
 
     return drawn
 
@@ -103,16 +111,22 @@ def _given_axes(ax: Axes | Sequence[Axes], n: int) -> list[Axes]:
 
 
 def hand_out(
-    axes: list[Axes], *, given: object, show: bool | None, return_fig: bool, single: bool = False, math: bool = False
+    axes: list[Axes],
+    *,
+    given: object,
+    show: bool | None,
+    return_fig: bool,
+    single: bool = False,
+    formulas: bool = False,
 ) -> Axes | list[Axes] | Figure | None:
     """Return axes (``single``: the first alone) or the figure; or show it, and return ``None``.
 
     With ``show=None`` the figure is shown if scanpy would show it. A figure whose axes were ``given`` is not: its owner
-    has not finished. Without ``math``, dollars are dollars: a name such as ``"$x$"`` is no formula.
+    has not finished. Without ``formulas``, dollars are dollars: a name such as ``"$x$"`` is no formula.
     """
     for panel in axes:
         _fix_ticks(panel)
-    if not math:
+    if not formulas:
         no_formulas(axes)
     if return_fig:
         return axes[0].figure

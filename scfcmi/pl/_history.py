@@ -153,7 +153,7 @@ def history(
         axes[0].legend(frameon=False, fontsize="small")
     if colors is not None:
         keep_colors(data, {key: colors})
-    return hand_out(axes, given=ax, show=show, return_fig=return_fig, math=True)
+    return hand_out(axes, given=ax, show=show, return_fig=return_fig, formulas=True)
 
 
 def _terms(run: pd.DataFrame, *, sizes: bool) -> list[str]:

@@ -12,6 +12,7 @@ from scfcmi.pl._colors import categories, colors_of
 from scfcmi.pl._figure import at_print_size, hand_out, no_formulas, panels
 from scfcmi.pl._labels import legend, legend_size, scale
 from scfcmi.pl._places import middle, spread
+from scfcmi.pl._values import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,28 +114,9 @@ def umap(
     _validate.key_in(
         adata.obsm.keys(), f"X_{key}_umap", "adata.obsm", hint=f"Run scfcmi.tl.umap(adata, key={key!r}) first."
     )
-    if color is None:
-        _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
-        batch = own(adata, key).get("params", {}).get("batch_key")
-        color = key if split_by is not None or batch is None else (key, batch)
-    if not np.iterable(color):
-        msg = f"color must be a column of adata.obs, a gene, or a list of these, got {color!r}."
-        raise TypeError(msg)
-    columns = [color] if isinstance(color, str) else list(color)
-    if not columns:
-        msg = "color names nothing to draw. Name a column of adata.obs or a gene, or drop it."
-        raise ValueError(msg)
-    if "palette" in kwargs:
-        msg = f"umap takes no palette. Set adata.uns[{columns[0] + '_colors'!r}] to the colors you want."
-        raise TypeError(msg)
-    if kwargs.get("save"):
-        msg = "umap saves nothing. Save the figure: scfcmi.pl.umap(adata, return_fig=True).savefig('map.png')."
-        raise TypeError(msg)
-    if kwargs.get("edges"):
-        msg = f"umap draws no edges. scanpy does: sc.pl.embedding(adata, {key + '_umap'!r}, neighbors_key={key!r}, edges=True)."
-        raise TypeError(msg)
+    columns = _columns_of(adata, color, key, split_by, kwargs, hint)
     expression = {name: kwargs.pop(name) for name in ("layer", "use_raw", "gene_symbols") if name in kwargs}
-    values = _values(adata, columns, **expression)
+    values = values_of(adata, columns, **expression)
     if split_by is not None:
         split = categories(adata, split_by).remove_unused_categories()
         if len(columns) != 1:
@@ -186,6 +168,38 @@ def umap(
     return hand_out(axes, given=ax, show=show, return_fig=return_fig)
 
 
+def _columns_of(
+    adata: AnnData,
+    color: str | Sequence[str] | None,
+    key: str,
+    split_by: str | None,
+    settings: dict[str, Any],
+    hint: str,
+) -> list[str]:
+    """Return what colors the panels; raise for settings that scanpy has and this plot has not."""
+    if color is None:
+        _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
+        batch = own(adata, key).get("params", {}).get("batch_key")
+        color = key if split_by is not None or batch is None else (key, batch)
+    if not np.iterable(color):
+        msg = f"color must be a column of adata.obs, a gene, or a list of these, got {color!r}."
+        raise TypeError(msg)
+    columns = [color] if isinstance(color, str) else list(color)
+    if not columns:
+        msg = "color names nothing to draw. Name a column of adata.obs or a gene, or drop it."
+        raise ValueError(msg)
+    if "palette" in settings:
+        msg = f"umap takes no palette. Set adata.uns[{columns[0] + '_colors'!r}] to the colors you want."
+        raise TypeError(msg)
+    if settings.get("save"):
+        msg = "umap saves nothing. Save the figure: scfcmi.pl.umap(adata, return_fig=True).savefig('map.png')."
+        raise TypeError(msg)
+    if settings.get("edges"):
+        msg = f"umap draws no edges. scanpy does: sc.pl.embedding(adata, {key + '_umap'!r}, neighbors_key={key!r}, edges=True)."
+        raise TypeError(msg)
+    return columns
+
+
 def _visible(order: np.ndarray, place: np.ndarray, split: np.ndarray | None) -> np.ndarray:
     """Return the drawing order without cells that later ones hide to the pixel, if there are many: a million draw slowly."""
     if len(order) <= _MANY:
@@ -234,34 +248,6 @@ def _draw_split(
 def _of_cells(settings: dict[str, Any], n_cells: int) -> list[str]:
     """Return the names of settings that have a value for each cell."""
     return [name for name in _PER_CELL if np.ndim(settings.get(name)) == 1 and len(settings[name]) == n_cells]
-
-
-def _values(
-    adata: AnnData,
-    columns: list[str],
-    *,
-    layer: str | None = None,
-    use_raw: bool | None = None,
-    gene_symbols: str | None = None,
-) -> dict[str, pd.Series]:
-    """Return the columns of ``obs`` and the expression of genes that are drawn, from where scanpy takes them."""
-    import scanpy as sc
-
-    use_raw = layer is None and adata.raw is not None if use_raw is None else use_raw
-    var = adata.raw.var if use_raw and adata.raw is not None else adata.var
-    genes = var.index if gene_symbols is None else var[gene_symbols]
-    values = {}
-    for column in columns:
-        if column in adata.obs:
-            values[column] = _adata.column(adata.obs, column)
-            continue
-        _validate.key_in([*adata.obs.columns, *genes], column, "adata.obs or adata.var_names")
-        if adata.X is None and layer is None and not use_raw:
-            msg = f"color={column!r} is a gene, but adata.X is None. Set adata.X, or name a column of adata.obs."
-            raise ValueError(msg)
-        table = sc.get.obs_df(adata, [column], layer=layer, use_raw=use_raw, gene_symbols=gene_symbols)
-        values[column] = table[column]
-    return values
 
 
 def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:

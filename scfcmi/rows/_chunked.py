@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-from abc import abstractmethod
 from copy import copy
 from typing import TYPE_CHECKING, Self
 
@@ -41,9 +39,9 @@ class ChunkedRows:
         self.device: torch.device | str = "cpu"
         self._columns = columns
 
-    @abstractmethod
     def _parts(self, index: np.ndarray | None, columns: np.ndarray) -> Iterator[np.ndarray | sp.csr_matrix]:
         """Yield the rows of a rising index (``None``: all), as :func:`as_block` returns them, a chunk at a time."""
+        raise NotImplementedError
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -75,9 +73,6 @@ class ChunkedRows:
 
     def to_memory(self) -> np.ndarray | sp.csr_matrix:
         return self.subset(None, np.arange(self.shape[1])).to_memory()
-
-    def fingerprint(self) -> int:
-        return zlib.crc32(np.array(list(self.map(lambda block, _: float(block.double().sum())))))
 
 
 def local_rows(X: np.ndarray | sp.csr_matrix | sp.csr_array, device: torch.device | str) -> CSRRows | DenseRows:

@@ -93,9 +93,11 @@ class DaskRows(ChunkedRows):
 
     def lazily(self, function: Callable[[np.ndarray], np.ndarray]) -> Any:
         """Return the Dask array of what a function returns for dense rows: as many rows and columns."""
+        # Not of self, with which the whole array would travel in every task.
+        columns, name = self._columns, self.name
 
         def of_chunk(chunk: object) -> np.ndarray:
-            block = as_block(chunk, self._columns, self.name)
+            block = as_block(chunk, columns, name)
             return function(block if isinstance(block, np.ndarray) else block.toarray())
 
         chunks = (self._X.chunks[0], (self.shape[1],))

@@ -51,9 +51,6 @@ class Rows(Protocol):
     def to_memory(self) -> np.ndarray | sp.csr_matrix | sp.csr_array:
         """Return all rows as float32, dense or CSR."""
 
-    def fingerprint(self) -> int:
-        """Return a checksum of the values, by which a checkpoint knows its data."""
-
 
 class LocalRows:
     """Rows whose blocks are worked on in this process, one after the other."""

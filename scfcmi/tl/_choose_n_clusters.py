@@ -82,6 +82,7 @@ def choose_n_clusters(
     if found is None:
         hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) in atlas mode first. Assigned cells have no graph."
         _validate.key_in(adata.obsp.keys(), f"{key}_connectivities", "adata.obsp", hint=hint)
-    curve = resolution_curve(found[0], seed, Stages(progress).tracked("resolutions"))
+    # scikit-network takes seeds of 32 bits, and runs take the next ones.
+    curve = resolution_curve(found[0], seed % 2**31, Stages(progress).tracked("resolutions"))
     actual(adata).uns[f"{key}_n_clusters"] = {"curve": storable(curve)}
     return curve

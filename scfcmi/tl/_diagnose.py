@@ -10,6 +10,7 @@ from sklearn.metrics.cluster import contingency_matrix
 from scfcmi import _validate
 from scfcmi._adata import check_adata, column, fingerprint, in_memory, own, proba_of
 from scfcmi._random import stream
+from scfcmi._shown import listed
 from scfcmi.graph.communities import n_parts, own_links
 from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
 from scfcmi.tl._batches import batches_of
@@ -167,7 +168,7 @@ def diagnose(
         table.iloc[in_graph, table.columns.get_loc("n_parts")] = n_parts(links, of_cell, 0)
     proba = proba_of(adata, key)
     largest = np.full(adata.n_obs, np.nan) if proba is None else proba.max(axis=1)
-    table["confidence"] = [largest[clusters == cluster].mean() for cluster in range(len(names))]
+    table["confidence"] = np.bincount(clusters, largest) / np.bincount(clusters)
     table["verdict"] = [
         _verdict(row, found, batch_names[~absent], batch_names[absent])
         for row, found, absent in zip(table.itertuples(), of_clusters, lacked, strict=True)
@@ -198,7 +199,7 @@ def _verdict(row: tuple, found: Presence | None, present: np.ndarray, absent: np
 
 def _cause(row: tuple, found: Presence, present: np.ndarray, absent: np.ndarray) -> str:
     only = len(present) <= len(absent)
-    where = f"only in {_listed(present)}" if only else f"hardly in {_listed(absent)}"
+    where = f"only in {listed(present, _MOST_NAMED)}" if only else f"hardly in {listed(absent, _MOST_NAMED)}"
     there = "elsewhere" if only else "there"
     if not found.enough:
         return f"{where}; too few cells to judge {there}: cannot tell"
@@ -209,12 +210,6 @@ def _cause(row: tuple, found: Presence, present: np.ndarray, absent: np.ndarray)
     if found.cause == "biology":
         return f"{where}; no such cells {there}: likely biology"
     return f"{where}; such cells {there} are in cluster {row.counterparts}: likely the batch"
-
-
-def _listed(batches: np.ndarray) -> str:
-    named = ", ".join(map(str, batches[:_MOST_NAMED]))
-    more = len(batches) - _MOST_NAMED
-    return f"{named} and {more} more" if more > 0 else named
 
 
 def _training(params: dict[str, object]) -> str:

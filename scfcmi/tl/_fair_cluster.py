@@ -5,16 +5,15 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 
 from scfcmi import __version__, _validate
 from scfcmi._adata import check_adata
 from scfcmi._logging import logger
 from scfcmi._random import RandomState, seed_from
 from scfcmi.models.consensus import agreement, consensus
-from scfcmi.models.objective import information
 from scfcmi.models.registry import new_model
 from scfcmi.tl._batches import batches_of
+from scfcmi.tl._evaluate import information_of
 from scfcmi.tl._matrix import choose_matrix
 from scfcmi.tl._results import actual, check_key, write_clusters
 
@@ -145,7 +144,8 @@ def fair_cluster(
         Clusters: categorical of strings. Every cluster is a category, with cells or without.
     ``adata.obsm["X_" + key_added]``
         Embedding: float32, rows of unit length, shape (n_obs, n_dimensions). Atlas mode has 50 dimensions
-        for scaled and 50 for unscaled expression, or those of ``use_rep``. Paper mode has n_clusters.
+        for scaled and 50 for unscaled expression, or those of ``use_rep``. Paper mode has n_components: as many as n_clusters
+        unless given.
     ``adata.obsm[key_added + "_proba"]``
         Probability of each cluster for each cell: float32, shape (n_obs, n_clusters), columns in the order of the
         categories, rows summing to one.
@@ -158,8 +158,8 @@ def fair_cluster(
     ``adata.uns[key_added]``
         ``params``: settings as used, and ``call``, the arguments as given. ``history``: data frame with a row for each
         epoch, as ``history_`` of the model. ``groups``: names of the batches, in the order in which the model counts them.
-        ``information``: H(C), H(C|X), I(G;C) and I(X;C|G) of the probabilities, in nats. In atlas mode also
-        ``connectivities_key``, the name of the graph.
+        ``information``: H(C), H(C|X), I(G;C) and I(X;C|G) of the probabilities, in nats. With a graph also
+        ``connectivities_key`` and ``distances_key``, both its name, by which scanpy finds it.
 
     A map, a diagnosis or other results of earlier clusters under this key no longer hold, and are removed.
 
@@ -241,6 +241,9 @@ def fit_model(adata: AnnData, batch_key: str, **settings: Any) -> GroupedCluster
     >>> model.predict(adata[:3, model.var_names_].X).shape
     (3,)
     """
+    if "copy" in settings:
+        msg = "fit_model takes no copy: it returns the model, and writes to adata. To keep adata, give adata.copy()."
+        raise TypeError(msg)
     return _run(adata, batch_key, **settings)[1]
 
 
@@ -307,8 +310,7 @@ def _run(
         params["n_runs"] = n_runs
     write_clusters(out, key_added, model, model.embedding_, proba, labels, params, graph, agreed)
     if agreed is not None:
-        of_group = torch.from_numpy(_validate.known_groups(np.asarray(batches, dtype=object), model.groups_))
-        out.uns[key_added]["information"] = information(torch.from_numpy(proba), of_group, len(model.groups_))
+        out.uns[key_added]["information"] = information_of(proba, batches)
     return out, model
 
 

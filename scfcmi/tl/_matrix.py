@@ -79,14 +79,15 @@ def choose_matrix(
     are_images = layer is None and mask is None and np.prod(adata.uns.get("image_shape", 0)) == X.shape[1]
     source = None if are_images else outside(X, f"adata.{name}")
     if source is not None:
-        X = source if mask is None else source.with_columns(np.flatnonzero(mask))
+        X = source if mask is None or mask.all() else source.with_columns(np.flatnonzero(mask))
         _warn_of_scale(X.subset(np.arange(min(_FEW, adata.n_obs)), np.arange(X.shape[1])).to_memory(), name)
     else:
         _warn_of_columns(X, name)
         with damage_told(f"adata.{name}"):
             X = in_memory(X)
         _validate.sparse_structure(f"adata.{name}", X)
-        X = _as_float32(X if mask is None else X[:, mask], f"adata.{name}")
+        # A mask of all genes is no reason for a copy.
+        X = _as_float32(X if mask is None or mask.all() else X[:, mask], f"adata.{name}")
         if are_images:
             height, width = tuple(adata.uns["image_shape"])[-2:]
             return Matrix(X.reshape(-1, 1, int(height), int(width)), f"{height} x {width} images of {name}")

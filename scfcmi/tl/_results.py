@@ -60,8 +60,12 @@ def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
         for name in names
         if name in getattr(adata, place)
     ]
-    if taken and not _is_result(adata, key_added):
-        whose = f"; adata.uns[{key_added!r}] was" if key_added in adata.uns else ","
+    if _is_result(adata, key_added):
+        # A result of one run has no such column: this one is the user's.
+        params, agreement = own(adata, key_added).get("params", {"n_runs": None}), f"{key_added}_agreement"
+        taken = [f"adata.obs[{agreement!r}]"] if agreement in adata.obs and "n_runs" not in params else []
+    if taken:
+        whose = f"; adata.uns[{key_added!r}] was" if key_added in adata.uns and not own(adata, key_added) else ","
         msg = (
             f"key_added={key_added!r} would overwrite {', '.join(taken)}{whose} not written by scfcmi. "
             "Give another key_added, or delete them first."

@@ -27,9 +27,9 @@ def umap(
     """Compute a map (UMAP) of clustered cells.
 
     It lays out the neighbor graph that :func:`scfcmi.tl.fair_cluster` stored, as ``sc.tl.umap`` does with
-    ``neighbors_key=key``. Clusters come from communities of this graph, so the map fits the clusters. Paper mode and assigned
-    cells have no graph: their map is made from the embedding. :func:`scfcmi.pl.umap` draws the map. A map of your own in
-    ``X_umap`` is neither used nor changed.
+    ``neighbors_key=key``. Clusters come from communities of this graph, so the map fits the clusters. Results of paper mode,
+    of assigned cells and of more than 50,000 cells have no graph: their map is made from the embedding.
+    :func:`scfcmi.pl.umap` draws the map. A map of your own in ``X_umap`` is neither used nor changed.
 
     Parameters
     ----------
@@ -79,10 +79,9 @@ def umap(
         raise ValueError(msg)
     seed = seed_from(random_state, rng)
     graph_key = own(adata, key).get("connectivities_key", f"{key}_connectivities")
-    # A few cells of many may have kept no link to each other.
     embedding = np.asarray(in_memory(adata.obsm[f"X_{key}"]), np.float32)
     graph = csr_matrix(in_memory(adata.obsp[graph_key]), copy=True) if graph_key in adata.obsp else None
-    # Both tools that lay out take seeds of 32 bits.
+    # A few cells of many may have kept no link to each other. Both tools that lay out take seeds of 32 bits.
     if graph is not None and graph.nnz:
         place, source = _of_graph(embedding, graph, seed % 2**32), {"connectivities_key": graph_key}
     else:

@@ -31,6 +31,12 @@ def test_a_checkpoint_takes_more():
         check_memory("2GB", 1_000_000, 2000, checkpoint=True)
 
 
+def test_many_clusters_take_more():
+    check_memory("2GB", 1_000_000, 2000, n_clusters=20)
+    with pytest.raises(ValueError, match=r"take about 5.2 GB"):
+        check_memory("2GB", 1_000_000, 2000, n_clusters=500)
+
+
 @pytest.mark.parametrize("limit", ["much", "4XB", "-1GB", "", "4GB GB"])
 def test_no_number_of_bytes(limit):
     with pytest.raises(ValueError, match="--memory must be a number of bytes such as 4GB or 500MB, got"):

@@ -22,6 +22,12 @@ def lines(adata, key="fcmi", written=("out.h5ad",)) -> dict[str, str]:
     return {line.split()[0]: line.split(maxsplit=1)[1] for line in text.splitlines()}
 
 
+def test_batches_are_counted_as_the_model_counts_them(result):
+    """1, 1.0 and "1" are one batch: before, each was one."""
+    result.obs["tech"] = np.array([1, 1.0, "1", 2, "2.0", "2"], dtype=object)[np.arange(240) % 6]
+    assert lines(result)["batches"] == "no cluster lacks any of the 3 batches"
+
+
 def test_six_lines(result):
     result.obs["fcmi"] = pd.Categorical(np.repeat(["0", "1", "2"], [150, 80, 10]), categories=["0", "1", "2", "empty"])
     result.obs["tech"] = pd.Categorical(np.arange(240) % 2).rename_categories(["seqwell", "10x"])

@@ -21,6 +21,12 @@ def test_curve_is_returned_stored_and_drawn(small, tmp_path):
     assert scfcmi.pl.n_clusters(again, show=False).get_xlabel() == "resolution"
 
 
+def test_any_seed(small):
+    scfcmi.tl.fair_cluster(small, "tech", max_epochs=5)
+    curves = [scfcmi.tl.choose_n_clusters(small, random_state=seed) for seed in (3, 2**31 + 3, 2**32 - 1)]
+    pd.testing.assert_frame_equal(curves[0], curves[1])
+
+
 def test_without_a_graph(small):
     with pytest.raises(KeyError, match="in atlas mode first"):
         scfcmi.tl.choose_n_clusters(small)

@@ -355,6 +355,18 @@ def test_seeds_of_any_size(small, mode):
     assert small.uns["fcmi_umap"]["random_state"] == 2**33 + 1
 
 
+@pytest.mark.parametrize("tool", [scfcmi.tl.fair_cluster, scfcmi.tl.umap])
+def test_a_seed_that_no_file_holds_is_refused(small, tool):
+    small.obsm["X_fcmi"] = np.zeros((small.n_obs, 2), np.float32)
+    with pytest.raises(ValueError, match=r"random_state must be an integer of at least 0 and below 2\*\*64"):
+        tool(small, "tech" if tool is scfcmi.tl.fair_cluster else "fcmi", random_state=2**64)
+
+
+def test_fit_model_takes_no_copy(small):
+    with pytest.raises(TypeError, match=r"fit_model takes no copy.*give adata.copy\(\)"):
+        scfcmi.tl.fit_model(small, "tech", copy=True)
+
+
 def test_callbacks_are_no_part_of_the_call(small):
     scfcmi.tl.fit_model(small, "tech", n_clusters=3, max_epochs=1, callbacks=[print])
     assert "callbacks" not in small.uns["fcmi"]["params"]["call"]

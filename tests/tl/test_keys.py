@@ -41,6 +41,19 @@ def test_nothing_of_the_user_is_overwritten(cells, fit, key):
     np.testing.assert_array_equal(cells.obsm["mine"], before.obsm["mine"])
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_column_of_the_user_s_beside_a_result_stays(cells, fit):
+    tl.fair_cluster(cells, "tech", **fit)
+    cells.obs["fcmi_agreement"] = "mine"
+    for settings in ({}, {"mode": "paper", "n_runs": 2}):
+        with pytest.raises(ValueError, match=r"overwrite adata.obs\['fcmi_agreement'\], not written by scfcmi"):
+            tl.fair_cluster(cells, "tech", **fit, **settings)
+    del cells.obs["fcmi_agreement"]
+    for _ in range(2):
+        tl.fair_cluster(cells, "tech", mode="paper", n_runs=2, **fit)
+    assert cells.obs["fcmi_agreement"].dtype == np.float32
+
+
 def test_labels_of_another_tool_stay(cells, fit):
     """scANVI stores types, an embedding and probabilities, and others store a map, under names of the same form."""
     cells.obsm["X_scanvi"] = cells.obsm["scanvi_proba"] = np.ones((cells.n_obs, 2), np.float32)

@@ -191,15 +191,31 @@ def test_plots_of_a_result_that_is_read_lazily(files, cells, tmp_path, monkeypat
     inside.write_h5ad(tmp_path / "result.h5ad")
     result = ad.experimental.read_lazy(tmp_path / "result.h5ad")
     pd.testing.assert_frame_equal(scfcmi.tl.diagnose(result), scfcmi.tl.diagnose(inside))
-    scfcmi.tl.umap(result)
-    scfcmi.pl.umap(result, show=False)
+    for adata in (result, inside):
+        scfcmi.tl.umap(adata)
+    genes = ["gene5", "gene2", "tech"]
+    lazily, at_once = (scfcmi.pl.umap(adata, genes, show=False) for adata in (result, inside))
+    for one, other in zip(lazily, at_once, strict=True):
+        np.testing.assert_array_equal(one.collections[0].get_array(), other.collections[0].get_array())
     scfcmi.pl.n_clusters(result, show=False)
     scfcmi.pl.composition(result, "tech", show=False)
     scfcmi.pl.confusion(result, label_key="type", show=False)
     scfcmi.pl.confidence(result, show=False)
     scfcmi.pl.history(result, show=False)
-    scfcmi.pl.report(result, tmp_path / "report.html", n_markers=0)
+    inside.write_h5ad(tmp_path / "whole.h5ad")
+    for name, adata in (("lazy", ad.experimental.read_lazy(tmp_path / "whole.h5ad")), ("memory", inside)):
+        scfcmi.pl.report(adata, tmp_path / f"{name}.html")
+    assert (tmp_path / "lazy.html").read_text() == (tmp_path / "memory.html").read_text()
     plt.close("all")
+
+
+def test_a_repeated_gene_is_not_drawn_lazily(cells):
+    X = da.from_array(cells.X.toarray(), chunks=(100, -1))
+    adata = with_matrix(cells, X)
+    adata.var_names = ["gene0", *adata.var_names[:-1]]
+    adata.obsm["X_fcmi"] = adata.obsm["X_fcmi_umap"] = np.zeros((240, 2), np.float32)
+    with pytest.raises(KeyError, match="names several genes"):
+        scfcmi.pl.umap(adata, "gene0", show=False)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:anndata", "ignore::FutureWarning")

@@ -106,7 +106,8 @@ class AtlasFCMI(GroupedClusterer):
         graph of a sample that keeps rare cells. Not saved with the model.
     history_
         Table with a row for each epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``frac_with_counterpart``, and
-        ``code_shift``: one minus the mean cosine between codes now and codes a fifth of the training before.
+        ``code_shift``: one minus the mean cosine between codes at the last search for counterparts and at the search before.
+        Counterparts are searched five times, so rows in between repeat. In the last row, the codes are those of the end.
     groups_, information_, settings_, n_clusters_, n_components_, n_iter_
         As in :class:`scfcmi.FCMI`.
     n_features_in_, feature_names_in_

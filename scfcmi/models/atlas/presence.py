@@ -141,13 +141,13 @@ def presence_elsewhere(
         looked_at = np.sort(rng.choice(len(units), min(len(units), _MAX_MATCHED), replace=False))
         first, _ = find_counterparts(units[looked_at], is_absent[drawn][looked_at].astype(int), N_NEIGHBORS, rng)
         matched = np.isin(np.arange(len(looked_at)), first)
+        rates = np.bincount(clusters[~is_absent], minlength=len(lacked)) / max(1, (~is_absent).sum())
         across = _Across(units, clusters[drawn], is_absent[drawn])
         shared = across.shared(others)
         for cluster in np.flatnonzero((lacked == absent).all(axis=1)):
-            rate = (clusters[~is_absent] == cluster).mean()
             mine = matched[clusters[drawn][looked_at] == cluster]
             frac_matched = float(mine.mean()) if len(mine) else np.nan
-            found[int(cluster)] = across.presence(cluster, rate * is_absent.sum(), frac_matched, shared)
+            found[int(cluster)] = across.presence(cluster, rates[cluster] * is_absent.sum(), frac_matched, shared)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The fifth neighbor graph of atlas mode: of both views together, in units of the variation within clusters."""
+"""One more neighbor graph of atlas mode: of all views together, in units of the variation within clusters."""
 
 from __future__ import annotations
 

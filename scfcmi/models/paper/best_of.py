@@ -59,7 +59,7 @@ def train_best(
         keep = None
         if checkpoint is not None:
             path = Path(checkpoint if number == 0 else f"{checkpoint}.{number + 1}")
-            keep = checkpointing(path, progress, settings.max_epochs, identity(run, architecture, rows, groups))
+            keep = checkpointing(path, progress, run, identity(run, architecture, rows, groups))
         embedding = training.train(
             progress,
             rows,

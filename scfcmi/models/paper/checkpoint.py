@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scfcmi._logging import logger
 from scfcmi.models.files import check_run, network_tensors, read, read_network, write
 from scfcmi.models.paper.network import Architecture, AutoEncoder
+from scfcmi.models.paper.training import has_ended
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +26,10 @@ _SECONDS = 60
 
 
 def identity(settings: FCMISettings, architecture: Architecture, rows: Rows, groups: Tensor) -> dict[str, Any]:
-    """Say whose run it is: settings, network and data. The number of epochs is left out: more may be asked for later."""
+    """Say whose run it is: settings, network and data.
+
+    The number of epochs is left out: more may be asked for later, if ``warmup_epochs`` is given, or stays the same.
+    """
     run = asdict(settings) | {
         "network": asdict(architecture),
         "data": rows.fingerprint(),
@@ -37,7 +41,7 @@ def identity(settings: FCMISettings, architecture: Architecture, rows: Rows, gro
 
 
 def checkpointing(
-    path: str | os.PathLike[str], progress: Progress, max_epochs: int, run: dict[str, Any]
+    path: str | os.PathLike[str], progress: Progress, settings: FCMISettings, run: dict[str, Any]
 ) -> Callable[[Progress], None]:
     """Take up a checkpoint if there is one; return what writes the next, at most once a minute and at the end.
 
@@ -47,8 +51,8 @@ def checkpointing(
         File of the checkpoint.
     progress
         A run that has just started; brought to where the checkpoint left it.
-    max_epochs
-        The epoch after which a last checkpoint is written.
+    settings
+        Of the run; they say when it ends.
     run
         Whose run it is, from :func:`identity`.
 
@@ -57,16 +61,16 @@ def checkpointing(
     ModelFormatError
         If the file is no checkpoint.
     ValueError
-        If it belongs to a run with other data or settings.
+        If it belongs to a run with other data or settings, or has more epochs than there shall be.
     """
     if Path(path).exists():
-        _read(path, progress, run)
+        _read(path, progress, run, settings.max_epochs)
         logger.info("took up %s after epoch %d", path, progress.epoch)
     last = time.monotonic()
 
     def write_now_and_then(progress: Progress) -> None:
         nonlocal last
-        if progress.epoch >= max_epochs or time.monotonic() - last > _SECONDS:
+        if has_ended(progress, settings) or time.monotonic() - last > _SECONDS:
             _write(path, progress, run)
             last = time.monotonic()
 
@@ -86,9 +90,14 @@ def _write(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any]
     write(path, "checkpoint", tensors, content)
 
 
-def _read(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any]) -> None:
+def _read(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any], max_epochs: int) -> None:
     tensors, content = read(path, "checkpoint")
     check_run(path, content["run"], run)
+    if content["epoch"] > max_epochs:
+        msg = (
+            f"{path} has {content['epoch']} epochs, more than max_epochs={max_epochs}. Raise it, or give another file."
+        )
+        raise ValueError(msg)
     device = progress.centers.device
     network = read_network(lambda **a: AutoEncoder(Architecture(**a)), content["architecture"], tensors, path)
     progress.network.load_state_dict(network.state_dict())

@@ -55,7 +55,9 @@ def composition_imbalance(rows: Rows, groups: np.ndarray, n_clusters: int) -> fl
         X[rows] = (X[rows] - X[rows].mean(axis=0)) / (X[rows].std(axis=0) + 1e-3)
     np.clip(X, -10, 10, out=X)
     components = PCA(
-        min(30, *X.shape), svd_solver="covariance_eigh" if X.shape[1] <= 5000 else "arpack", random_state=0
+        max(1, min(30, min(X.shape) - 1)),
+        svd_solver="covariance_eigh" if X.shape[1] <= 5000 else "arpack",
+        random_state=0,
     )
     n_clusters = min(max(n_clusters, _MIN_CLUSTERS), n_sample)
     clusters = KMeans(n_clusters, n_init=5, random_state=0).fit_predict(components.fit_transform(X))

@@ -159,7 +159,7 @@ class FCMI(GroupedClusterer):
         learning_rate: float = 1e-3,
         batch_size: int = 512,
         max_epochs: int | None = 300,
-        warmup_epochs: int | None = 20,
+        warmup_epochs: int | None = None,
         patience: int | None = None,
         n_init: int = 1,
         random_state: RandomState = 0,

@@ -113,7 +113,7 @@ def train(
     # On a terminal only: tqdm reads disable=None so.
     disable = None if show_progress is None else not show_progress
     with tqdm(desc="FCMI", unit="epoch", disable=disable, initial=progress.epoch, total=settings.max_epochs) as bar:
-        while progress.epoch < settings.max_epochs and not _has_settled(progress, settings):
+        while not has_ended(progress, settings):
             clustering = progress.epoch >= settings.warmup_epochs
             losses = _train_epoch(progress, rows, groups, n_groups, settings, clustering=clustering)
             codes = encode(progress.network, rows, half_precision=settings.half_precision)
@@ -141,7 +141,10 @@ def train(
     return codes
 
 
-def _has_settled(progress: Progress, settings: FCMISettings) -> bool:
+def has_ended(progress: Progress, settings: FCMISettings) -> bool:
+    """Say whether all epochs are over, or clusters have settled."""
+    if progress.epoch >= settings.max_epochs:
+        return True
     if settings.patience is None or progress.epoch < settings.warmup_epochs + settings.patience:
         return False
     return all(row["changed"] <= _TOLERANCE for row in progress.history[-settings.patience :])

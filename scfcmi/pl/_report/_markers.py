@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix, issparse
 
+from scfcmi._adata import in_memory
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -33,7 +35,7 @@ def markers(adata: AnnData, clusters: pd.Categorical, n_markers: int) -> tuple[d
     if len(names.categories) < 2:
         return {}, f"Marker genes need two clusters of at least {_FEWEST_CELLS} cells."
     # In the order of the file, which may be on disk.
-    X = held.X[rows]
+    X = in_memory(held.X[rows])
     X = csr_matrix(X, dtype=np.float32) if issparse(X) else np.array(X, np.float32)
     numbers = X.data if issparse(X) else X.ravel()
     if not np.isfinite(numbers).all():
