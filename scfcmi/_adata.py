@@ -36,7 +36,7 @@ def check_adata(adata: object, *, copy: object = False, written: bool = True) ->
     TypeError
         If it is no AnnData (a path, a MuData), or ``copy`` is no boolean.
     ValueError
-        If it is a view of a file-backed AnnData, and would be written to.
+        If it has no cells, or is a view of a file-backed AnnData and would be written to.
     """
     from anndata import AnnData
 
@@ -54,6 +54,9 @@ def check_adata(adata: object, *, copy: object = False, written: bool = True) ->
     if not isinstance(adata, AnnData):
         msg = f"adata must be an AnnData, got {type(adata).__name__}. For arrays use scfcmi.AtlasFCMI or scfcmi.FCMI."
         raise TypeError(msg)
+    if adata.n_obs == 0:
+        msg = "adata has no cells."
+        raise ValueError(msg)
     if written and not copy and adata.is_view and adata.isbacked:
         msg = (
             "adata is a view of a file-backed AnnData, which cannot be written to. Read it into memory first: "
@@ -97,10 +100,13 @@ def proba_of(adata: AnnData, key: str) -> np.ndarray | None:
     if not own(adata, key) or f"{key}_proba" not in adata.obsm:
         return None
     proba = np.asarray(in_memory(adata.obsm[f"{key}_proba"]))
-    # Clusters may have got other names, and lost cells. Each must still be what one column is for.
+    # Clusters may have got other names, and lost cells, and a few cells may have been moved by hand. Still, the cells of each
+    # must mostly be those that one column is for, and no column may be left over.
     codes, _ = pd.factorize(column(adata.obs, key))
-    pairs = pd.DataFrame({"cluster": codes, "largest": proba.argmax(axis=1)}).drop_duplicates()
-    return proba if pairs["cluster"].is_unique and pairs["largest"].is_unique else None
+    largest = proba.argmax(axis=1)
+    table = pd.crosstab(codes, largest)
+    of_clusters = table.idxmax(axis=1)
+    return proba if of_clusters.is_unique and set(of_clusters) == set(table.columns) else None
 
 
 def fingerprint(*columns: pd.Series) -> int:

@@ -26,6 +26,8 @@ _MAX_ITER, _SLOPE = 100, 1e-4
 # several threads, rounding differs; and on a busy machine they wait for each other a hundred times longer than they work. The
 # products of scikit-learn's LogisticRegression cannot be divided so.
 _PRODUCT = 100_000
+# Rounds in which clusters without cells are raised, which may leave others without.
+_MOST_RAISED = 100
 
 
 def soft_assignment(codes: Tensor, centers: Tensor, temperature: float) -> Tensor:
@@ -101,6 +103,30 @@ def fit_classifier(codes: np.ndarray, labels: np.ndarray, rng: np.random.Generat
     # offsets are those of all cells (King and Zeng, 2001).
     offsets = weights[:, -1] - np.log(drawn)
     return weights[:, :-1].T.astype(np.float32, order="C"), offsets.astype(np.float32)
+
+
+def with_all(codes: np.ndarray, labels: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return offsets with which every cluster has cells: a cluster that would have none is raised until it has half of its own.
+
+    Parameters
+    ----------
+    codes, labels
+        As :func:`fit_classifier` was given.
+    weights, offsets
+        What it returned.
+    """
+    offsets, n_clusters = offsets.copy(), len(offsets)
+    for _ in range(_MOST_RAISED):
+        proba = classify(codes, weights, offsets)
+        lost = np.setdiff1d(np.arange(n_clusters), proba.argmax(axis=1))
+        if not len(lost):
+            break
+        for cluster in lost:
+            scores = codes[labels == cluster].astype(np.float64) @ weights + offsets
+            behind = np.median(scores.max(axis=1) - scores[:, cluster])
+            # A little more, for rounding.
+            offsets[cluster] += behind * (1 + 1e-4) + 1e-4
+    return offsets
 
 
 def classify(codes: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:

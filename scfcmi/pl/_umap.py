@@ -36,6 +36,7 @@ _MANY, _PIXELS = 100_000, 720
 # Points by which a name stands above a small cluster, and that stay free between names; the line to a cluster whose name
 # had to move away.
 _ABOVE, _GAP = 7.0, 1.5
+_MOST_NAMES = 100
 _LINE = {"arrowstyle": "-", "lw": 0.6, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
 
 
@@ -276,7 +277,10 @@ def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
         )
         # Names keep to the axes, which need no room for them.
         texts[-1].set_in_layout(False)
-    if not texts:
+    # Of more, none could be read, and moving them apart would take minutes.
+    if not 0 < len(texts) <= _MOST_NAMES:
+        for text in texts:
+            text.remove()
         return
     # All in points: texts keep their size when the figure gets another.
     unit = 72 / ax.figure.dpi

@@ -18,12 +18,9 @@ def batches_of(adata: AnnData, batch_key: str) -> pd.Categorical:
     KeyError
         If there is no such column.
     ValueError
-        If there are no cells, cells without a batch, or fewer than two batches, or a name with NUL or half a surrogate pair in it.
+        If there are cells without a batch, fewer than two batches, or a name with NUL or half a surrogate pair in it.
     """
     _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
-    if adata.n_obs == 0:
-        msg = "adata has no cells."
-        raise ValueError(msg)
     values = _validate.group_values(column(adata.obs, batch_key), adata.n_obs, f"adata.obs[{batch_key!r}]")
     names = {_validate.group_name(value) for value in values.categories}
     for name in names:
@@ -31,6 +28,9 @@ def batches_of(adata: AnnData, batch_key: str) -> pd.Categorical:
             msg = f"adata.obs[{batch_key!r}] has a batch {name!r}, which no file can hold: rename it."
             raise ValueError(msg)
     if len(names) < 2:
-        msg = f"adata.obs[{batch_key!r}] has one batch only, {names.pop()!r}. There is nothing to correct: use sc.pp.neighbors and sc.tl.leiden."
+        msg = (
+            f"adata.obs[{batch_key!r}] has one batch only, {names.pop()!r}. There is nothing to correct or to compare. To cluster "
+            "one batch, use sc.pp.neighbors and sc.tl.leiden."
+        )
         raise ValueError(msg)
     return values

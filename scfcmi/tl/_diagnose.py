@@ -133,7 +133,9 @@ def diagnose(
         if batch_key is None:
             msg = f"batch_key must be given: adata.uns[{key!r}] does not say which one {key!r} was made against."
             raise ValueError(msg)
-    use_rep = f"X_{key}" if use_rep is None else use_rep
+    if use_rep is None:
+        use_rep = f"X_{key}"
+        hint = "For clusters of another tool, or joined ones, give use_rep, such as 'X_fcmi'." if not stored else hint
     _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint=hint)
     batches, batch_names = _validate.group_codes(batches_of(adata, batch_key), adata.n_obs)
     clusters, names = _validate.group_codes(column(adata.obs, key), adata.n_obs, f"adata.obs[{key!r}]")

@@ -41,6 +41,14 @@ def test_an_error_leaves_no_figure_behind(clustered, put_map):
     plt.close(mine)
 
 
+def test_hundreds_of_clusters_have_no_names_on_the_map(clustered, put_map):
+    put_map(clustered)
+    clustered.obs["fcmi"] = pd.Categorical([str(i // 2) for i in range(clustered.n_obs)])
+    [panel] = scfcmi.pl.umap(clustered, "fcmi", show=False)
+    assert not panel.texts
+    plt.close(panel.figure)
+
+
 def test_batches_of_numbers_are_named_as_everywhere(clustered):
     clustered.obs["run"] = np.where(np.arange(clustered.n_obs) % 3, 2.0, 10.0)
     clustered.obs.loc[clustered.obs_names[:3], "run"] = np.nan

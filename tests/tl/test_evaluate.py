@@ -41,6 +41,11 @@ def test_renamed_clusters_keep_their_probabilities_and_joined_ones_lose_them(clu
     np.testing.assert_allclose(tl.diagnose(some)["confidence"], expected[1:])
     assert "H_C" in tl.evaluate(some, "fcmi", "tech")
 
+    # A cell moved by hand changes nothing of the others.
+    moved = clustered.copy()
+    moved.obs.iloc[0, moved.obs.columns.get_loc("fcmi")] = "type 2"
+    np.testing.assert_allclose(tl.diagnose(moved)["confidence"], expected, atol=0.02)
+
     clustered.obs["fcmi"] = clustered.obs["fcmi"].astype(str).replace({"type 1": "type 0"})
     assert tl.diagnose(clustered)["confidence"].isna().all()
     with pytest.raises(ValueError, match="joined or split since"):

@@ -168,7 +168,7 @@ def test_counts_and_huge_values_warn(small):
     ):
         scfcmi.tl.fair_cluster(small, "tech", layer="counts", **QUICK)
     small.layers["huge"] = small.X * 1000.5
-    with pytest.warns(UserWarning, match=r"holds values up to .*sc.pp.scale\(adata, max_value=10\)"):
+    with pytest.warns(UserWarning, match=r"holds values up to .*sc.pp.log1p\(adata\)"):
         scfcmi.tl.fair_cluster(small, "tech", layer="huge", **QUICK)
 
 
@@ -348,6 +348,27 @@ def test_cells_without_expression_are_told(small, sparse):
         scfcmi.tl.assign(small, model)
 
 
+def test_genes_that_were_scaled_before(small):
+    small.X = np.asarray(small.X - small.X.mean(axis=0))
+    with pytest.warns(
+        UserWarning, match="hold many negative numbers, as if genes were scaled. Atlas mode scales them itself"
+    ):
+        scfcmi.tl.fair_cluster(small, "tech", max_epochs=1)
+
+
+def test_genes_that_one_batch_has_not(small):
+    """``ad.concat(join="outer")`` fills in zeros, and cells are then told apart by what was measured."""
+    X = np.maximum(small.X.toarray() if sp.issparse(small.X) else small.X, 0) + 0.1
+    one = np.flatnonzero(small.obs["tech"] == small.obs["tech"].iloc[0])
+    X[np.ix_(one, [3, 5])] = 0
+    for matrix in (X, sp.csr_matrix(X)):
+        small.X = matrix
+        with pytest.warns(
+            UserWarning, match=r"2 of \d+ genes are zero in every cell of batch .* but not in other batches"
+        ):
+            scfcmi.tl.fair_cluster(small, "tech", max_epochs=1)
+
+
 @pytest.mark.parametrize("mode", ["atlas", "paper"])
 def test_seeds_of_any_size(small, mode):
     scfcmi.tl.fair_cluster(small, "tech", n_clusters=3, mode=mode, max_epochs=1, random_state=2**63)
@@ -357,7 +378,8 @@ def test_seeds_of_any_size(small, mode):
 
 @pytest.mark.parametrize("tool", [scfcmi.tl.fair_cluster, scfcmi.tl.umap])
 def test_a_seed_that_no_file_holds_is_refused(small, tool):
-    small.obsm["X_fcmi"] = np.zeros((small.n_obs, 2), np.float32)
+    if tool is scfcmi.tl.umap:
+        small.obsm["X_fcmi"] = np.zeros((small.n_obs, 2), np.float32)
     with pytest.raises(ValueError, match=r"random_state must be an integer of at least 0 and below 2\*\*64"):
         tool(small, "tech" if tool is scfcmi.tl.fair_cluster else "fcmi", random_state=2**64)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from scfcmi import _validate
 from scfcmi._initialization import initialized, with_gradients
 from scfcmi._random import Stream, seed_from, stream, torch_stream
 from scfcmi._scratch import in_order
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
-from scfcmi.models.assignment import classify, fit_classifier
+from scfcmi.models.assignment import classify, fit_classifier, with_all
 from scfcmi.models.atlas import checkpoint
 from scfcmi.models.atlas.cell_graph import cell_graph
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
@@ -97,8 +99,7 @@ class AtlasFCMI(GroupedClusterer):
     Attributes
     ----------
     labels_
-        Cluster of each cell of ``fit``, int32, shape (n_cells,). 0 is the largest cluster. :meth:`predict` gives the same,
-        unless the classifier would leave a community without cells.
+        Cluster of each cell of ``fit``, int32, shape (n_cells,). 0 is the largest cluster. :meth:`predict` gives the same.
     embedding_
         Codes of these cells in both views, float32, rows of unit length, shape (n_cells, 2 * n_components).
     graph_
@@ -311,11 +312,14 @@ class AtlasFCMI(GroupedClusterer):
             communities = leiden(graph.links, resolution, graph.seed)[graph.place]
         self.graph_ = graph.of_cells()
         self._weights, self._offsets = fit_classifier(graph.codes, communities, rng)
+        self._offsets = with_all(graph.codes, communities, self._weights, self._offsets)
         labels = self.assignment_of(self.embedding_).argmax(axis=1)
-        while len(lost := np.setdiff1d(communities, labels)):
-            # The classifier gives these communities no cell. Their own cells keep them.
-            own = np.isin(communities, lost)
-            labels[graph.cells[own]] = communities[own]
-        order = np.argsort(-np.bincount(labels), kind="stable")
+        sizes = np.bincount(labels, minlength=len(self._offsets))
+        order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
+        if len(order) < len(sizes):
+            msg = f"Of {len(sizes)} communities of the neighbor graph, their codes tell {len(order)} apart."
+            warnings.warn(msg, ConvergenceWarning, stacklevel=3)
         self._weights, self._offsets = np.take(self._weights, order, axis=1), self._offsets[order]
-        self.labels_ = np.argsort(order)[labels].astype(np.int32)
+        place = np.zeros(len(sizes), np.int32)
+        place[order] = np.arange(len(order))
+        self.labels_ = place[labels]

@@ -17,7 +17,7 @@ from sklearn.preprocessing import normalize
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
 
 # A cluster lacks batches if the others supply this share of it, as if all batches had equal size. Batches in which fewer
-# cells are expected are not judged.
+# cells are expected are not judged, and others with fewer cells in the cluster are no evidence.
 _DOMINATED, _MIN_EXPECTED = 0.9, 5
 # The next four were set on the eight sets, with their labels: benchmarks/diagnose.py shows what the sets would choose with
 # one of them left out, and what that costs. Two clusters match if this share of the cells of one
@@ -91,17 +91,19 @@ def lacked_batches(counts: np.ndarray) -> np.ndarray:
     Boolean, of the same shape.
     """
     of_batch = counts.sum(axis=0)
-    return np.stack([_lacked(row / of_batch, row.sum() * of_batch / of_batch.sum()) for row in counts])
+    return np.stack([_lacked(row, of_batch) for row in counts])
 
 
-def _lacked(rates: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def _lacked(counts: np.ndarray, of_batch: np.ndarray) -> np.ndarray:
+    rates, expected = counts / of_batch, counts.sum() * of_batch / of_batch.sum()
     order = np.argsort(-rates, kind="stable")
     for n_present in range(1, len(rates)):
         present, absent = order[:n_present], order[n_present:]
         if n_present > 1:
             # Of many small batches some lack any cluster by chance.
             absent = absent[expected[absent] >= _MIN_EXPECTED]
-        if expected[absent].sum() < _MIN_EXPECTED:
+        # Nor do two cells of a batch of three say where a cluster belongs.
+        if min(expected[absent].sum(), counts[present].sum()) < _MIN_EXPECTED:
             continue
         inside, outside = rates[present], rates[absent]
         of_all = inside.sum() >= _DOMINATED * (inside.sum() + outside.sum())

@@ -83,8 +83,11 @@ def report(
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
     _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
     if key not in adata.uns:
-        msg = f"adata.uns[{key!r}] is missing, which says how these cells were clustered. Cells that were joined (ad.concat) lose it: "
-        msg += f"add it, as adata.uns[{key!r}] = first.uns[{key!r}], or report on the parts. {hint}"
+        msg = (
+            f"adata.uns[{key!r}] is missing, which says how these cells were clustered: a page shows what fair_cluster or assign "
+            f"stored. If cells were joined (ad.concat), add it, as adata.uns[{key!r}] = first.uns[{key!r}], or report on the "
+            f"parts. {hint}"
+        )
         raise KeyError(msg)
     map_hint = f"Run scfcmi.tl.umap(adata, key={key!r}) first."
     _validate.key_in(adata.obsm.keys(), f"X_{key}_umap", "adata.obsm", hint=map_hint)
@@ -99,9 +102,6 @@ def report(
     _validate.key_in(adata.obs.columns, batch_key, "adata.obs")
     if label_key is not None:
         _validate.key_in(adata.obs.columns, label_key, "adata.obs")
-    if adata.n_obs == 0:
-        msg = "adata has no cells. Give the AnnData that was clustered."
-        raise ValueError(msg)
 
     columns = list(dict.fromkeys([key, batch_key] if label_key is None else [key, batch_key, label_key]))
     values = {column: categories(adata, column) for column in columns}

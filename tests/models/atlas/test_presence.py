@@ -6,6 +6,13 @@ import pytest
 from scfcmi.models.atlas.presence import Presence, lacked_batches, presence_elsewhere
 
 
+def test_a_few_cells_of_a_tiny_batch_are_no_evidence():
+    """16 of 1,800 cells beside 2 of 3: nothing says that the cluster is of the small batch only."""
+    counts = np.array([[16, 2], [1784, 1]])
+    assert not lacked_batches(counts).any()
+    assert lacked_batches(np.array([[0, 6], [1800, 1]])).tolist() == [[True, False], [False, False]]
+
+
 def test_lacked_batches_by_rate_and_not_by_number():
     counts = np.array([[100, 10, 10], [100, 0, 10], [100, 0, 0], [700, 90, 80]])
     assert lacked_batches(counts).tolist() == [[False] * 3, [False, True, False], [False, True, True], [False] * 3]
