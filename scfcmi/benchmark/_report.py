@@ -71,11 +71,12 @@ def write_report(runs: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
 def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     """Return one row a data set, part of it, method and number of epochs: baselines first, repaired forms beside theirs.
 
-    ``seeds`` counts the runs that came to an end; ``note`` says what became of the others. Metrics are in percent: the
+    ``seeds`` counts the runs that came to an end; ``note`` says what became of the others. Runs of other data than the last
+    run of a data set, such as another variant of it, are left out and noted. Metrics are in percent: the
     mean under the metric's name, the standard deviation under ``..._sd`` (missing for one seed), the paper's under
     ``paper_...``. ``paper_origin`` and ``paper_misprint`` come from :func:`scfcmi.benchmark.paper_table`.
     """
-    rows = []
+    rows, runs = [], _of_last_data(runs)
     for (dataset, subset, method, epochs), group in runs.groupby(
         ["dataset", "subset", "method", "epochs"], sort=False, dropna=False
     ):
@@ -95,6 +96,18 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     rows.sort(key=lambda row: (parts.index(_part(row)), *_place(row["method"])))
     paper = paper_table().set_index(["dataset", "method"]).add_prefix("paper_")
     return pd.DataFrame(rows).merge(paper, how="left", left_on=["dataset", "method"], right_index=True)
+
+
+def _of_last_data(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return runs with those marked as left out whose data are not those of the last run."""
+    if "data_checksum" not in runs:
+        return runs
+    runs, done = runs.copy(), runs[runs["status"] == DONE]
+    for _, same in done.groupby(["dataset", "subset"], dropna=False):
+        last = same.loc[same["ended"].idxmax(), "data_checksum"]
+        others = same.index[same["data_checksum"] != last]
+        runs.loc[others, ["status", "why"]] = "left out", "made on other data than the last run"
+    return runs
 
 
 def _part(row: dict[str, object]) -> str:

@@ -47,6 +47,16 @@ def test_mean_and_spread(runs):
     assert np.isnan(table.loc[("mnist_usps", "falg", np.nan), "nmi_sd"])
 
 
+def test_runs_of_other_data_are_no_part_of_a_mean():
+    """A data set of one name may be of another variant, or a file may have changed."""
+    told = [("old", "2026-01-01", 0.3), ("new", "2026-01-03", 0.9), ("new", "2026-01-02", 0.7)]
+    runs = [run("fcmi", i, value, data_checksum=data, ended=day) for i, (data, day, value) in enumerate(told)]
+    [row] = summarize(pd.DataFrame(runs)).to_dict("records")
+    assert row["seeds"] == 2
+    assert row["nmi"] == pytest.approx(80)
+    assert row["note"] == "left out: made on other data than the last run"
+
+
 def test_order(runs):
     more = [run("dec", 0, 0.3, dataset="mtfl2"), run("fcmi+repair", 0, 0.5), run("of_long_ago", 0, 0.5)]
     table = summarize(pd.DataFrame([*runs.to_dict("records"), *more]))

@@ -195,6 +195,72 @@ def test_failures_are_made_again_when_asked(digits, tmp_path, monkeypatch):
     assert (benchmark.read_runs(tmp_path)["status"] == "done").all()
 
 
+def test_what_once_could_not_be_made(digits, tmp_path, monkeypatch):
+    """A method that was not installed stands back for one seed only until it was made for another."""
+    answers = {}
+    monkeypatch.setattr(_runner, "_record", lambda job, *_: answers.get(job.seed) or done(job))
+    settings = {"datasets": [str(digits)], "methods": ["kmeans"], "say": quiet}
+    answers[0] = {"status": "cannot", "why": "not installed"}
+    benchmark.run(tmp_path, seeds=[0, 1], **settings)
+    of_kmeans = lambda: [(r["seed"], r["status"]) for r in lines(tmp_path) if r["method"] == "kmeans"]
+    assert of_kmeans() == [(0, "cannot")]
+    benchmark.run(tmp_path, seeds=[0], subset=50, **settings)
+    assert of_kmeans() == [(0, "cannot"), (0, "cannot")]
+    answers.clear()
+    benchmark.run(tmp_path, seeds=[1], retry=True, **settings)
+    assert of_kmeans()[-1] == (1, "done")
+    benchmark.run(tmp_path, seeds=[0, 1, 2], **settings)
+    assert of_kmeans()[3:] == [(0, "done"), (2, "done")]
+
+
+def test_files_of_one_name_are_not_mixed(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(_runner, "_record", done)
+    other = tmp_path / "other" / "digits.h5ad"
+    other.parent.mkdir()
+    adata = ad.read_h5ad(digits)
+    adata[:200].write_h5ad(other)
+    settings = {"methods": ["kmeans"], "seeds": [0], "say": quiet}
+    with pytest.raises(ValueError, match="several of the name 'digits'"):
+        benchmark.run(tmp_path / "r", datasets=[digits, other], **settings)
+    benchmark.run(tmp_path / "r", datasets=[digits], **settings)
+    with pytest.raises(
+        ValueError, match=r"runs of another file than .*digits.h5ad under this name. Give another output"
+    ):
+        benchmark.run(tmp_path / "r", datasets=[other], **settings)
+    other.rename(tmp_path / "har.h5ad")
+    with pytest.raises(ValueError, match="has the name of a data set of scfcmi"):
+        benchmark.run(tmp_path / "r", datasets=[tmp_path / "har.h5ad"], **settings)
+
+
+def test_one_group_has_no_f_beta(digits, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(_runner, "_record", lambda *_: {"status": "done", "f_beta": None, "nmi": 0.25})
+    benchmark.run(tmp_path, datasets=[digits], methods=["kmeans"], seeds=[0], say=said.append)
+    assert "NMI 25.0" in said[-1]
+
+
+def test_samples_without_a_label_are_told(digits, tmp_path):
+    adata = ad.read_h5ad(digits)
+    adata.obs["label"] = adata.obs["label"].astype(object).where(np.arange(300) > 4)
+    adata.write_h5ad(tmp_path / "some.h5ad")
+    with pytest.raises(ValueError, match="has 5 samples without label or group"):
+        load(str(tmp_path / "some.h5ad"))
+
+
+def test_repair_starts_from_the_clusters():
+    """Points nearer to the mean of another cluster stay in their own."""
+    X = np.array([[0.0], [1.0], [10.0], [11.0], [4.0]])
+    clusters = np.array(["b", "b", "a", "a", "a"])
+    scores = _methods.scores_of(_methods.Outcome(clusters, {}), X)
+    assert scores.argmax(axis=1).tolist() == [1, 1, 0, 0, 0]
+
+
+def test_the_checksum_knows_the_genes_that_are_used(digits):
+    data, other = load(str(digits)), load(str(digits))
+    other.adata.var["highly_variable"] = np.arange(64) < 32
+    assert data.checksum != other.checksum
+
+
 def test_missing_data_are_asked_for_again(tmp_path, monkeypatch):
     answers = iter([{"status": "not run", "why": "gone"}])
     monkeypatch.setattr(_runner, "_record", lambda job, *_: next(answers, None) or done(job))
@@ -212,6 +278,9 @@ def test_missing_data_are_asked_for_again(tmp_path, monkeypatch):
     [
         ({"methods": ["fcmmi"]}, "Did you mean 'fcmi'"),
         ({"methods": ["fcmi:beta"]}, "settings are key=value"),
+        ({"methods": ["fcmi:bta=0"]}, "a setting of fcmi must be one of .*, got 'bta'"),
+        ({"methods": ["dec:max_epoch=3"]}, "a setting of dec must be one of"),
+        ({"methods": ["fcmi-default:n_clusters=3"]}, "a setting of fcmi-default must be one of"),
         ({"datasets": ["hat"]}, "Did you mean 'har'"),
         ({"time_limit": 0}, "time_limit must be finite and above 0"),
         ({"epochs": 0}, "epochs must be at least 1"),

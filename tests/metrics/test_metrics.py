@@ -42,6 +42,7 @@ def test_by_hand():
     assert metrics.f_beta(LABELS, CLUSTERS, GROUPS) == pytest.approx(2 * mnce / (1 + mnce))
     assert metrics.f_beta(LABELS, CLUSTERS, GROUPS, beta=2) == pytest.approx(5 * mnce / (4 + mnce))
     assert metrics.f_beta(LABELS, CLUSTERS, GROUPS, beta=0) == pytest.approx(1)
+    assert metrics.f_beta(LABELS, CLUSTERS, GROUPS, beta=1e200) == pytest.approx(mnce)
     assert metrics.batch_leakage(LABELS, CLUSTERS, GROUPS) == pytest.approx(0, abs=1e-12)
 
 
@@ -71,6 +72,8 @@ def test_one_group():
         scores = metrics.evaluate(LABELS, CLUSTERS, ["x"] * 10)
     assert np.isnan(scores["mnce"])
     assert np.isnan(scores["f_beta"])
+    with pytest.warns(UserWarning, match="MNCE is undefined with one group"):
+        assert np.isnan(metrics.f_beta([0, 0, 1, 1], [0, 1, 0, 1], ["x"] * 4))
     assert scores["balance"] == 1
     assert scores["batch_leakage"] == 0
 

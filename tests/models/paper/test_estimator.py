@@ -10,6 +10,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from scfcmi import FCMI, metrics
 from scfcmi.models.paper import training
+from scfcmi.models.paper.composition import composition_imbalance
+from scfcmi.rows import rows_of
 
 QUICK = {"max_epochs": 8, "warmup_epochs": 2}
 unsettled = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
@@ -86,6 +88,20 @@ def test_patience_ends_settled_training(blobs):
     assert (model.history_["changed"].iloc[-4:] <= 0.001).all()
     assert adjusted_rand_score(labels, model.labels_) > 0.95
     np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+def test_few_epochs_cluster_too(blobs):
+    """With a warm-up of twenty, training would end before it."""
+    X, _, groups = blobs
+    model = FCMI(3, max_epochs=15).fit(X, groups=groups)
+    assert model.settings_["warmup_epochs"] == 3
+    assert (model.history_["loss"][3:] != model.history_["L_rec"][3:]).all()
+
+
+def test_composition_of_fewer_cells_than_components():
+    rng = np.random.default_rng(0)
+    rows = rows_of(rng.normal(size=(24, 5001)).astype(np.float32))
+    assert 0 <= composition_imbalance(rows, np.arange(24) % 2, 3) <= 1
 
 
 @unsettled

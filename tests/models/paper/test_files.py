@@ -108,3 +108,22 @@ def test_interrupted_training_goes_on_to_the_same_end(tmp_path, blobs, monkeypat
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ModelFormatError, match="truncated"):
         FCMI(**settings, checkpoint=path).fit(X, groups=groups)
+
+
+@unsettled
+def test_a_checkpoint_of_more_epochs_than_are_asked_for(tmp_path, blobs):
+    X, _, groups = blobs
+    settings = {"n_clusters": 3, "warmup_epochs": 1, "checkpoint": tmp_path / "state"}
+    FCMI(**settings, max_epochs=3).fit(X, groups=groups)
+    with pytest.raises(ValueError, match=r"has 3 epochs, more than max_epochs=2. Raise it, or give another file"):
+        FCMI(**settings, max_epochs=2).fit(X, groups=groups)
+    assert FCMI(**settings, max_epochs=4).fit(X, groups=groups).n_iter_ == 4
+
+
+def test_training_that_settles_leaves_its_end(tmp_path, blobs):
+    X, _, groups = blobs
+    settings = {"n_clusters": 3, "max_epochs": 200, "warmup_epochs": 5, "patience": 4, "checkpoint": tmp_path / "state"}
+    whole = FCMI(**settings).fit(X, groups=groups)
+    again = FCMI(**settings).fit(X, groups=groups)
+    assert again.n_iter_ == whole.n_iter_ < 200
+    np.testing.assert_array_equal(again.embedding_, whole.embedding_)
