@@ -119,8 +119,13 @@ def batch_of(adata: AnnData, key: str) -> str:
     return params["batch_key"]
 
 
-def _draw_enrichment(ax: Axes, counts: pd.DataFrame, size: tuple[float, float]) -> None:
+def enrichment(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return log2 of numbers of cells over those that independence gives, half a cell added to both."""
     expected = np.outer(counts.sum(axis=1), counts.sum()) / counts.to_numpy().sum()
-    values = np.log2((counts + 0.5) / (expected + 0.5))
+    return np.log2((counts + 0.5) / (expected + 0.5))
+
+
+def _draw_enrichment(ax: Axes, counts: pd.DataFrame, size: tuple[float, float]) -> None:
+    values = enrichment(counts)
     limit = float(np.clip(np.abs(values.to_numpy()).max(), 1.0, _SCALE))
     draw_heat_map(ax, values, size=size, cmap="RdBu_r", limits=(-limit, limit), label="log2 obs. / exp.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Where levels of confidence begin, and their colors: the darker, the surer.
-_LEVELS = {"< 0.5": 0.0, "0.5 to 0.9": 0.5, "0.9 to 0.99": 0.9, "≥ 0.99": 0.99}
+LEVELS = {"< 0.5": 0.0, "0.5 to 0.9": 0.5, "0.9 to 0.99": 0.9, "≥ 0.99": 0.99}
 _COLORS = ("#d55e00", "#c6dbef", "#6baed6", "#08519c")
 
 
@@ -73,13 +73,13 @@ def confidence(
         )
         raise ValueError(msg)
     largest = proba.max(axis=1)
-    level = np.searchsorted([*_LEVELS.values()][1:], largest, side="right")
-    counts = pd.crosstab(pd.Categorical.from_codes(level, [*_LEVELS]), clusters, dropna=False)
+    level = np.searchsorted([*LEVELS.values()][1:], largest, side="right")
+    counts = pd.crosstab(pd.Categorical.from_codes(level, [*LEVELS]), clusters, dropna=False)
     counts = counts.loc[:, counts.sum() > 0]
 
     size = bars_size(counts)
-    width = LEFT + size[0] + legend_size([*_LEVELS, "assignment"], size[1])[0]
+    width = LEFT + size[0] + legend_size([*LEVELS, "assignment"], size[1])[0]
     axes = panels(1, ax, width=width, height=size[1] + BELOW)
-    draw_bars(axes[0], counts, dict(zip(_LEVELS, _COLORS, strict=True)), size, title="assignment")
+    draw_bars(axes[0], counts, dict(zip(LEVELS, _COLORS, strict=True)), size, title="assignment")
     axes[0].set(xlabel=key, ylabel="share of cells")
     return hand_out(axes, given=ax, show=show, return_fig=return_fig, single=True)

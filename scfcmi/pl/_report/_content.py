@@ -15,6 +15,8 @@ import pandas as pd
 
 from scfcmi import __version__, metrics
 from scfcmi._adata import diagnosis_of, proba_of, table_in_memory
+from scfcmi.pl._composition import enrichment
+from scfcmi.pl._confidence import LEVELS
 from scfcmi.pl._report._charts import history_charts, resolution_chart
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-# Where levels of confidence begin: as scfcmi.pl.confidence.
-_LEVELS = (0.5, 0.9, 0.99)
+# Where levels of confidence begin, but for the first.
+_LEVELS = list(LEVELS.values())[1:]
 # What diagnose says of a cluster that lacks batches, as the page puts it; and what of a verdict asks for a look.
 _CAUSES = {
     "likely the batch": "Clusters that lack batches, likely a batch effect",
@@ -171,7 +173,7 @@ def _clusters(
 
 
 def _enrichment(counts: pd.DataFrame, key: str, batch_key: str) -> dict[str, Any] | None:
-    """Return log2 of cells over what independence gives, as ``scfcmi.pl.composition`` draws it."""
+    """Return what ``scfcmi.pl.composition`` draws."""
     counts = counts.loc[counts.sum(axis=1) > 0, counts.sum() > 0]
     if counts.size > _MOST_FIELDS:
         return None
@@ -179,9 +181,8 @@ def _enrichment(counts: pd.DataFrame, key: str, batch_key: str) -> dict[str, Any
     if counts.shape[1] > counts.shape[0]:
         # The shorter side goes across: a page is longer than wide.
         counts, corner = counts.T, batch_key
-    expected = np.outer(counts.sum(axis=1), counts.sum()) / counts.to_numpy().sum()
     # Without negative zeros.
-    values = np.log2((counts.to_numpy() + 0.5) / (expected + 0.5)).round(1) + 0.0
+    values = enrichment(counts).to_numpy().round(1) + 0.0
     return _table(counts, values) | {"corner": corner}
 
 
