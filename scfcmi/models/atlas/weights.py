@@ -77,5 +77,5 @@ def explained(values: np.ndarray, groups: np.ndarray, clusters: np.ndarray) -> n
 
 def _within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return values less the mean of the cells that have the same code."""
-    means = members(codes).T @ values / np.bincount(codes)[:, None]
-    return values - means[codes].astype(values.dtype)
+    means = (members(codes).T @ values / np.bincount(codes)[:, None]).astype(values.dtype)
+    return values - means[codes]
