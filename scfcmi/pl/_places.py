@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-_ROUNDS = 1000
+# Most rounds in which boxes move apart, and pairs of boxes looked at in all of them: hundreds of names do not fit anyway.
+_ROUNDS, _PAIRS = 1000, 10_000_000
 # Share of a map, across, that half a name takes.
 _SMALL = 0.04
 
@@ -40,7 +41,7 @@ def spread(places: np.ndarray, sizes: np.ndarray, room: np.ndarray) -> np.ndarra
     low, high = room[0] + sizes / 2, np.maximum(room[0] + sizes / 2, room[1] - sizes / 2)
     # Of two boxes at one place, the first moves up.
     order = np.sign(np.arange(len(places))[None] - np.arange(len(places))[:, None])
-    for _ in range(_ROUNDS):
+    for _ in range(min(_ROUNDS, _PAIRS // max(1, len(places)) ** 2)):
         places = places.clip(low, high)
         apart = places[:, None] - places[None]
         overlap = (sizes[:, None] + sizes[None]) / 2 - np.abs(apart)
