@@ -149,8 +149,8 @@ def fetch(file: File, path: Path, *, progress: bool | None = None) -> Path:
         with FileLock(path.with_name(f".{path.name}.lock")):
             if path.exists() and examine(path, file).fault is None:
                 return path
-            if partial.exists() and partial.stat().st_size and examine(partial, file).fault is None:
-                # Killed just before the last step.
+            if file.checksum is not None and partial.exists() and examine(partial, file).fault is None:
+                # Whole, and killed just before the last step.
                 partial.replace(path)
                 return path
             for url in file.urls:

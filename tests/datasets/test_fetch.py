@@ -74,6 +74,13 @@ def test_interrupted_then_resumed(file, server, tmp_path, monkeypatch):
     assert server.requests[-1] == ("data.bin", f"bytes={half}-")
 
 
+def test_what_was_whole_is_not_asked_for_again(file, server, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / ".data.part.bin").write_bytes(CONTENT)
+    assert get(file(), tmp_path) == CONTENT
+    assert not server.requests
+
+
 @pytest.mark.parametrize("answer", ["resumable", "whole", "elsewhere"])
 @pytest.mark.parametrize("left", [b"of another file", CONTENT[:1000], CONTENT + b"more"])
 def test_whatever_an_interrupt_left(file, tmp_path, answer, left):
