@@ -40,11 +40,11 @@ SUMMARY = {
     "Harmony + Leiden, genes not scaled": "Harmony, unscaled",
     "Harmony + Leiden, scaled genes": "Harmony, scaled",
 }
-TWO = (("weighted", 50), ("unscaled", 50))
+TWO = (("scaled", 50), ("unscaled", 50))
 GRAPHS = {
-    "weighted, one graph": FOUR[:1],
+    "scaled, one graph": FOUR[:1],
     "unscaled, one graph": FOUR[2:3],
-    "weighted, two graphs": FOUR[:2],
+    "scaled, two graphs": FOUR[:2],
     "unscaled, two graphs": FOUR[2:],
     "both, two graphs": TWO,
 }
@@ -125,8 +125,6 @@ for name, parts in GRAPHS.items():
     ROWS[name] = from_codes(FREE, lambda codes, c, parts=parts: codes.at(parts=parts))
 ROWS["both, four graphs"] = from_codes(FREE, lambda codes, c: codes.at(parts=FOUR))
 ROWS["both, five graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, FIVE))
-ROWS["genes not weighted, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), weighted=False)
-ROWS["genes not weighted"] = from_codes(FREE, lambda codes, c: codes.model.labels_, weighted=False)
 ROWS["agreement 0, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), agreement=0.0)
 ROWS["agreement 0"] = from_codes(FREE, lambda codes, c: codes.model.labels_, agreement=0.0)
 # Run when asked for by name; results/paper_mode.jsonl has them.
@@ -146,31 +144,29 @@ SCVI = {
 CONSTANTS = {
     "Resolution": {"0.3": "resolution 0.3", "0.4": "scfcmi", "0.5": "resolution 0.5"},
     "Views, K not given": {
-        "weighted": "weighted, two graphs",
+        "scaled": "scaled, two graphs",
         "unscaled": "unscaled, two graphs",
         "both": "both, four graphs",
     },
     "Views, at K": {
-        "weighted": "weighted, two graphs, K",
+        "scaled": "scaled, two graphs, K",
         "unscaled": "unscaled, two graphs, K",
         "both": "scfcmi, K",
     },
     "Graphs, K not given": {
-        "one, weighted": "weighted, one graph",
+        "one, scaled": "scaled, one graph",
         "one, unscaled": "unscaled, one graph",
         "two": "both, two graphs",
         "four": "both, four graphs",
         "five": "scfcmi",
     },
     "Graphs, at K": {
-        "one, weighted": "weighted, one graph, K",
+        "one, scaled": "scaled, one graph, K",
         "one, unscaled": "unscaled, one graph, K",
         "two": "both, two graphs, K",
         "four": "scfcmi, K",
         "five": "both, five graphs, K",
     },
-    "Weights of genes, K not given": {"none": "genes not weighted", "weights": "scfcmi"},
-    "Weights of genes, at K": {"none": "genes not weighted, K", "weights": "scfcmi, K"},
     "Agreement, K not given": {"0": "agreement 0", "4": "scfcmi"},
 }
 
