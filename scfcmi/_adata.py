@@ -106,7 +106,9 @@ def proba_of(adata: AnnData, key: str) -> np.ndarray | None:
     largest = proba.argmax(axis=1)
     table = pd.crosstab(codes, largest)
     of_clusters = table.idxmax(axis=1)
-    return proba if of_clusters.is_unique and set(of_clusters) == set(table.columns) else None
+    one_to_one = of_clusters.is_unique and set(of_clusters) == set(table.columns)
+    kept = all((table.max(axis=axis) >= 0.9 * table.sum(axis=axis) - 1).all() for axis in (0, 1))
+    return proba if one_to_one and kept else None
 
 
 def fingerprint(*columns: pd.Series) -> int:

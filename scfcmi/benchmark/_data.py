@@ -80,8 +80,6 @@ class Data:
     def checksum(self) -> str:
         """SHA-256 of numbers, labels and groups as they were used, its first half."""
         digest = hashlib.sha256()
-        if "highly_variable" in self.adata.var:
-            digest.update(self.adata.var["highly_variable"].to_numpy(bool).tobytes())
         X = self.adata.X
         for array in (X.data, X.indices, X.indptr) if sp.issparse(X) else (np.ascontiguousarray(X),):
             digest.update(memoryview(array).cast("B"))

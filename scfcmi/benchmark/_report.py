@@ -102,7 +102,8 @@ def _of_last_data(runs: pd.DataFrame) -> pd.DataFrame:
     """Return runs with those marked as left out whose data are not those of the last run."""
     if "data_checksum" not in runs:
         return runs
-    runs, done = runs.copy(), runs[runs["status"] == DONE]
+    # Of old runs nobody knows.
+    runs, done = runs.copy(), runs[(runs["status"] == DONE) & runs["data_checksum"].notna()]
     for _, same in done.groupby(["dataset", "subset"], dropna=False):
         last = same.loc[same["ended"].idxmax(), "data_checksum"]
         others = same.index[same["data_checksum"] != last]

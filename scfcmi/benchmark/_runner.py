@@ -135,6 +135,7 @@ def _jobs(
 
     given = _validate.names("datasets", datasets)
     datasets = [os.fspath(dataset) if isinstance(dataset, os.PathLike) else dataset for dataset in given]
+    datasets = list(dict.fromkeys(datasets))
     for dataset in datasets:
         if not isinstance(dataset, str) or not dataset.endswith(".h5ad"):
             _validate.one_of("dataset", dataset, NAMES)

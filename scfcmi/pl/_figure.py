@@ -43,20 +43,21 @@ def at_print_size(draw: Callable[_P, _R]) -> Callable[_P, _R]:
     @functools.wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         import matplotlib as mpl
-        from matplotlib import pyplot as plt
+        from matplotlib._pylab_helpers import Gcf
 
         # Arguments of every plot, checked before any draws or sets colors.
         if kwargs.get("show") is not None:
             _validate.boolean("show", kwargs["show"])
         _validate.boolean("return_fig", kwargs.get("return_fig", False))
-        open_before = plt.get_fignums()
+        # What pyplot knows of, without its import.
+        open_before = set(Gcf.figs)
         try:
             with mpl.rc_context({name: mpl.rcParamsDefault[name] for name in _SIZES}):
                 return draw(*args, **kwargs)
         except BaseException:
             # A notebook would show what was drawn so far.
-            for number in set(plt.get_fignums()).difference(open_before):
-                plt.close(number)
+            for number in set(Gcf.figs) - open_before:
+                Gcf.destroy(number)
             raise
 
     return drawn

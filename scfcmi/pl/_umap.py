@@ -57,7 +57,7 @@ def umap(
 
     Cells are drawn in random order, so that no batch hides another. Points are smaller if there are many. With more than
     100,000 cells, those that others hide completely are not drawn, so a million take seconds. Names of clusters stand on
-    the map and do not overlap.
+    the map and do not overlap; more than 100 have no names.
 
     Parameters
     ----------

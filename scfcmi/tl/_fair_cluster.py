@@ -14,7 +14,7 @@ from scfcmi.models.consensus import agreement, consensus
 from scfcmi.models.registry import new_model
 from scfcmi.tl._batches import batches_of
 from scfcmi.tl._evaluate import information_of
-from scfcmi.tl._matrix import choose_matrix, warn_of_scaled, warn_of_unmeasured
+from scfcmi.tl._matrix import choose_matrix, warn_of_unmeasured
 from scfcmi.tl._results import actual, check_key, write_clusters
 
 if TYPE_CHECKING:
@@ -275,8 +275,6 @@ def _run(
         raise ValueError(msg)
     _check_n_runs(n_runs, mode, parameters)
     matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=mask_var)
-    if mode == "atlas" and not matrix.is_representation:
-        warn_of_scaled(matrix)
     warn_of_unmeasured(matrix, batches)
     given = {name: value for name, value in parameters.items() if value is not None}
     # None means something to the estimator: clusters at a resolution, a representation that is not projected.

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 _HUGE = 100
 # So many rows tell counts from the rest, and so many what batches lack.
 _FEW, _SOME = 1000, 20_000
-# Genes count as scaled if this share of the values is negative. A batch lacks a gene that is zero in all of its cells, if it
-# would be in so many of them at the rate of the others. On 62 scenarios of real cells no batch lacks 1 % of the genes; this
-# share is told of.
-_NEGATIVE, _EXPECTED, _UNMEASURED = 0.1, 30, 0.02
+# A batch lacks a gene that is zero in all of its cells, if it would be in so many of them at the rate of the others. On 62
+# scenarios of real cells no batch lacks 1 % of the genes; this share is told of.
+_EXPECTED, _UNMEASURED = 30, 0.02
 
 
 @dataclass(frozen=True)
@@ -158,18 +157,6 @@ def _warn_of_scale(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> N
     warnings.warn(msg, UserWarning, stacklevel=5)
 
 
-def warn_of_scaled(matrix: Matrix) -> None:
-    """Warn if a tenth of the values are negative: atlas mode takes expression as it is and scales it itself."""
-    if not isinstance(matrix.X, ChunkedRows):
-        values = matrix.X.data if sp.issparse(matrix.X) else matrix.X
-        if np.count_nonzero(values < 0) > _NEGATIVE * np.prod(matrix.X.shape):
-            msg = (
-                f"{matrix.words} hold many negative numbers, as if genes were scaled. Atlas mode scales them itself: give "
-                "log-normalized values, such as layer= or an adata from before sc.pp.scale."
-            )
-            warnings.warn(msg, UserWarning, stacklevel=4)
-
-
 def warn_of_unmeasured(matrix: Matrix, batches: pd.Categorical) -> None:
     """Warn of a batch in which many genes are zero that other batches have: ``ad.concat(join="outer")`` fills with zeros.
 
@@ -182,19 +169,25 @@ def warn_of_unmeasured(matrix: Matrix, batches: pd.Categorical) -> None:
     if len(codes) > _SOME:
         drawn = np.sort(np.random.default_rng(0).choice(len(codes), _SOME, replace=False))
         X, codes = X[drawn], codes[drawn]
-    of_batch = np.bincount(codes, minlength=len(batches.categories))[:, None]
+    sizes = np.bincount(codes, minlength=len(batches.categories))
+    # Of smaller ones nothing can be said.
+    judged = np.flatnonzero(sizes >= _EXPECTED)
+    if not len(judged):
+        return
     in_batch = sp.csr_matrix(
-        (np.ones(len(codes), np.float32), (codes, np.arange(len(codes)))), (len(of_batch), len(codes))
+        (np.ones(len(codes), np.float32), (codes, np.arange(len(codes)))), (len(sizes), len(codes))
     )
-    counts = in_batch @ (X != 0).astype(np.float32)
-    counts = counts.toarray() if sp.issparse(counts) else counts
-    elsewhere = (counts.sum(axis=0) - counts) / np.maximum(len(codes) - of_batch, 1)
+    found = (X != 0).astype(np.float32)
+    counts, total = in_batch[judged] @ found, np.asarray(found.sum(axis=0)).ravel()
+    counts, of_batch = counts.toarray() if sp.issparse(counts) else counts, sizes[judged][:, None]
+    elsewhere = (total - counts) / np.maximum(len(codes) - of_batch, 1)
     n_missing = ((counts == 0) & (elsewhere * of_batch >= _EXPECTED)).sum(axis=1)
     worst = int(n_missing.argmax())
     if n_missing[worst] > _UNMEASURED * counts.shape[1]:
+        name = _validate.group_name(batches.categories[judged[worst]])
         msg = (
-            f"{n_missing[worst]} of {counts.shape[1]} genes are zero in every cell of batch {batches.categories[worst]!r}, but not in "
-            "other batches, as if they had not been measured there: clusters will follow this batch. Keep the genes that all "
-            "batches have: ad.concat(..., join='inner'), or mask_var."
+            f"At least {n_missing[worst]} of {counts.shape[1]} genes are zero in every cell of batch {name!r}, but not in other "
+            "batches. If they were not measured there, clusters may follow this batch: keep the genes that all batches have, by "
+            "ad.concat(..., join='inner') or mask_var."
         )
         warnings.warn(msg, UserWarning, stacklevel=4)

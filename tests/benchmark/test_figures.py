@@ -51,7 +51,7 @@ def test_ablation_and_information(digits, made, tmp_path):
     setting = Setting(tmp_path, digits, epochs=2)
     table = _figures.ablation(setting, quiet)
     assert list(table.index) == list(VARIANTS)
-    assert (table.loc["L_fair"] == 100 * (1 + made.index("fcmi:alpha=0")) / 100).all()
+    assert (table.loc["L_fair"] == 100 * (1 + made.index(VARIANTS["L_fair"])) / 100).all()
     n_made = len(made)
     lines = _figures.information(setting, quiet)
     assert len(made) == n_made

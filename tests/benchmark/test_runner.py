@@ -255,12 +255,6 @@ def test_repair_starts_from_the_clusters():
     assert scores.argmax(axis=1).tolist() == [1, 1, 0, 0, 0]
 
 
-def test_the_checksum_knows_the_genes_that_are_used(digits):
-    data, other = load(str(digits)), load(str(digits))
-    other.adata.var["highly_variable"] = np.arange(64) < 32
-    assert data.checksum != other.checksum
-
-
 def test_missing_data_are_asked_for_again(tmp_path, monkeypatch):
     answers = iter([{"status": "not run", "why": "gone"}])
     monkeypatch.setattr(_runner, "_record", lambda job, *_: next(answers, None) or done(job))

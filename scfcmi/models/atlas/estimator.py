@@ -317,7 +317,7 @@ class AtlasFCMI(GroupedClusterer):
         sizes = np.bincount(labels, minlength=len(self._offsets))
         order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
         if len(order) < len(sizes):
-            msg = f"Of {len(sizes)} communities of the neighbor graph, their codes tell {len(order)} apart."
+            msg = f"Only {len(order)} of {len(sizes)} clusters are left: codes do not tell the others apart. Ask for fewer."
             warnings.warn(msg, ConvergenceWarning, stacklevel=3)
         self._weights, self._offsets = np.take(self._weights, order, axis=1), self._offsets[order]
         place = np.zeros(len(sizes), np.int32)

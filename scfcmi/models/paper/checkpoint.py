@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scfcmi.models.paper.training import FCMISettings, Progress
-    from scfcmi.rows import Rows
+    from scfcmi.rows import CSRRows, DenseRows
 
 _SECONDS = 60
 
 
-def identity(settings: FCMISettings, architecture: Architecture, rows: Rows, groups: Tensor) -> dict[str, Any]:
+def identity(
+    settings: FCMISettings, architecture: Architecture, rows: CSRRows | DenseRows, groups: Tensor
+) -> dict[str, Any]:
     """Say whose run it is: settings, network and data.
 
     The number of epochs is left out: more may be asked for later, if ``warmup_epochs`` is given, or stays the same.

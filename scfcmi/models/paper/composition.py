@@ -54,11 +54,10 @@ def composition_imbalance(rows: Rows, groups: np.ndarray, n_clusters: int) -> fl
         # The floor keeps features that hardly vary within a group from being blown up.
         X[rows] = (X[rows] - X[rows].mean(axis=0)) / (X[rows].std(axis=0) + 1e-3)
     np.clip(X, -10, 10, out=X)
-    components = PCA(
-        max(1, min(30, min(X.shape) - 1)),
-        svd_solver="covariance_eigh" if X.shape[1] <= 5000 else "arpack",
-        random_state=0,
-    )
+    wide = X.shape[1] > 5000
+    # arpack finds fewer components than there are cells.
+    n_components = max(1, min(30, min(X.shape) - wide))
+    components = PCA(n_components, svd_solver="arpack" if wide else "covariance_eigh", random_state=0)
     n_clusters = min(max(n_clusters, _MIN_CLUSTERS), n_sample)
     clusters = KMeans(n_clusters, n_init=5, random_state=0).fit_predict(components.fit_transform(X))
 
