@@ -66,7 +66,7 @@ def seed_from(random_state: RandomState, rng: RandomState = None) -> int:
     if is_integer and 0 <= random_state < 2**64:
         return int(random_state)
     msg = (
-        "random_state must be an integer of at least 0 and below 2**64, a numpy Generator or RandomState, or None, got "
+        "random_state must be a non-negative integer below 2**64, a numpy Generator or RandomState, or None, got "
         f"{random_state!r}."
     )
     raise ValueError(msg)

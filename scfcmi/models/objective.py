@@ -70,7 +70,8 @@ def chance_information(assignment: Tensor, joint: Tensor) -> Tensor:
     ``(T - 1) / 2N * sum_k Var_i(c_ik) / p(c_k)`` for T groups present and N cells. For hard assignments that is
     ``(T - 1)(K - 1) / 2N`` (Miller, 1955). Left in the loss it rewards whatever lowers it: fewer and vaguer clusters.
     """
-    n_cells, n_present = len(assignment), (joint.sum(dim=1) > 0).sum()
+    # Of the dtype of the table, not of torch's default, which users may set.
+    n_cells, n_present = len(assignment), (joint.sum(dim=1) > 0).sum().to(joint.dtype)
     clusters = joint.sum(dim=0)
     variance = assignment.square().mean(dim=0) - clusters.square()
     return (n_present - 1) / (2 * n_cells) * (variance / clusters.clamp_min(torch.finfo(clusters.dtype).tiny)).sum()

@@ -70,7 +70,7 @@ def test_sensitivity(digits, made, tmp_path):
 
 def test_a_failed_run_is_named(digits, monkeypatch, tmp_path):
     monkeypatch.setattr(_runner, "_record", lambda *_: {"status": "failed", "why": "boom"})
-    with pytest.raises(RuntimeError, match=r"no result of \['fcmi', .*logs"):
+    with pytest.raises(RuntimeError, match=r"no result of \['fcmi:alpha=0.04,beta=0.2', .*logs"):
         _figures.ablation(Setting(tmp_path, digits), quiet)
 
 

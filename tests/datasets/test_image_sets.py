@@ -184,7 +184,7 @@ def test_features_of_the_user(tmp_path):
     with pytest.raises(ValueError, match=r"lacks the arrays \['group'\]"):
         datasets.mtfl(data_dir=tmp_path)
     np.savez(path, features=rng.normal(size=(9, 2048)), label=labels, group=groups)
-    with pytest.raises(ValueError, match=r"features must be finite.*got shape \(9, 2048\)"):
+    with pytest.raises(ValueError, match=r"features must be finite numbers.*of shape \(9, 2048\)"):
         datasets.mtfl(data_dir=tmp_path)
 
 

@@ -372,7 +372,7 @@ def test_seeds_of_any_size(small, mode):
 def test_a_seed_that_no_file_holds_is_refused(small, tool):
     if tool is scfcmi.tl.umap:
         small.obsm["X_fcmi"] = np.zeros((small.n_obs, 2), np.float32)
-    with pytest.raises(ValueError, match=r"random_state must be an integer of at least 0 and below 2\*\*64"):
+    with pytest.raises(ValueError, match=r"random_state must be a non-negative integer below 2\*\*64"):
         tool(small, "tech" if tool is scfcmi.tl.fair_cluster else "fcmi", random_state=2**64)
 
 
