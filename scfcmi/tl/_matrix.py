@@ -177,7 +177,11 @@ def warn_of_unmeasured(matrix: Matrix, batches: pd.Categorical) -> None:
     in_batch = sp.csr_matrix(
         (np.ones(len(codes), np.float32), (codes, np.arange(len(codes)))), (len(sizes), len(codes))
     )
-    found = (X != 0).astype(np.float32)
+    # Not as X != 0, which would put the entries of the user's matrix in order.
+    found = (
+        sp.csr_matrix(((X.data != 0).astype(np.float32), X.indices, X.indptr), X.shape) if sp.issparse(X) else (X != 0)
+    )
+    found = found.astype(np.float32, copy=False)
     counts, total = in_batch[judged] @ found, np.asarray(found.sum(axis=0)).ravel()
     counts, of_batch = counts.toarray() if sp.issparse(counts) else counts, sizes[judged][:, None]
     elsewhere = (total - counts) / np.maximum(len(codes) - of_batch, 1)
