@@ -47,6 +47,7 @@ def test_told_to_stop(small, tmp_path, number, code, line):
     assert [path.name for path in tmp_path.iterdir()] == ["in.h5ad"]
 
 
+@pytest.mark.slow
 def test_killed(small, tmp_path):
     """The input stays, there is no output, and the next run leaves no litter."""
     small.write_h5ad(tmp_path / "in.h5ad")

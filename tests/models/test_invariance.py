@@ -41,6 +41,7 @@ same_bits = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
 @pytest.mark.filterwarnings("ignore:Received a view of an AnnData:UserWarning")
@@ -69,6 +70,7 @@ def test_storage_and_names_do_not_change_a_bit(mode, n_cells, change):
     np.testing.assert_array_equal(other.obsm["X_fcmi"], adata.obsm["X_fcmi"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
 @settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
