@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from copy import copy
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from scfcmi.rows._protocol import Rows
 
 
-class ChunkedRows:
+class ChunkedRows(ABC):
     """Rows outside of memory. At most a chunk or two are in memory at a time.
 
     Parameters
@@ -39,9 +40,9 @@ class ChunkedRows:
         self.device: torch.device | str = "cpu"
         self._columns = columns
 
+    @abstractmethod
     def _parts(self, index: np.ndarray | None, columns: np.ndarray) -> Iterator[np.ndarray | sp.csr_matrix]:
         """Yield the rows of a rising index (``None``: all), as :func:`as_block` returns them, a chunk at a time."""
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return self.shape[0]
