@@ -115,7 +115,7 @@ def test_identities_of_the_paper(assignment):
 
 
 def test_information_of_many_cells_is_not_lost_in_rounding():
-    """Of clusters independent of the group, a sum in float32 shows a hundred times the I(G;C) that there is."""
+    """Of clusters independent of the group, a sum in float32 shows hundreds of times the I(G;C) that there is."""
     rng = np.random.default_rng(0)
     n_cells, n_clusters = 1_000_000, 8
     scores = rng.normal(size=(n_cells, n_clusters)).astype(np.float32)
