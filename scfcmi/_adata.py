@@ -15,6 +15,9 @@ from scfcmi import _validate
 if TYPE_CHECKING:
     from anndata import AnnData
 
+# Probabilities belong to clusters of which this share of the cells is where it was, or all but one.
+_KEPT = 0.9
+
 
 def check_adata(adata: object, *, copy: object = False, written: bool = True) -> None:
     """Raise unless ``adata`` is an AnnData that can be read and, where ``written``, written to.
@@ -107,7 +110,7 @@ def proba_of(adata: AnnData, key: str) -> np.ndarray | None:
     table = pd.crosstab(codes, largest)
     of_clusters = table.idxmax(axis=1)
     one_to_one = of_clusters.is_unique and set(of_clusters) == set(table.columns)
-    kept = all((table.max(axis=axis) >= 0.9 * table.sum(axis=axis) - 1).all() for axis in (0, 1))
+    kept = all((table.max(axis=axis) >= _KEPT * table.sum(axis=axis) - 1).all() for axis in (0, 1))
     return proba if one_to_one and kept else None
 
 

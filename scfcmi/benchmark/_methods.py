@@ -91,8 +91,9 @@ def parse(method: str) -> tuple[str, dict[str, Any]]:
             settings[key.strip()] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             settings[key.strip()] = value
+    known = _settings_of(name) if settings else []
     for key in settings:
-        _validate.one_of(f"a setting of {name}", key, _settings_of(name))
+        _validate.one_of(f"a setting of {name}", key, known)
     return name, settings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
@@ -43,24 +44,28 @@ def at_print_size(draw: Callable[_P, _R]) -> Callable[_P, _R]:
     @functools.wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         import matplotlib as mpl
-        from matplotlib._pylab_helpers import Gcf
 
         # Arguments of every plot, checked before any draws or sets colors.
         if kwargs.get("show") is not None:
             _validate.boolean("show", kwargs["show"])
         _validate.boolean("return_fig", kwargs.get("return_fig", False))
-        # What pyplot knows of, without its import.
-        open_before = set(Gcf.figs)
+        open_before = _open_figures()
         try:
             with mpl.rc_context({name: mpl.rcParamsDefault[name] for name in _SIZES}):
                 return draw(*args, **kwargs)
         except BaseException:
             # A notebook would show what was drawn so far.
-            for number in set(Gcf.figs) - open_before:
-                Gcf.destroy(number)
+            for number in _open_figures() - open_before:
+                sys.modules["matplotlib.pyplot"].close(number)
             raise
 
     return drawn
+
+
+def _open_figures() -> set[int]:
+    """Return the numbers of pyplot's figures: none before it is imported, which a figure of the user's own does not need."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return set() if pyplot is None else set(pyplot.get_fignums())
 
 
 def panels(

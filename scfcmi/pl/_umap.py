@@ -36,6 +36,7 @@ _MANY, _PIXELS = 100_000, 720
 # Points by which a name stands above a small cluster, and that stay free between names; the line to a cluster whose name
 # had to move away.
 _ABOVE, _GAP = 7.0, 1.5
+# Of more names, none could be read.
 _MOST_NAMES = 100
 _LINE = {"arrowstyle": "-", "lw": 0.6, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
 
@@ -255,10 +256,12 @@ def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
     """Write names of clusters on their middle cell, above it where they would hide the cluster, and never on each other."""
     from matplotlib.patheffects import withStroke
 
-    place = light.obsm[f"X_{key}_umap"]
+    place, cells_of = light.obsm[f"X_{key}_umap"], light.obs.groupby(key, observed=True).indices
+    if not 0 < len(cells_of) <= _MOST_NAMES:
+        return
     wide = np.ptp(place, axis=0)
     texts, wanted = [], []
-    for name, rows in light.obs.groupby(key, observed=True).indices.items():
+    for name, rows in cells_of.items():
         center, hidden = middle(place[rows], wide)
         wanted.append((0.0, _ABOVE if hidden else 0.0))
         texts.append(
@@ -277,11 +280,6 @@ def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
         )
         # Names keep to the axes, which need no room for them.
         texts[-1].set_in_layout(False)
-    # Of more, none could be read, and moving them apart would take minutes.
-    if not 0 < len(texts) <= _MOST_NAMES:
-        for text in texts:
-            text.remove()
-        return
     # All in points: texts keep their size when the figure gets another.
     unit = 72 / ax.figure.dpi
     boxes = [text.get_window_extent() for text in texts]
