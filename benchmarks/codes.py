@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import numpy as np
 
 from scfcmi import AtlasFCMI
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
@@ -13,11 +17,10 @@ from scfcmi.models.atlas.whitening import with_whitened_graph
 
 if TYPE_CHECKING:
     import anndata as ad
-    import numpy as np
     from scipy.sparse import csr_matrix
 
 # View and number of leading dimensions of four of the graphs that atlas mode adds up.
-FOUR = (("scaled", 50), ("scaled", 20), ("unscaled", 50), ("unscaled", 20))
+FOUR = (("weighted", 50), ("weighted", 20), ("unscaled", 50), ("unscaled", 20))
 # And the fifth, of both views in units of the variation within clusters.
 FIVE = (*FOUR, ("whitened", 100))
 
@@ -31,18 +34,22 @@ class Codes:
         Log-normalized expression, ``obs["batch"]``.
     seed
         Of the fit. Leiden draws other orders than in the fit.
+    weighted
+        Whether scaled genes are weighted, as they are in the package.
     settings
         Parameters of :class:`scfcmi.AtlasFCMI`.
     """
 
-    def __init__(self, adata: ad.AnnData, seed: int, **settings: Any) -> None:
+    def __init__(self, adata: ad.AnnData, seed: int, *, weighted: bool = True, **settings: Any) -> None:
         start = time.perf_counter()
         self.model = AtlasFCMI(max_epochs=None, random_state=seed, progress=False, **settings)
-        self.model.fit(adata.X, groups=adata.obs["batch"])
+        alike = mock.patch("scfcmi.models.atlas.projection.gene_weights", lambda values, *_: np.ones(values.shape[1]))
+        with contextlib.nullcontext() if weighted else alike:
+            self.model.fit(adata.X, groups=adata.obs["batch"])
         self.seconds, self.seed = time.perf_counter() - start, 100 * seed
-        scaled, unscaled = views_of(self.model.embedding_)
-        first, self.place = distinct(scaled)
-        self.views = {"scaled": scaled[first], "unscaled": unscaled[first]}
+        weighted_view, unscaled = views_of(self.model.embedding_)
+        first, self.place = distinct(weighted_view)
+        self.views = {"weighted": weighted_view[first], "unscaled": unscaled[first]}
         self.graph = functools.cache(self._graph)
 
     def _graph(self, *parts: tuple[str, int]) -> csr_matrix:
@@ -63,6 +70,6 @@ class Codes:
 
 
 def views_of(embedding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the codes of scaled and of unscaled genes, the halves of an embedding."""
+    """Return the codes of weighted and of unscaled genes, the halves of an embedding."""
     half = embedding.shape[1] // 2
     return embedding[:, :half], embedding[:, half:]

@@ -40,11 +40,11 @@ SUMMARY = {
     "Harmony + Leiden, genes not scaled": "Harmony, unscaled",
     "Harmony + Leiden, scaled genes": "Harmony, scaled",
 }
-TWO = (("scaled", 50), ("unscaled", 50))
+TWO = (("weighted", 50), ("unscaled", 50))
 GRAPHS = {
-    "scaled, one graph": FOUR[:1],
+    "weighted, one graph": FOUR[:1],
     "unscaled, one graph": FOUR[2:3],
-    "scaled, two graphs": FOUR[:2],
+    "weighted, two graphs": FOUR[:2],
     "unscaled, two graphs": FOUR[2:],
     "both, two graphs": TWO,
 }
@@ -116,15 +116,15 @@ ROWS = {
 }
 # Methods; the rows below are the default with one thing changed.
 N_MAIN = len(ROWS)
-ROWS |= {
-    "resolution 0.3": from_codes(FREE, lambda codes, c: codes.at(0.3)),
-    "resolution 0.5": from_codes(FREE, lambda codes, c: codes.at(0.5)),
-}
+for value in (0.2, 0.4, 0.5):
+    ROWS[f"resolution {value}"] = from_codes(FREE, lambda codes, c, value=value: codes.at(value))
 for name, parts in GRAPHS.items():
     ROWS[f"{name}, K"] = from_codes(K, lambda codes, c, parts=parts: codes.at_k(c.n_clusters, parts))
     ROWS[name] = from_codes(FREE, lambda codes, c, parts=parts: codes.at(parts=parts))
 ROWS["both, four graphs"] = from_codes(FREE, lambda codes, c: codes.at(parts=FOUR))
 ROWS["both, five graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, FIVE))
+ROWS["genes not weighted, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), weighted=False)
+ROWS["genes not weighted"] = from_codes(FREE, lambda codes, c: codes.model.labels_, weighted=False)
 ROWS["agreement 0, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), agreement=0.0)
 ROWS["agreement 0"] = from_codes(FREE, lambda codes, c: codes.model.labels_, agreement=0.0)
 # Run when asked for by name; results/paper_mode.jsonl has them.
@@ -142,31 +142,33 @@ SCVI = {
 }
 # Settings of one constant, as rows; the default among them.
 CONSTANTS = {
-    "Resolution": {"0.3": "resolution 0.3", "0.4": "scfcmi", "0.5": "resolution 0.5"},
+    "Resolution": {"0.2": "resolution 0.2", "0.3": "scfcmi", "0.4": "resolution 0.4", "0.5": "resolution 0.5"},
     "Views, K not given": {
-        "scaled": "scaled, two graphs",
+        "weighted": "weighted, two graphs",
         "unscaled": "unscaled, two graphs",
         "both": "both, four graphs",
     },
     "Views, at K": {
-        "scaled": "scaled, two graphs, K",
+        "weighted": "weighted, two graphs, K",
         "unscaled": "unscaled, two graphs, K",
         "both": "scfcmi, K",
     },
     "Graphs, K not given": {
-        "one, scaled": "scaled, one graph",
+        "one, weighted": "weighted, one graph",
         "one, unscaled": "unscaled, one graph",
         "two": "both, two graphs",
         "four": "both, four graphs",
         "five": "scfcmi",
     },
     "Graphs, at K": {
-        "one, scaled": "scaled, one graph, K",
+        "one, weighted": "weighted, one graph, K",
         "one, unscaled": "unscaled, one graph, K",
         "two": "both, two graphs, K",
         "four": "scfcmi, K",
         "five": "both, five graphs, K",
     },
+    "Weights of genes, K not given": {"none": "genes not weighted", "weights": "scfcmi"},
+    "Weights of genes, at K": {"none": "genes not weighted, K", "weights": "scfcmi, K"},
     "Agreement, K not given": {"0": "agreement 0", "4": "scfcmi"},
 }
 

@@ -60,7 +60,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         metavar="K",
         help="number of clusters (default: the resolution decides; paper mode needs it)",
     )
-    cluster.add_argument("--resolution", type=float, help="larger values give more clusters (atlas mode; default 0.4)")
+    cluster.add_argument("--resolution", type=float, help="larger values give more clusters (atlas mode; default 0.3)")
     cluster.add_argument(
         "--mode",
         choices=("atlas", "paper"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _C_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _ONE_AT_A_TIME = threading.Lock()
 # Default resolution, in the sense of scanpy. docs/atlas_mode.md has the leave-one-set-out table.
-RESOLUTION = 0.4
+RESOLUTION = 0.3
 # Leiden runs this often, and the best run is kept. It joins small communities, found at this many times the resolution.
 # Of 2.5 to 50 times, this gives the highest modularity on the eight sets.
 _BEST_OF, _FINER = 5, 25

@@ -81,7 +81,7 @@ def fair_cluster(
     n_clusters
         Number of clusters. ``None`` lets ``resolution`` decide. Paper mode needs a number.
     resolution
-        Atlas mode: resolution of Leiden, as in scanpy. Larger values give more clusters. ``None`` is 0.4. Give either this
+        Atlas mode: resolution of Leiden, as in scanpy. Larger values give more clusters. ``None`` is 0.3. Give either this
         or ``n_clusters``. :func:`scfcmi.tl.choose_n_clusters` shows what each resolution gives.
     mode
         ``"atlas"`` for cells. ``"paper"`` for images, or to set ``alpha``, ``beta`` or ``balance``.

@@ -93,7 +93,7 @@ def test_curve(types):
     graph, _ = types
     curve = resolution_curve(graph, 0).set_index("resolution")
     assert curve.index.is_monotonic_increasing
-    assert curve.loc[0.4, "n_clusters"] == 5
+    assert curve.loc[0.3, "n_clusters"] == 5
     assert curve[["modularity", "stability", "separation"]].stack().between(0, 1).all()
-    assert curve.loc[0.4, "stability"] > 0.9
+    assert curve.loc[0.3, "stability"] > 0.9
     assert curve["n_clusters"].iloc[-1] > 5

@@ -12,7 +12,7 @@ from scfcmi.tl._graph import graph_of
 def test_curve_is_returned_stored_and_drawn(small, tmp_path):
     scfcmi.tl.fair_cluster(small, "tech", max_epochs=15)
     curve = scfcmi.tl.choose_n_clusters(small)
-    assert curve.set_index("resolution").loc[0.4, "n_clusters"] == small.obs["fcmi"].nunique() == 3
+    assert curve.set_index("resolution").loc[0.3, "n_clusters"] == small.obs["fcmi"].nunique() == 3
     assert set(small.uns) == {"fcmi", "fcmi_n_clusters"}
     small.write_h5ad(tmp_path / "a.h5ad")
     again = ad.read_h5ad(tmp_path / "a.h5ad")
@@ -43,7 +43,7 @@ def test_more_cells_than_the_graph_holds(small, monkeypatch):
         assert graph.shape == (150, 150) == (len(cells), len(np.unique(cells)))
         assert (graph != model.graph_).nnz == 0
         curve = scfcmi.tl.choose_n_clusters(small)
-        assert curve.set_index("resolution").loc[0.4, "n_clusters"] == 3
+        assert curve.set_index("resolution").loc[0.3, "n_clusters"] == 3
         table = scfcmi.tl.diagnose(small)
         assert (table["own_links"] > 0.9).all()
         assert (table["n_parts"] == 1).all()

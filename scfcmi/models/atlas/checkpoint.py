@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _N_ROWS = 16
 
 
-def identity(rows: Rows, n_components: int | None, n_groups: int, seed: int) -> dict[str, Any]:
+def identity(rows: Rows, groups: np.ndarray, n_components: int | None, seed: int) -> dict[str, Any]:
     """Say whose run it is: all that components and first weights depend on."""
     some = rows.take(np.unique(np.linspace(0, len(rows) - 1, _N_ROWS).astype(np.int64)))
     values = zlib.crc32(np.ascontiguousarray(some.cpu().numpy()))
@@ -32,7 +32,7 @@ def identity(rows: Rows, n_components: int | None, n_groups: int, seed: int) -> 
         "data": values,
         "shape": list(rows.shape),
         "n_components": n_components,
-        "n_groups": n_groups,
+        "groups": zlib.crc32(groups),
         "random_state": seed,
     }
 

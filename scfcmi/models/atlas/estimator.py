@@ -51,7 +51,8 @@ class AtlasFCMI(GroupedClusterer):
 
     It corrects the group by counterparts: cells that are mutual nearest neighbors in different groups.
 
-    1. Principal components of scaled and of unscaled features give two views of the cells.
+    1. Principal components of scaled and weighted features, and of unscaled ones, give two views of the cells. Weights come
+       from a first, rough clustering (:mod:`scfcmi.models.atlas.weights`).
     2. In each view, an auto-encoder keeps what the components know (Eq. 11). Its decoder is told the group. Codes of
        counterparts are pulled together: ``L = L_rec + agreement L_agr``
        (:func:`scfcmi.models.objective.agreement_loss`). Cells without a counterpart are left alone.
@@ -67,7 +68,7 @@ class AtlasFCMI(GroupedClusterer):
     n_clusters
         Number of clusters, K. ``None`` lets ``resolution`` decide.
     resolution
-        Resolution of Leiden, as in scanpy. Larger values give more clusters. ``None`` is 0.4. Give either this or
+        Resolution of Leiden, as in scanpy. Larger values give more clusters. ``None`` is 0.3. Give either this or
         ``n_clusters``.
     agreement
         How strongly counterparts are pulled together: the weight of L_agr, the concentration kappa. 0 corrects nothing.
@@ -177,7 +178,7 @@ class AtlasFCMI(GroupedClusterer):
         )
 
         rows, stages = rows_of(X, device), Stages(self.progress)
-        network, components = self._kept_components(rows, len(names), settings.seed, stages)
+        network, components = self._kept_components(rows, codes, settings.seed, stages)
         groups = torch.from_numpy(codes).to(device)
         history = train_agreement(network, components, groups, settings, stages=stages, callbacks=self.callbacks or ())
         self._network, self.groups_ = network.eval(), names
@@ -193,7 +194,7 @@ class AtlasFCMI(GroupedClusterer):
             "alpha": settings.weights.compactness,
             "beta": settings.weights.fairness,
             "agreement": settings.weights.agreement,
-            "views": "scaled, unscaled" if network.architecture.projected else "as given",
+            "views": "weighted, unscaled" if network.architecture.projected else "as given",
             "random_state": settings.seed,
         }
         if self.n_clusters is None:
@@ -254,19 +255,19 @@ class AtlasFCMI(GroupedClusterer):
             raise ValueError(msg)
         return super()._check_X(X, reset=reset)
 
-    def _kept_components(self, rows: Rows, n_groups: int, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
+    def _kept_components(self, rows: Rows, codes: np.ndarray, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
         """Return what :meth:`_components` does, or did in a run that was killed."""
         if self.checkpoint is None:
-            return self._components(rows, n_groups, seed, stages)
-        run = checkpoint.identity(rows, self.n_components, n_groups, seed)
+            return self._components(rows, codes, seed, stages)
+        run = checkpoint.identity(rows, codes, self.n_components, seed)
         found = checkpoint.take_up(self.checkpoint, run)
         if found is None:
-            found = self._components(rows, n_groups, seed, stages)
+            found = self._components(rows, codes, seed, stages)
             checkpoint.keep(self.checkpoint, run, *found)
         device = choose_device(self.device)
         return found[0].to(device), found[1].to(device)
 
-    def _components(self, rows: Rows, n_groups: int, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
+    def _components(self, rows: Rows, codes: np.ndarray, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
         """Return a network that knows how to project, and what it is trained on, shape (n_views, n_cells, n_components)."""
         n_components, projections = rows.shape[1], []
         if self.n_components is not None:
@@ -276,12 +277,13 @@ class AtlasFCMI(GroupedClusterer):
                 rows,
                 summary,
                 self.n_components,
-                stream(seed, Stream.COMPONENTS),
+                codes,
+                seed,
                 stages.tracked("principal components"),
             )
             n_components = projections[0].loadings.shape[1]
         n_views = max(1, len(projections))
-        architecture = AtlasArchitecture(rows.shape[1], n_components, n_groups, n_views, bool(projections))
+        architecture = AtlasArchitecture(rows.shape[1], n_components, int(codes.max()) + 1, n_views, bool(projections))
         network = initialized(lambda: AtlasNetwork(architecture), torch_stream(seed, Stream.WEIGHTS))
         if projections:
             network.mean = torch.from_numpy(projections[0].mean)

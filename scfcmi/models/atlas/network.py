@@ -117,16 +117,14 @@ class AtlasNetwork(nn.Module):
         return self.embed(self.encode_views(self.project(inputs)))
 
     def decode(self, embedding: Tensor, groups: Tensor) -> Tensor:
-        """Return reconstructions in the features of ``fit``: the mean of what the components of each view hold of them."""
+        """Return reconstructions in the features of ``fit``: what the components of unscaled features hold of them."""
         a = self.architecture
         codes = embedding.unflatten(1, (a.n_views, a.n_components)).transpose(0, 1) * a.n_views**0.5
-        components = self.decode_views(codes, groups.expand(a.n_views, -1)) * self.unit[:, None, None]
+        components = self.decode_views(codes, groups.expand(a.n_views, -1))[-1] * self.unit[-1]
         if not a.projected:
-            return components[0]
-        scaled = components @ self.loadings.transpose(1, 2) + self.center[:, None]
-        # Features left out have infinite scale; they are decoded as their mean.
-        scale = torch.where(self.scale.isinf(), 0, self.scale)[:, None]
-        return (scaled * scale).mean(dim=0) + self.mean
+            return components
+        # Features left out are decoded as their mean.
+        return components @ self.loadings[-1].T + self.center[-1] + self.mean
 
 
 def components_of(network: AtlasNetwork, rows: Rows, tracked: Callable[[Iterator], Iterator] = iter) -> Tensor:

@@ -10,10 +10,12 @@ import torch
 from scipy.linalg import eigh
 from sklearn.utils.extmath import svd_flip
 
+from scfcmi._random import Stream, stream
+from scfcmi.models.atlas.weights import gene_weights, rough_clusters
 from scfcmi.models.products import product, rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
@@ -28,6 +30,8 @@ _MAX_FEATURES = 4000
 _CLIP = 10.0
 # The covariance is computed in strips of so many features.
 _STRIP = 512
+# Cells that are clustered roughly, to weigh features: all, where they are fewer than features.
+_FEW = 5000
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,15 @@ def fit_projections(
     rows: Rows,
     summary: Summary,
     n_components: int,
-    rng: np.random.Generator,
+    groups: np.ndarray,
+    seed: int,
     tracked: Callable[[list], Iterable] = iter,
 ) -> list[Projection]:
     """Find the principal components of scaled and of unscaled features: two views of the same cells.
 
-    No more than a block of rows is ever dense. Means and variances are of all cells, loadings of at most 100,000 drawn by
-    ``rng``. Of more than 4,000 features the most variable take part.
+    Scaled features are weighted by the square root of the variance that rough clusters explain
+    (:mod:`scfcmi.models.atlas.weights`). No more than a block of rows is ever dense, but for 5,000 cells. Means and variances
+    are of all cells, loadings of at most 100,000 that are drawn. Of more than 4,000 features the most variable take part.
 
     Parameters
     ----------
@@ -66,8 +72,10 @@ def fit_projections(
         Moments of all cells, from :func:`scfcmi.rows.summarize`.
     n_components
         Number of components; as many as features, or one less than cells, if that is fewer.
-    rng
-        Source of the draw.
+    groups
+        Group codes, shape (n_cells,).
+    seed
+        Of the draw of cells, and of rough clusters.
     tracked
         Wraps the list of parts of the cells, to show progress.
 
@@ -90,60 +98,107 @@ def fit_projections(
     if used.sum() > _MAX_FEATURES:
         used &= variance >= np.sort(variance)[-_MAX_FEATURES]
     deviation = np.sqrt(np.where(used, variance, 1))
-    cells = None if n_cells <= _MAX_CELLS else np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
+    rng = stream(seed, Stream.COMPONENTS)
+    cells = np.arange(n_cells) if n_cells <= _MAX_CELLS else np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
     columns = np.flatnonzero(used)
-    parts = [cells]
-    if n_cells > _PART:
-        drawn = np.arange(n_cells) if cells is None else cells
-        parts = np.array_split(drawn, -(-len(drawn) // _PART))
-    subsets = (rows.subset(part, columns) for part in tracked(parts))
     n_components = max(1, min(n_components, n_cells - 1, len(columns)))
-    of_columns = (torch.from_numpy(values[columns].astype(np.float32)).to(rows.device) for values in (mean, deviation))
-    find = _from_cells if n_cells < len(columns) else _from_features
-    found = find(subsets, *of_columns, n_components)
+    moments = _Moments(
+        *(torch.from_numpy(values[columns].astype(np.float32)).to(rows.device) for values in (mean, deviation)),
+        by_cells=n_cells < len(columns),
+    )
+    # A few cells of all parts of the data, for rough clusters.
+    few = np.zeros(len(cells), bool)
+    few[rng.choice(len(cells), min(_FEW, len(cells)), replace=False)] = True
+    for part in tracked(np.array_split(np.arange(len(cells)), -(-len(cells) // _PART))):
+        whole = len(part) == n_cells
+        moments.add(rows.subset(None if whole else cells[part], columns), np.flatnonzero(few[part]))
+
+    looked_at, in_few = moments.few(), np.unique(groups[cells[few]], return_inverse=True)[1]
+    unweighted = [moments.loadings(view, n_components) for view in range(2)]
+    rough = [
+        product(part, torch.from_numpy(found[1]).float()).numpy()
+        for part, found in zip(looked_at, unweighted, strict=True)
+    ]
+    clusters = rough_clusters(rough, in_few, int(rng.integers(2**31 - 1)))
+    weights = gene_weights(looked_at[0].numpy(), in_few, clusters)
+    views = [(weights, *moments.loadings(0, n_components, weights)), (np.ones_like(weights), *unweighted[1])]
+
     projections = []
-    for (center, vectors), scale, clip in zip(found, (deviation, np.ones(n_features)), (_CLIP, np.inf), strict=True):
+    for (weight, center, vectors), scale, clip in zip(
+        views, (deviation, np.ones(n_features)), (_CLIP, np.inf), strict=True
+    ):
         centers, loadings = np.zeros(n_features, np.float32), np.zeros((n_features, n_components), np.float32)
         # Signs do not depend on the machine's linear algebra.
-        centers[columns], loadings[columns] = center, svd_flip(None, vectors.T, u_based_decision=False)[1].T
+        loadings[columns] = svd_flip(None, (weight[:, None] * vectors).T, u_based_decision=False)[1].T
+        centers[columns] = center
         scale = np.where(used, scale, np.inf).astype(np.float32)
         projections.append(Projection(mean.astype(np.float32), scale, clip, centers, loadings))
     return projections
 
 
-def _from_features(
-    subsets: Iterable[Rows], mean: Tensor, deviation: Tensor, n_components: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the center and the loadings of both views, from the covariance of features."""
-    n_cells, n_features = 0, len(mean)
-    sums = torch.zeros(2, n_features, dtype=torch.float64)
-    products = torch.zeros(2, n_features, n_features, dtype=torch.float64)
-    for sample in subsets:
-        n_cells += len(sample)
+class _Moments:
+    """Sums and products of scaled and of unscaled features, from which the components of both views come.
+
+    Parameters
+    ----------
+    mean, deviation
+        Of the features, shape (n_features,).
+    by_cells
+        Whether to keep cells, and not products of features: faster where cells are fewer.
+    """
+
+    def __init__(self, mean: Tensor, deviation: Tensor, *, by_cells: bool) -> None:
+        self._mean, self._deviation, self._by_cells = mean, deviation, by_cells
+        self._n_cells, n_features = 0, len(mean)
+        self._few: list[Tensor] = []
+        if not by_cells:
+            self._sums = torch.zeros(2, n_features, dtype=torch.float64)
+            self._products = torch.zeros(2, n_features, n_features, dtype=torch.float64)
+
+    def add(self, sample: Rows, few: np.ndarray) -> None:
+        """Add cells; those of the index ``few``, rising, are kept as they are."""
+        self._n_cells += len(sample)
+        start = 0
         for block in sample.blocks():
-            for view, values in enumerate(_views(block, mean, deviation)):
-                sums[view] += values.sum(dim=0, dtype=torch.float64).cpu()
-                # The other half is the same.
-                for start in range(0, n_features, _STRIP):
-                    strip = values[:, start : start + _STRIP]
-                    products[view, start : start + _STRIP, start:] += product(strip.T, values[:, start:]).cpu()
-    for center, covariance in zip((sums / n_cells).numpy(), products.numpy(), strict=True):
-        covariance /= n_cells
+            first, last = np.searchsorted(few, (start, start + len(block)))
+            self._few.append(block[torch.from_numpy(few[first:last] - start).to(block.device)].cpu())
+            start += len(block)
+            if not self._by_cells:
+                self._add(block)
+
+    def _add(self, block: Tensor) -> None:
+        n_features = len(self._mean)
+        for view, values in enumerate(_views(block, self._mean, self._deviation)):
+            self._sums[view] += values.sum(dim=0, dtype=torch.float64).cpu()
+            # The other half is the same.
+            for start in range(0, n_features, _STRIP):
+                strip = values[:, start : start + _STRIP]
+                self._products[view, start : start + _STRIP, start:] += product(strip.T, values[:, start:]).cpu()
+
+    def few(self) -> tuple[Tensor, Tensor]:
+        """Return the cells that were kept, scaled and clipped, and only centered."""
+        return _views(torch.cat(self._few), self._mean.cpu(), self._deviation.cpu())
+
+    def loadings(
+        self, view: int, n_components: int, weights: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the center of a view, and the loadings of its features times weights."""
+        if self._by_cells:
+            values = self.few()[view]
+            center = values.mean(dim=0, dtype=torch.float64)
+            values = values - center.float()
+            if weights is not None:
+                values = values * torch.from_numpy(weights.astype(np.float32))
+            vectors = _leading(product(values, values.T).double().numpy(), n_components)
+            loadings = product(values.T, torch.from_numpy(vectors).float()).numpy()
+            return center.numpy(), loadings / np.maximum(np.linalg.norm(loadings, axis=0), 1e-12)
+        center = (self._sums[view] / self._n_cells).numpy()
+        covariance = self._products[view].numpy() / self._n_cells
         covariance -= np.outer(center, center)
-        yield center, _leading(covariance.T, n_components)
-
-
-def _from_cells(
-    subsets: Iterable[Rows], mean: Tensor, deviation: Tensor, n_components: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the same from products of cells: faster where they are fewer than features."""
-    cells = torch.cat([block for sample in subsets for block in sample.blocks()])
-    for values in _views(cells, mean, deviation):
-        center = values.mean(dim=0, dtype=torch.float64)
-        values = (values - center.float()).cpu()
-        vectors = _leading(product(values, values.T).double().numpy(), n_components)
-        loadings = product(values.T, torch.from_numpy(vectors).float()).numpy()
-        yield center.cpu().numpy(), loadings / np.maximum(np.linalg.norm(loadings, axis=0), 1e-12)
+        if weights is not None:
+            covariance *= weights
+            covariance *= weights[:, None]
+        return center, _leading(covariance.T, n_components)
 
 
 def _views(cells: Tensor, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,7 +46,7 @@ def _embed(network, components):
     ("change", "words"),
     [
         (lambda X, model: (X + 1, model), r"\['data'\] differ"),
-        (lambda X, model: (X[:200], model), r"\['data', 'shape'\] differ"),
+        (lambda X, model: (X[:200], model), r"\['data', 'groups', 'shape'\] differ"),
         (lambda X, model: (X, model.set_params(random_state=1)), r"\['random_state'\] differ"),
         (lambda X, model: (X, model.set_params(n_components=9)), r"\['n_components'\] differ"),
     ],
@@ -58,6 +58,14 @@ def test_a_checkpoint_of_another_run(cells, tmp_path, change, words):
     X, model = change(X, model)
     with pytest.raises(ValueError, match=f"checkpoint .* is of another run: {words}. Delete it, or name another file"):
         model.fit(X, groups=groups[: len(X)])
+
+
+def test_a_checkpoint_of_other_batches(cells, tmp_path):
+    """Batches decide the weights of genes, and so the components."""
+    X, groups = cells
+    model = AtlasFCMI(3, checkpoint=tmp_path / "state", **QUICK).fit(X, groups=groups)
+    with pytest.raises(ValueError, match=r"\['groups'\] differ"):
+        model.fit(X, groups=np.roll(groups, 1))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

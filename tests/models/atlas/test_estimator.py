@@ -142,7 +142,7 @@ def test_resolution_and_number(blobs):
     X, labels, groups = blobs
     model = AtlasFCMI(max_epochs=20).fit(X, groups=groups)
     assert model.n_clusters_ == 3
-    assert model.settings_["resolution"] == 0.4
+    assert model.settings_["resolution"] == 0.3
     assert adjusted_rand_score(labels, model.labels_) > 0.95
     finer = AtlasFCMI(resolution=5.0, max_epochs=20).fit(X, groups=groups)
     assert finer.n_clusters_ > 3
@@ -263,8 +263,10 @@ def test_wrong_input(blobs):
         AtlasFCMI(3).fit(np.ones((30, 4)))
 
 
-def test_components_are_scanpy_s(pbmc):
-    rows = rows_of(pbmc.X)
+def test_components_are_scanpy_s(pbmc, monkeypatch):
+    """Of genes that are scaled and weighted, and of genes that are not."""
+    rows, weights = rows_of(pbmc.X), np.random.default_rng(0).uniform(size=pbmc.n_vars)
+    monkeypatch.setattr("scfcmi.models.atlas.projection.gene_weights", lambda *_: weights)
     network = AtlasFCMI(n_components=10, max_epochs=1).fit(pbmc.X)._network
     scaled, unscaled = (components_of(network, rows) * network.unit[:, None, None]).numpy()
     assert scaled.dtype == unscaled.dtype == np.float32
@@ -272,12 +274,12 @@ def test_components_are_scanpy_s(pbmc):
     sc.pp.pca(pbmc, n_comps=10)
     unscaled_pca = pbmc.obsm["X_pca"].copy()
     sc.pp.scale(pbmc, max_value=10)
-    pbmc.X = np.clip(pbmc.X, -10, None)
+    pbmc.X = np.clip(pbmc.X, -10, None) * weights.astype(np.float32)
     sc.pp.pca(pbmc, n_comps=10)
     for ours, theirs in ((scaled, pbmc.obsm["X_pca"]), (unscaled, unscaled_pca)):
         signs = np.sign((ours * theirs).sum(axis=0))
         np.testing.assert_allclose(ours * signs, theirs, atol=2e-3 * np.abs(theirs).max())
-    for projection in fit_projections(rows, summarize(rows), 10, np.random.default_rng(0)):
+    for projection in fit_projections(rows, summarize(rows), 10, np.zeros(len(rows), int), 0):
         assert (projection.loadings[np.abs(projection.loadings).argmax(axis=0), np.arange(10)] > 0).all()
 
 

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from scfcmi.models.atlas.projection import fit_projections
+from scfcmi.models.atlas.weights import explained, rough_clusters
+from scfcmi.rows import rows_of, summarize
+
+
+def test_what_clusters_explain_by_hand():
+    """One gene is the cluster, one the group, one both, one constant; one varies half between clusters."""
+    clusters, groups = np.tile([0, 0, 1, 1], 500), np.repeat([0, 1], 1000)
+    noise = np.tile([-1.0, 1.0], 1000)
+    values = np.column_stack([clusters, groups, clusters + 5 * groups, np.ones(2000), 2 * clusters - 1 + noise])
+    np.testing.assert_allclose(explained(values, groups, clusters), [1, 0, 1, 0, 0.5], atol=1e-3)
+
+
+def test_chance_explains_nothing():
+    rng = np.random.default_rng(0)
+    values, clusters, groups = rng.normal(size=(300, 200)), np.arange(300) % 40, np.arange(300) % 3
+    assert explained(values, groups, clusters).mean() < 0.06
+
+
+def test_rough_clusters_do_not_follow_the_group():
+    rng = np.random.default_rng(0)
+    types, groups = np.arange(400) % 4, np.arange(400) // 4 % 2
+    views = [rng.normal(size=(400, 10)) + 8 * np.eye(4, 10)[types] + 30 * groups[:, None] for _ in range(2)]
+    assert adjusted_rand_score(types, rough_clusters(views, groups, 0)) > 0.99
+
+
+@pytest.mark.parametrize("n_cells", [300, 60])
+def test_genes_that_tell_types_lead(n_cells):
+    """By the covariance of genes, and by that of fewer cells."""
+    rng = np.random.default_rng(0)
+    types, groups = np.arange(n_cells) % 3, np.arange(n_cells) // 3 % 2
+    X = rng.normal(size=(n_cells, 100))
+    X[:, :10] += 6 * (types[:, None] == np.arange(10) % 3)
+    rows = rows_of(np.abs(X).astype(np.float32))
+    weighted, unscaled = fit_projections(rows, summarize(rows), 10, groups, 0)
+    lengths = np.linalg.norm(weighted.loadings, axis=1)
+    assert lengths[:10].min() > 1.5 * lengths[10:].mean()
+    np.testing.assert_allclose(unscaled.loadings.T @ unscaled.loadings, np.eye(10), atol=1e-4)
+
+
+def test_every_cell_its_own_group():
+    """Nothing varies within groups, so that all genes count alike."""
+    rng = np.random.default_rng(0)
+    rows = rows_of(rng.normal(size=(200, 30)).astype(np.float32))
+    weighted, _ = fit_projections(rows, summarize(rows), 30, np.arange(200), 0)
+    np.testing.assert_allclose(weighted.loadings.T @ weighted.loadings, 0.1 * np.eye(30), atol=1e-4)
