@@ -179,7 +179,7 @@ def run(output: Path, seeds: range, datasets: list[str], methods: list[str]) -> 
     for name in datasets:
         adata = load(name)
         for seed in seeds:
-            done = latest(output, KEYS).query("dataset == @name and seed == @seed")
+            done = latest(output, KEYS).query("dataset == @name and seed == @seed and method in @rows")
             stale = done["method"].map(lambda method: rows[method].training is not None) & (done["version"] != now)
             pending = [method for method in methods if method not in set(done.loc[~stale, "method"])]
             cells = Cells(adata, seed)
