@@ -43,7 +43,11 @@ class Codes:
     def __init__(self, adata: ad.AnnData, seed: int, *, weighted: bool = True, **settings: Any) -> None:
         start = time.perf_counter()
         self.model = AtlasFCMI(max_epochs=None, random_state=seed, progress=False, **settings)
-        alike = mock.patch("scfcmi.models.atlas.projection.gene_weights", lambda values, *_: np.ones(values.shape[1]))
+        alike = mock.patch.multiple(
+            "scfcmi.models.atlas.projection",
+            rough_clusters=lambda *_: None,
+            gene_weights=lambda values, *_: np.ones(values.shape[1]),
+        )
         with contextlib.nullcontext() if weighted else alike:
             self.model.fit(adata.X, groups=adata.obs["batch"])
         self.seconds, self.seed = time.perf_counter() - start, 100 * seed

@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> None:
     from scfcmi import pl, tl
     from scfcmi._files import replacing
 
-    adata = sc.datasets.pbmc68k_reduced()
+    adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
     tl.fair_cluster(adata, _BATCH)
     tl.umap(adata)
     tl.diagnose(adata)

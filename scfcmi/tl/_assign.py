@@ -77,7 +77,7 @@ def assign(
     Examples
     --------
     >>> import scanpy as sc, scfcmi
-    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
     >>> seen, new = adata[:500].copy(), adata[500:].copy()
     >>> model = scfcmi.tl.fit_model(seen, "phase", n_clusters=8, max_epochs=50)
     >>> scfcmi.tl.assign(new, model)

@@ -68,7 +68,7 @@ def choose_n_clusters(
     Examples
     --------
     >>> import scanpy as sc, scfcmi
-    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
     >>> scfcmi.tl.fair_cluster(adata, "phase", max_epochs=50)
     >>> curve = scfcmi.tl.choose_n_clusters(adata)
     >>> curve.columns[:3].tolist()

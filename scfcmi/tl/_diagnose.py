@@ -117,7 +117,7 @@ def diagnose(
     Examples
     --------
     >>> import scanpy as sc, scfcmi
-    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
     >>> scfcmi.tl.fair_cluster(adata, "phase", n_clusters=6, max_epochs=50)
     >>> table = scfcmi.tl.diagnose(adata)
     >>> len(table)

@@ -50,7 +50,7 @@ def evaluate(
     Examples
     --------
     >>> import scanpy as sc, scfcmi
-    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
     >>> scores = scfcmi.tl.evaluate(adata, "louvain", "phase", "bulk_labels")
     >>> scores.index[:3].tolist()
     ['accuracy', 'nmi', 'ari']

@@ -178,7 +178,7 @@ def fair_cluster(
     Examples
     --------
     >>> import scanpy as sc, scfcmi
-    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
     >>> scfcmi.tl.fair_cluster(adata, "phase", n_clusters=8, max_epochs=50)
     >>> adata.obs["fcmi"].cat.categories[:3].tolist()
     ['0', '1', '2']
@@ -236,7 +236,7 @@ def fit_model(adata: AnnData, batch_key: str, **settings: Any) -> GroupedCluster
     Examples
     --------
     >>> import scanpy as sc, scfcmi
-    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
     >>> model = scfcmi.tl.fit_model(adata, "phase", n_clusters=8, max_epochs=50)
     >>> model.predict(adata[:3, model.var_names_].X).shape
     (3,)

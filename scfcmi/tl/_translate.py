@@ -68,7 +68,7 @@ def translate(
     Examples
     --------
     >>> import scanpy as sc, scfcmi
-    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
     >>> model = scfcmi.tl.fit_model(adata, "phase", n_clusters=8, max_epochs=50)
     >>> genes = adata[:, model.var_names_].copy()
     >>> scfcmi.tl.translate(genes, model, "G1")

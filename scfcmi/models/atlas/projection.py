@@ -30,7 +30,7 @@ _MAX_FEATURES = 4000
 _CLIP = 10.0
 # The covariance is computed in strips of so many features.
 _STRIP = 512
-# Cells that are clustered roughly, to weigh features: all, where they are fewer than features.
+# Cells that are clustered roughly, to weigh features.
 _FEW = 5000
 
 
@@ -60,7 +60,7 @@ def fit_projections(
 ) -> list[Projection]:
     """Find the principal components of scaled and of unscaled features: two views of the same cells.
 
-    Scaled features are weighted by the square root of the variance that rough clusters explain
+    Scaled features are weighted by the square root of the share of variance that rough clusters explain
     (:mod:`scfcmi.models.atlas.weights`). No more than a block of rows is ever dense, but for 5,000 cells. Means and variances
     are of all cells, loadings of at most 100,000 that are drawn. Of more than 4,000 features the most variable take part.
 
@@ -104,7 +104,7 @@ def fit_projections(
     n_components = max(1, min(n_components, n_cells - 1, len(columns)))
     moments = _Moments(
         *(torch.from_numpy(values[columns].astype(np.float32)).to(rows.device) for values in (mean, deviation)),
-        by_cells=n_cells < len(columns),
+        by_cells=n_cells < len(columns) and n_cells <= _FEW,
     )
     # A few cells of all parts of the data, for rough clusters.
     few = np.zeros(len(cells), bool)
@@ -121,6 +121,7 @@ def fit_projections(
     ]
     clusters = rough_clusters(rough, in_few, int(rng.integers(2**31 - 1)))
     weights = gene_weights(looked_at[0].numpy(), in_few, clusters)
+    del looked_at
     views = [(weights, *moments.loadings(0, n_components, weights)), (np.ones_like(weights), *unweighted[1])]
 
     projections = []
@@ -194,7 +195,8 @@ class _Moments:
             return center.numpy(), loadings / np.maximum(np.linalg.norm(loadings, axis=0), 1e-12)
         center = (self._sums[view] / self._n_cells).numpy()
         covariance = self._products[view].numpy() / self._n_cells
-        covariance -= np.outer(center, center)
+        for start in range(0, len(center), _STRIP):
+            covariance[start : start + _STRIP] -= np.outer(center[start : start + _STRIP], center)
         if weights is not None:
             covariance *= weights
             covariance *= weights[:, None]

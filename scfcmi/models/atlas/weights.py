@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scfcmi.graph.communities import leiden, members
-from scfcmi.graph.neighbors import joint_graph
+from scfcmi.graph.neighbors import distinct, joint_graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ _LEAST = 0.1
 
 
 def gene_weights(values: np.ndarray, groups: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Return ``sqrt(max(explained, 0.1))``; arguments and errors are those of :func:`explained`."""
+    """Return ``sqrt(max(explained, 0.1))``; arguments are those of :func:`explained`."""
     return np.sqrt(np.maximum(explained(values, groups, clusters), _LEAST))
 
 
@@ -46,13 +46,17 @@ def rough_clusters(views: Sequence[np.ndarray], groups: np.ndarray, seed: int) -
     -------
     Labels from zero, shape (n_cells,).
     """
-    return leiden(joint_graph([_within(view, groups) for view in views]), _RESOLUTION, seed)
+    apart = np.hstack([_within(view, groups) for view in views])
+    # Copies of a cell would be a cluster of their own, which explains everything.
+    first, place = distinct(apart)
+    return leiden(joint_graph(np.split(apart[first], len(views), axis=1)), _RESOLUTION, seed)[place]
 
 
 def explained(values: np.ndarray, groups: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Return the share of each feature's variance within groups that clusters explain: the correlation ratio, eta squared.
+    """Return the share of each feature's variance within groups that clusters explain: the partial correlation ratio.
 
-    Corrected for what as many clusters explain by chance.
+    Means of clusters are fitted together with those of groups. So a marker of a cluster is one also where a group holds most
+    of that cluster. Corrected for what as many clusters explain by chance.
 
     Parameters
     ----------
@@ -65,13 +69,16 @@ def explained(values: np.ndarray, groups: np.ndarray, clusters: np.ndarray) -> n
     -------
     Between 0 and 1, shape (n_features,).
     """
-    apart = _within(values, groups)
-    n_cells, n_groups, n_clusters = len(values), groups.max() + 1, clusters.max() + 1
-    total, left = (np.square(part).sum(axis=0, dtype=np.float64) for part in (apart, _within(apart, clusters)))
+    apart, member = _within(values, groups), _within(members(clusters).toarray().astype(np.float64), groups)
+    total = np.square(apart).sum(axis=0, dtype=np.float64)
     # What varies between groups only is left with rounding.
     varies = total > _ROUNDING * np.square(values).sum(axis=0, dtype=np.float64)
-    n_total, n_left = max(1, n_cells - n_groups), max(1, n_cells - n_groups - n_clusters + 1)
-    share = np.divide(left / n_left, total / n_total, out=np.ones(len(total)), where=varies)
+    sums = (member.astype(np.float32).T @ apart).astype(np.float64)
+    # Clusters that groups tell, and one that the others tell, have no direction of their own.
+    means, _, rank, _ = np.linalg.lstsq(member.T @ member, sums, rcond=_ROUNDING)
+    left = np.maximum(total - (means * sums).sum(axis=0), 0)
+    n_total = max(1, len(values) - groups.max() - 1)
+    share = np.divide(left / max(1, n_total - rank), total / n_total, out=np.ones(len(total)), where=varies)
     return np.clip(1 - share, 0, 1)
 
 

@@ -68,7 +68,7 @@ def report(
     Examples
     --------
     >>> import scanpy as sc, scfcmi
-    >>> adata = sc.datasets.pbmc68k_reduced()
+    >>> adata = sc.datasets.pbmc68k_reduced().raw.to_adata()
     >>> scfcmi.tl.fair_cluster(adata, "phase", n_clusters=8, max_epochs=50)
     >>> scfcmi.tl.umap(adata)
     >>> table = scfcmi.tl.diagnose(adata)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.metrics import adjusted_rand_score
 
 from scfcmi.models.atlas.projection import fit_projections
@@ -15,6 +16,30 @@ def test_what_clusters_explain_by_hand():
     noise = np.tile([-1.0, 1.0], 1000)
     values = np.column_stack([clusters, groups, clusters + 5 * groups, np.ones(2000), 2 * clusters - 1 + noise])
     np.testing.assert_allclose(explained(values, groups, clusters), [1, 0, 1, 0, 0.5], atol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_marker_is_one_also_where_a_group_holds_most_of_its_cluster(share):
+    rng = np.random.default_rng(0)
+    groups = np.repeat([0, 1], 1000)
+    clusters = (rng.random(2000) < np.where(groups, share, 1 - share)).astype(int)
+    noise = rng.normal(size=2000)
+    values = np.column_stack([clusters, clusters + 3 * groups, noise, noise + groups])
+    found = explained(values.astype(np.float32), groups, clusters)
+    np.testing.assert_allclose(found, [1, 1, 0, 0], atol=5e-3)
+
+
+def test_clusters_that_groups_tell_explain_nothing():
+    groups = np.repeat([0, 1, 2], 50)
+    assert explained(np.random.default_rng(0).normal(size=(150, 4)), groups, np.minimum(groups, 1)).max() == 0
+
+
+def test_copies_of_a_cell_are_no_cluster():
+    rng = np.random.default_rng(0)
+    types = np.arange(40) % 4
+    cells = rng.normal(size=(40, 10)) + 8 * np.eye(4, 10)[types]
+    found = rough_clusters([np.repeat(cells, 20, axis=0)] * 2, np.zeros(800, int), 0)
+    assert adjusted_rand_score(np.repeat(types, 20), found) > 0.99
 
 
 def test_chance_explains_nothing():
@@ -42,6 +67,22 @@ def test_genes_that_tell_types_lead(n_cells):
     lengths = np.linalg.norm(weighted.loadings, axis=1)
     assert lengths[:10].min() > 1.5 * lengths[10:].mean()
     np.testing.assert_allclose(unscaled.loadings.T @ unscaled.loadings, np.eye(10), atol=1e-4)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_draw_of_the_cells(monkeypatch, sparse):
+    """A gene that is the group has the least weight: drawn cells keep their groups."""
+    for name, value in (("_FEW", 300), ("_PART", 250), ("_MAX_CELLS", 900)):
+        monkeypatch.setattr(f"scfcmi.models.atlas.projection.{name}", value)
+    rng = np.random.default_rng(0)
+    types, groups = rng.integers(3, size=1000), rng.integers(2, size=1000)
+    X = np.abs(rng.normal(size=(1000, 40)) + 6 * (types[:, None] == np.arange(40))).astype(np.float32)
+    X[:, 39] = 5 * groups
+    rows = rows_of(csr_matrix(X) if sparse else X)
+    weighted, _ = fit_projections(rows, summarize(rows), 40, groups, 0)
+    lengths = np.linalg.norm(weighted.loadings, axis=1)
+    np.testing.assert_allclose(lengths[39], np.sqrt(0.1), atol=1e-3)
+    assert lengths[:3].min() > 0.85
 
 
 def test_every_cell_its_own_group():
