@@ -59,7 +59,7 @@ def assign(
     ``adata.obs[key_added]``
         Clusters: categorical of strings. Every cluster of the model is a category, with cells or without.
     ``adata.obsm["X_" + key_added]``
-        Embedding: float32, shape (n_obs, n_components), rows of unit length.
+        Embedding: float32, shape (n_obs, n_dimensions), rows of unit length.
     ``adata.obsm[key_added + "_proba"]``
         Probability of each cluster for each cell: float32, shape (n_obs, n_clusters), rows summing to one.
     ``adata.uns[key_added]``

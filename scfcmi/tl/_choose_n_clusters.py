@@ -51,12 +51,12 @@ def choose_n_clusters(
     ``n_clusters``
         Number of clusters at this resolution.
     ``modularity``
-        Share of links within clusters, beyond what chance gives.
+        Share of links within clusters, beyond what chance gives (at resolution 1).
     ``stability``
         Mean adjusted Rand index between these clusters and those of four runs that each leave out a fifth of the links.
         1 means that the clusters do not change.
     ``separation``
-        Of its links, the share that a cluster keeps to itself. The number is that of the least separated cluster.
+        Each cluster keeps a share of its links to itself. This is the lowest share.
 
     Sets ``adata.uns[key + "_n_clusters"]``: ``curve``, the same table. :func:`scfcmi.pl.n_clusters` draws it.
 

@@ -43,7 +43,7 @@ def diagnose(
     Each cluster is asked four questions:
 
     * *Which batches does it lack?* After correcting for batch size, a cluster lacks a batch if the other batches supply at
-      least 90 % of its cells and contribute nine times more per batch. It may lack all samples of one laboratory together.
+      least 90 % of its cells and contribute nine times as much per batch. It may lack all samples of one laboratory together.
       The cause is *likely the batch* if another cluster holds the counterparts of its cells: their mutual nearest neighbors
       in the batches it lacks (:func:`scfcmi.models.atlas.counterparts.find_counterparts`). The cause is *likely biology* if
       the nearest cells of these batches lie clearly farther away than its own cells lie from each other, and than cells of

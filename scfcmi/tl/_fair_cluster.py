@@ -59,9 +59,9 @@ def fair_cluster(
 ) -> AnnData | None:
     """Cluster cells so that clusters follow biology and not the batch.
 
-    Atlas mode, the default, trains :class:`scfcmi.AtlasFCMI` in three steps. It projects scaled and unscaled expression to
-    50 principal components each. It removes the batch by making cells agree with their mutual nearest neighbors in other
-    batches. It finds communities of the neighbor graph with Leiden; a classifier of them labels every cell.
+    Atlas mode, the default, trains :class:`scfcmi.AtlasFCMI` in three steps. It computes 50 principal components of weighted
+    genes and 50 of unscaled genes. It removes the batch by making cells agree with their mutual nearest neighbors in other
+    batches. It finds communities of their neighbor graphs, added up, with Leiden; a classifier of them labels every cell.
 
     Paper mode trains :class:`scfcmi.FCMI`, Eq. 12 of Zeng et al. (CVPR 2023), on expression itself. An argument of the
     other mode is an error.
@@ -92,7 +92,8 @@ def fair_cluster(
     mask_var
         Genes to use: the name of a column of ``adata.var``, or an array with an entry for each gene, of booleans or of
         zeros and ones. A Series is matched by ``adata.var_names``. Genes with missing entries are not used, with a warning.
-        ``None`` uses the genes marked ``highly_variable``, or all genes if there is no such column.
+        ``None`` uses the genes marked ``highly_variable``, or all genes if there is no such column. Of more than 4,000
+        genes, atlas mode uses the 4,000 with the largest variance.
     key_added
         Name under which results are stored.
     agreement
@@ -102,7 +103,7 @@ def fair_cluster(
         Atlas mode: counterparts of a cell are searched among so many neighbors in each other batch. ``None`` takes the
         default of :class:`scfcmi.AtlasFCMI`.
     n_components
-        Atlas mode: number of principal components of scaled, and of unscaled expression. Paper mode: dimension of the code.
+        Atlas mode: number of principal components of weighted, and of unscaled genes. Paper mode: dimension of the code.
         ``None`` takes the default of the estimator.
     alpha
         Paper mode: weight of L_clu, Eq. 7. ``None`` is the paper's 0.04.
@@ -144,7 +145,7 @@ def fair_cluster(
         Clusters: categorical of strings. Every cluster is a category, with cells or without.
     ``adata.obsm["X_" + key_added]``
         Embedding: float32, rows of unit length, shape (n_obs, n_dimensions). Atlas mode has 50 dimensions
-        for scaled and 50 for unscaled expression, or those of ``use_rep``. Paper mode has n_components: as many as n_clusters
+        for weighted and 50 for unscaled genes, or those of ``use_rep``. Paper mode has n_components: as many as n_clusters
         unless given.
     ``adata.obsm[key_added + "_proba"]``
         Probability of each cluster for each cell: float32, shape (n_obs, n_clusters), columns in the order of the

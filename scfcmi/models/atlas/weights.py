@@ -53,10 +53,11 @@ def rough_clusters(views: Sequence[np.ndarray], groups: np.ndarray, seed: int) -
 
 
 def explained(values: np.ndarray, groups: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Return the share of each feature's variance within groups that clusters explain: the partial correlation ratio.
+    """Return the share of each feature's variance that clusters explain, once the mean of every group is subtracted.
 
-    Means of clusters are fitted together with those of groups. So a marker of a cluster is one also where a group holds most
-    of that cluster. Corrected for what as many clusters explain by chance.
+    This is the correlation ratio, eta squared, corrected for what as many clusters explain by chance. Where a group holds most
+    of a cluster, its mean takes part of what the cluster explains: what may be due to the group counts less. Means of
+    groups and clusters fitted together would not do so, and are worse by default (docs/atlas_mode.md).
 
     Parameters
     ----------
@@ -69,16 +70,13 @@ def explained(values: np.ndarray, groups: np.ndarray, clusters: np.ndarray) -> n
     -------
     Between 0 and 1, shape (n_features,).
     """
-    apart, member = _within(values, groups), _within(members(clusters).toarray().astype(np.float64), groups)
-    total = np.square(apart).sum(axis=0, dtype=np.float64)
+    apart = _within(values, groups)
+    n_cells, n_groups, n_clusters = len(values), groups.max() + 1, clusters.max() + 1
+    total, left = (np.square(part).sum(axis=0, dtype=np.float64) for part in (apart, _within(apart, clusters)))
     # What varies between groups only is left with rounding.
     varies = total > _ROUNDING * np.square(values).sum(axis=0, dtype=np.float64)
-    sums = (member.astype(np.float32).T @ apart).astype(np.float64)
-    # Clusters that groups tell, and one that the others tell, have no direction of their own.
-    means, _, rank, _ = np.linalg.lstsq(member.T @ member, sums, rcond=_ROUNDING)
-    left = np.maximum(total - (means * sums).sum(axis=0), 0)
-    n_total = max(1, len(values) - groups.max() - 1)
-    share = np.divide(left / max(1, n_total - rank), total / n_total, out=np.ones(len(total)), where=varies)
+    n_total, n_left = max(1, n_cells - n_groups), max(1, n_cells - n_groups - n_clusters + 1)
+    share = np.divide(left / n_left, total / n_total, out=np.ones(len(total)), where=varies)
     return np.clip(1 - share, 0, 1)
 
 

@@ -18,20 +18,14 @@ def test_what_clusters_explain_by_hand():
     np.testing.assert_allclose(explained(values, groups, clusters), [1, 0, 1, 0, 0.5], atol=1e-3)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
-def test_a_marker_is_one_also_where_a_group_holds_most_of_its_cluster(share):
-    rng = np.random.default_rng(0)
-    groups = np.repeat([0, 1], 1000)
-    clusters = (rng.random(2000) < np.where(groups, share, 1 - share)).astype(int)
-    noise = rng.normal(size=2000)
-    values = np.column_stack([clusters, clusters + 3 * groups, noise, noise + groups])
-    found = explained(values.astype(np.float32), groups, clusters)
-    np.testing.assert_allclose(found, [1, 1, 0, 0], atol=5e-3)
-
-
-def test_clusters_that_groups_tell_explain_nothing():
-    groups = np.repeat([0, 1, 2], 50)
-    assert explained(np.random.default_rng(0).normal(size=(150, 4)), groups, np.minimum(groups, 1)).max() == 0
+def test_what_may_be_due_to_the_group_counts_less():
+    """A marker explains all; less, the more of its cluster one group holds."""
+    groups, rng = np.repeat([0, 1], 1000), np.random.default_rng(0)
+    found = []
+    for share in (0.5, 0.7, 0.9):
+        clusters = (rng.random(2000) < np.where(groups, share, 1 - share)).astype(int)
+        found.append(float(explained(clusters[:, None].astype(np.float32), groups, clusters)[0]))
+    np.testing.assert_allclose(found, [1, 0.86, 0.35], atol=0.05)
 
 
 def test_copies_of_a_cell_are_no_cluster():
