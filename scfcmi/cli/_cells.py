@@ -42,7 +42,7 @@ def read_cells(argument: str, path: Path, *, backed: bool = False) -> AnnData:
 
 @contextmanager
 def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[AnnData]:
-    """Yield the cells of a file, whose expression, layers and ``obsm`` stay there until they are needed.
+    """Yield the cells of a file, whose expression, layers, ``obsm`` and ``obsp`` stay there until they are needed.
 
     Parameters
     ----------
@@ -54,6 +54,7 @@ def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[An
     import anndata as ad
     import h5py
 
+    on_disk = (ad.abc.CSRDataset, ad.abc.CSCDataset)
     name = f"{argument} {str(path)!r}"
     if not is_store(path):
         _check_hdf5(path, name)
@@ -70,7 +71,7 @@ def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[An
         _check_root(root, name)
         parts = {
             part: {key: _opened(root[part][key], with_dask=with_dask) for key in root[part]} if part in root else {}
-            for part in ("layers", "obsm")
+            for part in ("layers", "obsm", "obsp")
         }
         tables = {part: ad.io.read_elem(root[part]) for part in ("obs", "var", "uns") if part in root}
         X = _opened(root["X"], with_dask=with_dask) if "X" in root else None
@@ -79,6 +80,10 @@ def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[An
         stack = stack.pop_all()
     with stack:
         yield adata
+        # What is still in the file cannot be looked at once that is closed, not even to tell its shape.
+        for part in (adata.obsm, adata.obsp):
+            for key in [key for key, value in part.items() if isinstance(value, on_disk)]:
+                del part[key]
 
 
 def _opened(element: Any, *, with_dask: bool) -> Any:

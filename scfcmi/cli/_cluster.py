@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from scfcmi.cli._written import write_results, write_results_only
 
 if TYPE_CHECKING:
     import argparse
+
+    from anndata import AnnData
 
 # Arguments of fair_cluster, by the name that they have there. They are passed on if given: what is left out is for
 # fair_cluster to decide, which refuses what a mode has no use for.
@@ -124,7 +127,9 @@ def _run(options: argparse.Namespace) -> None:
     from scfcmi import set_verbosity, tl
 
     cells = _files.Input("IN.h5ad", options.input, _files.CELLS)
-    outputs = [_files.Output("--output", options.output, _files.CELLS, replaces=cells)]
+    # Results alone would not replace the cells.
+    replaced = None if options.results_only else cells
+    outputs = [_files.Output("--output", options.output, _files.CELLS, replaces=replaced)]
     if options.save_model is not None:
         outputs.append(_files.Output("--save-model", options.save_model))
     if options.checkpoint is not None:
@@ -140,7 +145,8 @@ def _run(options: argparse.Namespace) -> None:
         if options.mode != "paper":
             check_memory(
                 options.memory,
-                *adata.shape,
+                adata.n_obs,
+                _n_features(adata, options),
                 n_clusters=options.n_clusters,
                 checkpoint=options.checkpoint is not None,
             )
@@ -155,3 +161,17 @@ def _run(options: argparse.Namespace) -> None:
         writers.append(("--save-model", options.save_model, lambda: model.save(options.save_model)))
     _files.write_outputs(writers)
     print(summary(adata, key, [path for _, path, _ in writers]))
+
+
+def _n_features(adata: AnnData, options: argparse.Namespace) -> int:
+    """Return how many features are clustered: genes of a mask are fewer than all."""
+    from scfcmi.tl._mask import feature_mask
+
+    if options.use_rep not in (None, "X"):
+        # A name that is not there is told later.
+        return adata.obsm[options.use_rep].shape[1] if options.use_rep in adata.obsm else 0
+    with warnings.catch_warnings():
+        # What the mask leaves out is told once.
+        warnings.simplefilter("ignore")
+        mask, _ = feature_mask(adata, options.mask_var, all_features=options.use_rep == "X")
+    return adata.n_vars if mask is None else int(mask.sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 from scfcmi.cli import _cells, _files
@@ -31,4 +32,6 @@ def _run(options: argparse.Namespace) -> None:
     _files.check_paths([cells], [], overwrite=False)
     with _cells.opened(cells.argument, cells.path) as adata:
         scores = tl.evaluate(adata, options.cluster_key, options.batch_key, options.label_key)
-    print(json.dumps(scores.to_dict()) if options.json else _files.format_scores(scores))
+    # JSON has no NaN, which a single batch leads to.
+    values = {name: None if math.isnan(value) else value for name, value in scores.items()}
+    print(json.dumps(values) if options.json else _files.format_scores(scores))

@@ -169,6 +169,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             "groups": list(self.groups_),
             "feature_names": list(getattr(self, "feature_names_in_", [])),
             "var_names": list(getattr(self, "var_names_", [])),
+            "use_rep": getattr(self, "use_rep_", None),
             "n_features": self.n_features_in_,
             "n_clusters": self.n_clusters_,
             "n_components": self.n_components_,
@@ -215,6 +216,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
                 if content[name]:
                     attribute = "feature_names_in_" if name == "feature_names" else "var_names_"
                     setattr(model, attribute, np.array(content[name], dtype=object))
+            model.use_rep_ = content.get("use_rep")
             model._restore(tensors, content)
             model._check_parameters()
             _validate.integer("n_features", model.n_features_in_, minimum=1)
@@ -313,10 +315,11 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
     ) -> tuple[np.ndarray | sp.csr_matrix | sp.csr_array | ChunkedRows, np.ndarray, np.ndarray]:
         """Return the matrix of ``fit``, the codes of the groups, and their names."""
         self._check_call()
-        # Of an earlier fit.
-        self.__dict__.pop("var_names_", None)
         groups = _validate.aligned(groups, _index_of(X), "groups", "X")
         X = self._check_X(X, reset=True)
+        # Of an earlier fit. Until this one ends, the model is not fitted.
+        for name in ("var_names_", "use_rep_", "n_clusters_"):
+            self.__dict__.pop(name, None)
         n_cells = X.shape[0]
         if self.n_clusters is not None and self.n_clusters > n_cells:
             msg = f"n_clusters={self.n_clusters} is more than the number of cells, n_samples={n_cells}."

@@ -305,6 +305,7 @@ def _run(
     model, labels, proba, agreed = _joined(models)
     if matrix.names is not None:
         model.var_names_ = matrix.names
+    model.use_rep_ = use_rep if matrix.is_representation else None
     out = actual(adata, copy=copy)
     params = {"mode": mode, "batch_key": batch_key, "matrix": matrix.words, "version": __version__, "call": call}
     graph = getattr(model, "graph_", None)

@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
+def graph_of(adata: AnnData, key: str, *, of_default: bool = False) -> tuple[csr_matrix, np.ndarray] | None:
     """Return a neighbor graph, and the index of the cells in it, rising.
 
     ``fair_cluster`` stores the graph of up to 50,000 cells. With more cells, Leiden clusters a sample. The graph of the
     sample is computed again here, from the stored embedding.
+
+    Parameters
+    ----------
+    adata, key
+        What ``fair_cluster`` wrote, and its ``key_added``.
+    of_default
+        Whether the graph is wanted that clusters at a resolution are of. With ``n_clusters`` the stored one is another.
 
     Returns
     -------
@@ -27,9 +34,10 @@ def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
     """
     stored = own(adata, key)
     name = stored.get("connectivities_key", f"{key}_connectivities")
-    if name in adata.obsp:
-        return csr_matrix(in_memory(adata.obsp[name])), np.arange(adata.n_obs)
     params = stored.get("params", {})
+    is_other = of_default and "views" in params and "resolution" not in params
+    if name in adata.obsp and not is_other:
+        return csr_matrix(in_memory(adata.obsp[name])), np.arange(adata.n_obs)
     # A fit of atlas mode says which views it had. So do assigned cells, which are not those of the fit.
     if "views" not in params or "assigned" in params or f"X_{key}" not in adata.obsm:
         return None
@@ -39,6 +47,6 @@ def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
         params["views"].count(",") + 1,
         stream(seed, Stream.SAMPLE),
         seed,
-        whiten="resolution" in params,
+        whiten=of_default or "resolution" in params,
     )
     return graph.of_cells(), graph.cells

@@ -76,7 +76,8 @@ def choose_matrix(
         msg = f"adata.{name} is empty: there are no features to cluster by."
         raise ValueError(msg)
     mask, which = feature_mask(adata, mask_var, all_features=use_rep == "X")
-    are_images = layer is None and mask is None and np.prod(adata.uns.get("image_shape", 0)) == X.shape[1]
+    shape = np.ravel(adata.uns.get("image_shape", 0))
+    are_images = layer is None and mask is None and np.prod(shape) == np.prod(shape[-2:]) == X.shape[1]
     source = None if are_images else outside(X, f"adata.{name}")
     if source is not None:
         X = source if mask is None or mask.all() else source.with_columns(np.flatnonzero(mask))
@@ -86,15 +87,25 @@ def choose_matrix(
         with damage_told(f"adata.{name}"):
             X = in_memory(X)
         _validate.sparse_structure(f"adata.{name}", X)
+        X = _without_room(X)
         # A mask of all genes is no reason for a copy.
         X = _as_float32(X if mask is None or mask.all() else X[:, mask], f"adata.{name}")
         if are_images:
             height, width = tuple(adata.uns["image_shape"])[-2:]
+            X = X.toarray() if sp.issparse(X) else X
             return Matrix(X.reshape(-1, 1, int(height), int(width)), f"{height} x {width} images of {name}")
         _warn_of_scale(X, name)
         _warn_of_empty(X, name)
     names = adata.var_names if mask is None else adata.var_names[mask]
     return Matrix(X, f"{X.shape[1]} {which} of {name}", names.to_numpy(dtype=object))
+
+
+def _without_room(X: object) -> object:
+    """Return a sparse matrix without the room that may be left behind its entries: scipy would choose columns of it, too."""
+    if getattr(X, "format", None) not in ("csr", "csc") or len(X.indices) == len(X.data) == X.indptr[-1]:
+        return X
+    n_entries = X.indptr[-1]
+    return type(X)((X.data[:n_entries], X.indices[:n_entries], X.indptr), shape=X.shape)
 
 
 def _warn_of_columns(X: object, name: str) -> None:

@@ -64,6 +64,12 @@ def matrix_for(adata: AnnData, model: GroupedClusterer, *, layer: str | None, us
         order = found.get_indexer(names)
         X = matrix.X.with_columns(order) if isinstance(matrix.X, ChunkedRows) else matrix.X[:, order]
         return replace(matrix, X=X, names=names)
+    fitted_on = getattr(model, "use_rep_", None)
+    if use_rep is None and fitted_on is not None:
+        msg = (
+            f"The model was fitted on adata.obsm[{fitted_on!r}]. Say where these cells have it: use_rep={fitted_on!r}."
+        )
+        raise ValueError(msg)
     if layer is None:
         matrix = choose_matrix(adata, use_rep="X" if use_rep is None else use_rep, layer=None, mask_var=None)
     else:

@@ -33,6 +33,8 @@ def names_under(key: str) -> dict[str, tuple[str, ...]]:
     return {part: names + tuple(name.format(key) for name in _COMPANIONS.get(part, ())) for part, names in ours.items()}
 
 
+# A result of such a name would be a companion of another result.
+_ENDINGS = ("_umap", "_n_clusters", "_diagnosis", "_agreement")
 # What scanpy writes without being asked for a name: it would overwrite a result of this name.
 _SCANPY = ("pca", "umap", "tsne", "diffmap", "draw_graph_fa", "draw_graph_fr", "neighbors")
 # A folder of a zarr store may have no longer name, with what is put before and behind it.
@@ -45,7 +47,8 @@ def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
     Raises
     ------
     ValueError
-        If it is no string that both formats can hold, is ``batch_key`` or a name that scanpy uses, or would overwrite what scfcmi did not write.
+        If it is no string that both formats can hold, is ``batch_key``, the name of the cells, or a name that scanpy uses; or
+        would overwrite another result, or what scfcmi did not write.
     """
     check_name("key_added", key_added)
     if key_added in _SCANPY:
@@ -54,6 +57,13 @@ def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
     if key_added == batch_key:
         msg = f"key_added must be a name other than batch_key, got {key_added!r}."
         raise ValueError(msg)
+    if adata.obs.index.name in (key_added, f"{key_added}_agreement"):
+        msg = f"key_added={key_added!r}: adata.obs.index has the name {adata.obs.index.name!r}. Give another key_added."
+        raise ValueError(msg)
+    for ending in _ENDINGS:
+        if key_added.endswith(ending) and _is_result(adata, key_added.removesuffix(ending)):
+            msg = f"key_added={key_added!r} belongs to the result {key_added.removesuffix(ending)!r}. Give another one."
+            raise ValueError(msg)
     taken = [
         f"adata.{place}[{name!r}]"
         for place, names in names_under(key_added).items()

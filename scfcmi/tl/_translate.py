@@ -85,6 +85,9 @@ def translate(
         if layer_added in adata.layers:
             msg = f"adata.layers[{layer_added!r}] is there already. Give another layer_added, or delete it first."
             raise ValueError(msg)
+    if getattr(model, "use_rep_", None) is not None:
+        msg = f"The model was fitted on adata.obsm[{model.use_rep_!r}], so that it knows no genes to decode."
+        raise ValueError(msg)
     matrix = matrix_for(adata, model, layer=layer, use_rep=None)
     names = known_names(model)
     if adata.n_vars != model.n_features_in_:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import anndata as ad
 import pytest
+import scipy.sparse as sp
 
 import scfcmi
 from scfcmi import cli, load_model
@@ -110,3 +111,35 @@ def test_only_what_is_given_is_passed_on(path, tmp_path, monkeypatch):
         (("tech",), {}),
         (("tech",), {"mode": "paper", "alpha": 0.0, "random_state": 3}),
     ]
+
+
+@pytest.mark.parametrize("form", ["csr", "csc"])
+@pytest.mark.parametrize("ending", ["h5ad", "zarr"])
+def test_sparse_entries_of_obsm_and_obsp(small, tmp_path, form, ending):
+    """They stay in the file, which is closed when the result is written."""
+    small.obsm["sparse"] = sp.random(small.n_obs, 4, 0.5, format=form, random_state=0)
+    small.obsp["sparse"] = sp.random(small.n_obs, small.n_obs, 0.1, format=form, random_state=0)
+    small.write_h5ad(tmp_path / "in.h5ad")
+    out, again = tmp_path / f"out.{ending}", tmp_path / f"again.{ending}"
+    assert cluster(tmp_path / "in.h5ad", "-o", out, "--save-model", tmp_path / "model") == cli.OK
+    words = ["assign", tmp_path / "model", tmp_path / "in.h5ad", "-o", again, "--key-added", "new"]
+    assert cli.main([str(word) for word in words]) == cli.OK
+    for path, key in ((out, "fcmi"), (again, "new")):
+        written = getattr(ad, f"read_{ending}")(path)
+        assert written.obs[key].nunique() == 3
+        for part in ("obsm", "obsp"):
+            assert (getattr(written, part)["sparse"] != getattr(small, part)["sparse"]).nnz == 0
+
+
+def test_results_alone_do_not_replace_the_cells(path, capsys):
+    before = path.read_bytes()
+    assert cluster(path, "-o", path, "--overwrite", "--results-only") == cli.WRONG_USE
+    assert "Give each a path of its own" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_a_graph_of_another_tool_is_kept(small, tmp_path, capsys):
+    small.obsp["fcmi_connectivities"] = sp.identity(small.n_obs, format="csr")
+    small.write_h5ad(tmp_path / "in.h5ad")
+    assert cluster(tmp_path / "in.h5ad", "-o", tmp_path / "out.h5ad") == cli.WRONG_USE
+    assert "would overwrite adata.obsp['fcmi_connectivities']" in capsys.readouterr().err

@@ -34,3 +34,15 @@ def test_json(path, capsys):
 def test_wrong_key(path, capsys):
     assert cli.main(["evaluate", path, "--batch-key", "teck"]) == cli.WRONG_USE
     assert "Did you mean 'tech'?" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:MNCE is undefined")
+def test_json_of_one_batch(clustered, tmp_path, capsys):
+    clustered.obs["tech"] = "one"
+    clustered.write_h5ad(tmp_path / "one.h5ad")
+    assert cli.main(["evaluate", str(tmp_path / "one.h5ad"), "--batch-key", "tech", "--json"]) == cli.OK
+
+    def no_nan(name):
+        raise AssertionError(name)
+
+    assert json.loads(capsys.readouterr().out, parse_constant=no_nan)["mnce"] is None

@@ -101,3 +101,17 @@ def test_the_promise_is_kept(tmp_path):
         [sys.executable, "-W", "ignore", "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert int(done.stdout.split()[-1]) * 1024 < limit * 1000
+
+
+def test_genes_of_a_mask_are_fewer(small, tmp_path, capsys):
+    """What the error tells to do helps."""
+    wide = ad.AnnData(sp.hstack([small.X, sp.csr_matrix((small.n_obs, 5000))]).tocsr(), obs=small.obs)
+    wide.var["some"] = np.arange(wide.n_vars) < small.n_vars
+    wide.obsm["X_own"] = small.X.toarray()
+    wide.write_h5ad(tmp_path / "in.h5ad")
+    words = [tmp_path / "in.h5ad", "--batch-key", "tech", "-o", tmp_path / "out.h5ad", "--memory", "1.6GB"]
+    words = ["cluster", *map(str, words), "--max-epochs", "2", "--overwrite"]
+    assert cli.main(words) == cli.WRONG_USE
+    assert "--mask-var" in capsys.readouterr().err
+    assert cli.main([*words, "--mask-var", "some"]) == cli.OK
+    assert cli.main([*words, "--use-rep", "X_own"]) == cli.OK

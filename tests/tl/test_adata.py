@@ -190,3 +190,24 @@ def test_few_cells_and_genes_without_expression(small, put_map):
     without = ad.AnnData(obs=small.obs, var=small.var, obsm=dict(small.obsm))
     with pytest.raises(ValueError, match="color='0' is a gene, but"):
         scfcmi.pl.umap(without, "0", show=False)
+
+
+def test_room_behind_the_entries_of_a_matrix(small):
+    """scipy would write beyond its memory."""
+    plain = small.copy()
+    small.X.data = np.append(small.X.data, np.full(200_000, np.nan, small.X.data.dtype))
+    small.X.indices = np.append(small.X.indices, np.zeros(200_000, small.X.indices.dtype))
+    for cells in (plain, small):
+        scfcmi.tl.fair_cluster(cells, "tech", mask_var=np.arange(small.n_vars) > 0, max_epochs=3)
+        scfcmi.tl.fair_cluster(cells, "tech", key_added="all", max_epochs=3)
+    assert (plain.obs[["fcmi", "all"]] == small.obs[["fcmi", "all"]]).all(axis=None)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_sparse_images(small):
+    images = ad.AnnData(sp.random(60, 28 * 28, 0.2, format="csr", dtype=np.float32, random_state=0))
+    images.obs["group"], images.uns["image_shape"] = ["a", "b"] * 30, (28, 28)
+    scfcmi.tl.fair_cluster(images, "group", n_clusters=3, mode="paper", max_epochs=1)
+    images.uns["image_shape"] = (16, 7, 7)
+    scfcmi.tl.fair_cluster(images, "group", n_clusters=3, mode="paper", max_epochs=1)
+    assert "784 features" in images.uns["fcmi"]["params"]["matrix"]

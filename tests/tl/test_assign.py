@@ -68,7 +68,7 @@ def test_model_of_a_representation(small):
     model = fit(small, use_rep="X_half")
     again = scfcmi.tl.assign(small, model, use_rep="X_half", key_added="again", copy=True)
     assert again.obs["again"].astype(str).tolist() == small.obs["fcmi"].astype(str).tolist()
-    with pytest.raises(ValueError, match="10 features without names, got 20 features of X"):
+    with pytest.raises(ValueError, match=r"fitted on adata\.obsm"):
         scfcmi.tl.assign(small, model)
 
 
@@ -159,3 +159,28 @@ def test_assigned_cells_have_no_graph(small, model):
     assert table[["own_links", "n_parts"]].isna().all(axis=None)
     with pytest.raises(KeyError, match="Assigned cells have no graph"):
         scfcmi.tl.choose_n_clusters(again, key="again")
+
+
+def test_a_model_of_a_representation_does_not_take_genes(small, tmp_path):
+    """Their number may be the same."""
+    small.obsm["X_own"] = small.X.toarray()
+    model = fit(small, use_rep="X_own")
+    model.save(tmp_path / "model")
+    for one in (model, load_model(tmp_path / "model")):
+        with pytest.raises(ValueError, match=r"fitted on adata.obsm\['X_own'\].*use_rep='X_own'"):
+            scfcmi.tl.assign(small, one)
+        with pytest.raises(ValueError, match="knows no genes to decode"):
+            scfcmi.tl.translate(small, one, "10x")
+        scfcmi.tl.assign(small, one, use_rep="X_own", key_added="again")
+        assert (small.obs["again"] == small.obs["fcmi"]).all()
+
+
+def test_an_interrupted_fit_leaves_no_half_model(small, model, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scfcmi.models.atlas.estimator.fit_classifier", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(small.X[:200], groups=small.obs["tech"][:200])
+    with pytest.raises(NotFittedError):
+        model.predict(small.X)

@@ -61,3 +61,12 @@ def test_few_of_many_cells(small, monkeypatch, n_cells):
     scfcmi.tl.fair_cluster(small, "tech", max_epochs=2)
     few = small[:n_cells].copy()
     assert len(scfcmi.tl.choose_n_clusters(few, progress=False)) == 11
+
+
+def test_the_curve_of_a_number_is_that_of_the_default(small):
+    """Clusters at a number are of a graph with one part less; what is asked is what a resolution would give."""
+    curves = []
+    for choice in ({"n_clusters": 4}, {}):
+        scfcmi.tl.fair_cluster(small, "tech", max_epochs=5, **choice)
+        curves.append(scfcmi.tl.choose_n_clusters(small))
+    pd.testing.assert_frame_equal(*curves)

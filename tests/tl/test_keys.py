@@ -116,3 +116,17 @@ def test_layers_of_two_batches_do_not_meet(cells, fit):
 def test_names_of_scanpy_are_refused(small, key):
     with pytest.raises(ValueError, match="scanpy stores"):
         tl.fair_cluster(small, "tech", key_added=key)
+
+
+@pytest.mark.parametrize("name", ["cell", "cell_agreement"])
+def test_the_name_of_the_cells_is_refused(small, name):
+    small.obs.index.name = name
+    with pytest.raises(ValueError, match=f"adata.obs.index has the name '{name}'"):
+        tl.fair_cluster(small, "tech", key_added="cell")
+
+
+@pytest.mark.parametrize("ending", ["umap", "n_clusters", "diagnosis", "agreement"])
+def test_names_of_companions_are_refused(cells, fit, ending):
+    tl.fair_cluster(cells, "tech", **fit)
+    with pytest.raises(ValueError, match="belongs to the result 'fcmi'"):
+        tl.fair_cluster(cells, "tech", key_added=f"fcmi_{ending}", **fit)
