@@ -107,7 +107,9 @@ def _of_last_data(runs: pd.DataFrame) -> pd.DataFrame:
     for _, same in done.groupby(["dataset", "subset"], dropna=False):
         last = same.loc[same["ended"].idxmax(), "data_checksum"]
         others = same.index[same["data_checksum"] != last]
-        runs.loc[others, ["status", "why"]] = "left out", "made on other data than the last run"
+        # For no rows, pandas would make a column of a type that it cannot read.
+        if len(others):
+            runs.loc[others, ["status", "why"]] = "left out", "made on other data than the last run"
     return runs
 
 

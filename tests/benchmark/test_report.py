@@ -57,6 +57,14 @@ def test_runs_of_other_data_are_no_part_of_a_mean():
     assert row["note"] == "left out: made on other data than the last run"
 
 
+def test_runs_of_which_all_are_done_and_of_the_same_data():
+    """As a first benchmark leaves them: no run says why it failed."""
+    days = ("2026-01-01", "2026-01-02")
+    runs = [run("fcmi", seed, 0.8, data_checksum="one", ended=day) for seed, day in enumerate(days)]
+    [row] = summarize(pd.DataFrame(runs).drop(columns="why")).to_dict("records")
+    assert (row["seeds"], row["note"]) == (2, "")
+
+
 def test_order(runs):
     more = [run("dec", 0, 0.3, dataset="mtfl2"), run("fcmi+repair", 0, 0.5), run("of_long_ago", 0, 0.5)]
     table = summarize(pd.DataFrame([*runs.to_dict("records"), *more]))
