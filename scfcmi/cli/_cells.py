@@ -54,7 +54,6 @@ def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[An
     import anndata as ad
     import h5py
 
-    on_disk = (ad.abc.CSRDataset, ad.abc.CSCDataset)
     name = f"{argument} {str(path)!r}"
     if not is_store(path):
         _check_hdf5(path, name)
@@ -81,6 +80,7 @@ def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[An
     with stack:
         yield adata
         # What is still in the file cannot be looked at once that is closed, not even to tell its shape.
+        on_disk = (ad.abc.CSRDataset, ad.abc.CSCDataset)
         for part in (adata.obsm, adata.obsp):
             for key in [key for key, value in part.items() if isinstance(value, on_disk)]:
                 del part[key]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def graph_of(adata: AnnData, key: str, *, of_default: bool = False) -> tuple[csr_matrix, np.ndarray] | None:
+def graph_of(adata: AnnData, key: str, *, for_resolution: bool = False) -> tuple[csr_matrix, np.ndarray] | None:
     """Return a neighbor graph, and the index of the cells in it, rising.
 
     ``fair_cluster`` stores the graph of up to 50,000 cells. With more cells, Leiden clusters a sample. The graph of the
@@ -25,8 +25,8 @@ def graph_of(adata: AnnData, key: str, *, of_default: bool = False) -> tuple[csr
     ----------
     adata, key
         What ``fair_cluster`` wrote, and its ``key_added``.
-    of_default
-        Whether the graph is wanted that clusters at a resolution are of. With ``n_clusters`` the stored one is another.
+    for_resolution
+        Whether to return the graph that a resolution cuts, also after ``n_clusters``, whose stored graph lacks a part.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def graph_of(adata: AnnData, key: str, *, of_default: bool = False) -> tuple[csr
     stored = own(adata, key)
     name = stored.get("connectivities_key", f"{key}_connectivities")
     params = stored.get("params", {})
-    is_other = of_default and "views" in params and "resolution" not in params
+    is_other = for_resolution and "views" in params and "resolution" not in params
     if name in adata.obsp and not is_other:
         return csr_matrix(in_memory(adata.obsp[name])), np.arange(adata.n_obs)
     # A fit of atlas mode says which views it had. So do assigned cells, which are not those of the fit.
@@ -47,6 +47,6 @@ def graph_of(adata: AnnData, key: str, *, of_default: bool = False) -> tuple[csr
         params["views"].count(",") + 1,
         stream(seed, Stream.SAMPLE),
         seed,
-        whiten=of_default or "resolution" in params,
+        whiten=for_resolution or "resolution" in params,
     )
     return graph.of_cells(), graph.cells

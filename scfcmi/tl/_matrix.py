@@ -104,8 +104,8 @@ def _without_room(X: object) -> object:
     """Return a sparse matrix without the room that may be left behind its entries: scipy would choose columns of it, too."""
     if getattr(X, "format", None) not in ("csr", "csc") or len(X.indices) == len(X.data) == X.indptr[-1]:
         return X
-    n_entries = X.indptr[-1]
-    return type(X)((X.data[:n_entries], X.indices[:n_entries], X.indptr), shape=X.shape)
+    # scipy prunes what it makes, not the user's matrix.
+    return type(X)((X.data, X.indices, X.indptr), shape=X.shape)
 
 
 def _warn_of_columns(X: object, name: str) -> None:

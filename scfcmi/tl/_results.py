@@ -33,8 +33,8 @@ def names_under(key: str) -> dict[str, tuple[str, ...]]:
     return {part: names + tuple(name.format(key) for name in _COMPANIONS.get(part, ())) for part, names in ours.items()}
 
 
-# A result of such a name would be a companion of another result.
-_ENDINGS = ("_umap", "_n_clusters", "_diagnosis", "_agreement")
+# A result of such a name would be part of another result.
+_ENDINGS = tuple(name.removeprefix("{}") for name in (*_COMPANIONS["uns"], "{}_agreement"))
 # What scanpy writes without being asked for a name: it would overwrite a result of this name.
 _SCANPY = ("pca", "umap", "tsne", "diffmap", "draw_graph_fa", "draw_graph_fr", "neighbors")
 # A folder of a zarr store may have no longer name, with what is put before and behind it.

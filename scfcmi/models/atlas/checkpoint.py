@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Rows by whose values a checkpoint knows its data: few, since each may lie in another chunk.
 _N_ROWS = 16
 # Raised whenever components come out differently.
-_COMPONENTS = 2
+_METHOD = 2
 
 
 def identity(rows: Rows, groups: np.ndarray, n_components: int | None, seed: int) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def identity(rows: Rows, groups: np.ndarray, n_components: int | None, seed: int
         "n_components": n_components,
         "groups": zlib.crc32(groups),
         "random_state": seed,
-        "components": _COMPONENTS,
+        "method": _METHOD,
     }
 
 

@@ -30,8 +30,8 @@ _MAX_FEATURES = 4000
 _CLIP = 10.0
 # The covariance is computed in strips of so many features.
 _STRIP = 512
-# Cells that are clustered roughly, to weigh features.
-_FEW = 5000
+# Genes are weighted by a clustering of at most this many cells.
+_MAX_CLUSTERED = 5000
 
 
 @dataclass(frozen=True)
@@ -104,24 +104,23 @@ def fit_projections(
     n_components = max(1, min(n_components, n_cells - 1, len(columns)))
     moments = _Moments(
         *(torch.from_numpy(values[columns].astype(np.float32)).to(rows.device) for values in (mean, deviation)),
-        by_cells=n_cells < len(columns) and n_cells <= _FEW,
+        by_cells=n_cells < len(columns) and n_cells <= _MAX_CLUSTERED,
     )
-    # A few cells of all parts of the data, for rough clusters.
-    few = np.zeros(len(cells), bool)
-    few[rng.choice(len(cells), min(_FEW, len(cells)), replace=False)] = True
+    # Of all parts of the data.
+    clustered = np.zeros(len(cells), bool)
+    clustered[rng.choice(len(cells), min(_MAX_CLUSTERED, len(cells)), replace=False)] = True
     for part in tracked(np.array_split(np.arange(len(cells)), -(-len(cells) // _PART))):
         whole = len(part) == n_cells
-        moments.add(rows.subset(None if whole else cells[part], columns), np.flatnonzero(few[part]))
+        moments.add(rows.subset(None if whole else cells[part], columns), np.flatnonzero(clustered[part]))
 
-    looked_at, in_few = moments.few(), np.unique(groups[cells[few]], return_inverse=True)[1]
+    codes = np.unique(groups[cells[clustered]], return_inverse=True)[1]
     unweighted = [moments.loadings(view, n_components) for view in range(2)]
-    rough = [
-        product(part, torch.from_numpy(found[1]).float()).numpy()
-        for part, found in zip(looked_at, unweighted, strict=True)
+    components = [
+        product(moments.kept(view), torch.from_numpy(loadings).float()).numpy()
+        for view, (_, loadings) in enumerate(unweighted)
     ]
-    clusters = rough_clusters(rough, in_few, int(rng.integers(2**31 - 1)))
-    weights = gene_weights(looked_at[0].numpy(), in_few, clusters)
-    del looked_at
+    clusters = rough_clusters(components, codes, int(rng.integers(2**31 - 1)))
+    weights = gene_weights(moments.kept(0).numpy(), codes, clusters)
     views = [(weights, *moments.loadings(0, n_components, weights)), (np.ones_like(weights), *unweighted[1])]
 
     projections = []
@@ -145,47 +144,50 @@ class _Moments:
     mean, deviation
         Of the features, shape (n_features,).
     by_cells
-        Whether to keep cells, and not products of features: faster where cells are fewer.
+        Whether loadings come from the cells that are kept, all of them, and not from products of features: faster where cells
+        are fewer.
     """
 
     def __init__(self, mean: Tensor, deviation: Tensor, *, by_cells: bool) -> None:
         self._mean, self._deviation, self._by_cells = mean, deviation, by_cells
         self._n_cells, n_features = 0, len(mean)
-        self._few: list[Tensor] = []
+        self._kept: list[Tensor] = []
         if not by_cells:
             self._sums = torch.zeros(2, n_features, dtype=torch.float64)
             self._products = torch.zeros(2, n_features, n_features, dtype=torch.float64)
 
-    def add(self, sample: Rows, few: np.ndarray) -> None:
-        """Add cells; those of the index ``few``, rising, are kept as they are."""
+    def add(self, sample: Rows, kept: np.ndarray) -> None:
+        """Add cells; those of the index ``kept``, rising, are kept as they are."""
         self._n_cells += len(sample)
         start = 0
         for block in sample.blocks():
-            first, last = np.searchsorted(few, (start, start + len(block)))
-            self._few.append(block[torch.from_numpy(few[first:last] - start).to(block.device)].cpu())
+            first, last = np.searchsorted(kept, (start, start + len(block)))
+            self._kept.append(block[torch.from_numpy(kept[first:last] - start).to(block.device)].cpu())
             start += len(block)
             if not self._by_cells:
                 self._add(block)
 
     def _add(self, block: Tensor) -> None:
         n_features = len(self._mean)
-        for view, values in enumerate(_views(block, self._mean, self._deviation)):
+        for view in range(2):
+            values = _view(view, block, self._mean, self._deviation)
             self._sums[view] += values.sum(dim=0, dtype=torch.float64).cpu()
             # The other half is the same.
             for start in range(0, n_features, _STRIP):
                 strip = values[:, start : start + _STRIP]
                 self._products[view, start : start + _STRIP, start:] += product(strip.T, values[:, start:]).cpu()
 
-    def few(self) -> tuple[Tensor, Tensor]:
-        """Return the cells that were kept, scaled and clipped, and only centered."""
-        return _views(torch.cat(self._few), self._mean.cpu(), self._deviation.cpu())
+    def kept(self, view: int) -> Tensor:
+        """Return the cells that were kept, as a view has them."""
+        self._kept = [torch.cat(self._kept)]
+        return _view(view, self._kept[0], self._mean.cpu(), self._deviation.cpu())
 
     def loadings(
         self, view: int, n_components: int, weights: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the center of a view, and the loadings of its features times weights."""
         if self._by_cells:
-            values = self.few()[view]
+            values = self.kept(view)
             center = values.mean(dim=0, dtype=torch.float64)
             values = values - center.float()
             if weights is not None:
@@ -203,10 +205,10 @@ class _Moments:
         return center, _leading(covariance.T, n_components)
 
 
-def _views(cells: Tensor, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
-    """Return features of cells scaled and clipped, and only centered."""
+def _view(view: int, cells: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Return features of cells: scaled and clipped in the first view, only centered in the second."""
     centered = cells - mean
-    return (centered / deviation).clamp_(-_CLIP, _CLIP), centered
+    return centered if view else centered.div_(deviation).clamp_(-_CLIP, _CLIP)
 
 
 def _leading(products: np.ndarray, n_components: int) -> np.ndarray:

@@ -66,7 +66,7 @@ def test_genes_that_tell_types_lead(n_cells):
 @pytest.mark.parametrize("sparse", [False, True])
 def test_a_draw_of_the_cells(monkeypatch, sparse):
     """A gene that is the group has the least weight: drawn cells keep their groups."""
-    for name, value in (("_FEW", 300), ("_PART", 250), ("_MAX_CELLS", 900)):
+    for name, value in (("_MAX_CLUSTERED", 300), ("_PART", 250), ("_MAX_CELLS", 900)):
         monkeypatch.setattr(f"scfcmi.models.atlas.projection.{name}", value)
     rng = np.random.default_rng(0)
     types, groups = rng.integers(3, size=1000), rng.integers(2, size=1000)
