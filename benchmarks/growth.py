@@ -227,7 +227,10 @@ def tables(path: Path) -> dict[str, str]:
     if len(grown := kinds["cells"]) > 1:
         slope = np.polyfit(np.log(grown["value"].astype(float)), np.log(grown["after"]), 1)[0]
         rows = [[f"{run.value:,}", f"{run.seconds:.1f} s", f"{run.after:.1f} s"] for run in grown.itertuples()]
-        found["growth_cells"] = table(["cells", "fit", "after training"], rows) + f"\n\nExponent: {slope:.2f}."
+        found["growth_cells"] = (
+            table(["cells", "fit", "after training"], rows)
+            + f"\n\nTime after training grows as the number of cells to the power of {slope:.2f}."
+        )
     for what, heads in (("batches", ["batches", "fit"]), ("clusters", ["K", "fit", "finding the clusters"])):
         if len(kinds[what]):
             rows = [

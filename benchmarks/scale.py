@@ -255,7 +255,8 @@ def model_table(runs: pd.DataFrame) -> dict[str, str]:
             # Components, 400 bytes a cell, travel to the client: a gigabyte a second.
             seconds += n_cells * (read / n_workers - read / 2 + 400 / 10**9)
         known = f"{alone[n_cells]:.0f} s" if n_workers == 0 and n_cells in alone.index else ""
-        memory = f"{(1200e6 + 250 * n_cells) / 1e9:.1f} GB"
+        # What ``--memory`` reserves for 2,000 genes.
+        memory = f"{(1500e6 + 250 * n_cells + 24 * 2000**2) / 1e9:.1f} GB"
         where = f"{n_workers} workers of one core" if n_workers else "two cores"
         shown = f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.1f} h"
         rows.append([f"{n_cells:,}", where, shown, known, memory])

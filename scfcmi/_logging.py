@@ -38,8 +38,8 @@ def set_verbosity(level: Verbosity) -> None:
     Parameters
     ----------
     level
-        ``"warning"`` is the state after import. ``"info"`` adds lines that say which matrix, which settings and which
-        device each call uses. ``"error"`` says less, ``"debug"`` more.
+        ``"warning"`` is the state after import. ``"info"`` adds lines that say which matrix and which settings each call
+        uses. ``"error"`` says less, ``"debug"`` more.
 
     Raises
     ------

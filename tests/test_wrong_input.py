@@ -63,10 +63,15 @@ TOOL = {
         None,
         {"n_clusters": None, "mode": "paper"},
         ValueError,
-        "n_clusters must be given in",
+        "mode='paper' needs n_clusters",
     ),
     "unknown mode": (None, {"mode": "papers"}, ValueError, r"mode must be one of .*Did you mean 'paper'"),
-    "weight of the other mode": (None, {"beta": 0.2}, TypeError, "mode='atlas' has no use for beta. Use mode='paper'"),
+    "weight of the other mode": (
+        None,
+        {"beta": 0.2},
+        TypeError,
+        "mode='atlas' does not take beta. Drop it, or use mode='paper'",
+    ),
     "number and resolution": (None, {"resolution": 1.0}, ValueError, "n_clusters or resolution, not both"),
     "zero resolution": (
         None,

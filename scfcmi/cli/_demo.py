@@ -77,7 +77,7 @@ clusters should follow the cell type, not the phase. Labels are the authors' own
 
 What the numbers say of these cells:
 
-nmi, ari       agreement of clusters and labels: 1 is full agreement, 0 is chance. Subtypes of T cells run into each
+nmi, ari       agreement of clusters and labels: 1 is full agreement, 0 is none. Subtypes of T cells run into each
                other on the map, which keeps both below 1.
 batch_leakage  how well clusters predict the phase among cells of one type. Near 0 is good.
 balance        {zero}

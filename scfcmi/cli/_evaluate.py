@@ -19,7 +19,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--batch-key", required=True, help="column of obs with the batches")
     evaluate.add_argument("--cluster-key", default="fcmi", help="column of obs with the clusters (default fcmi)")
     evaluate.add_argument(
-        "--label-key", help="column of obs with reference labels; adds accuracy, NMI, ARI and leakage"
+        "--label-key", help="column of obs with reference labels; adds accuracy, NMI, ARI, F_beta and leakage"
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.set_defaults(run=_run)

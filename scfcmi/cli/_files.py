@@ -121,7 +121,8 @@ def _check_ending(given: Input | Output) -> None:
         raise ValueError(msg)
     if not given.endings and isinstance(given, Output) and ending in CELLS:
         msg = (
-            f"{given.argument} {str(given.path)!r} has the ending of cells, which it does not hold. Name it otherwise."
+            f"{given.argument} {str(given.path)!r} ends as a file of cells does, but will hold none. Give it another "
+            "ending, such as .fcmi."
         )
         raise ValueError(msg)
 

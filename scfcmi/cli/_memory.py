@@ -49,9 +49,9 @@ def check_memory(
     per_cell += _PER_PROBABILITY * max(0, (n_clusters or 0) - _FEW_CLUSTERS)
     needed = _FIXED + per_cell * n_cells + _PER_PAIR * min(n_genes, _MOST_GENES) ** 2
     if needed > most:
-        given = "This machine has" if limit is None else f"--memory {limit}:"
+        given = f"This machine has {most / 1e9:.1f} GB" if limit is None else f"--memory {limit} is too little"
         msg = (
-            f"{given} {most / 1e9:.1f} GB, and {n_cells:,} cells of {n_genes:,} genes take about {needed / 1e9:.1f} GB. Allow "
+            f"{given}: {n_cells:,} cells of {n_genes:,} genes take about {needed / 1e9:.1f} GB. Allow "
             "more, choose highly variable genes with --mask-var, or cluster fewer cells and label the rest with 'scfcmi assign'."
         )
         raise ValueError(msg)

@@ -71,7 +71,7 @@ def _arguments(call: str) -> dict[str, Any]:
     unknown = [name for name, value in arguments.items() if value is None]
     if unknown:
         msg = (
-            f"{unknown} had values that are no numbers or names, which a result does not keep. "
+            f"The result does not keep the values of {unknown}: they were neither numbers nor names. "
             "Repeat the call in Python, or pass mask_var by the name of a column."
         )
         raise ValueError(msg)

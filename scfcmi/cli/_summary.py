@@ -93,5 +93,5 @@ def _training(params: dict[str, object]) -> str:
 def _next(cells: Path, key: str, *, lacking: bool) -> str:
     words = ["scfcmi", "report", str(cells), "-o", str(Path(cells).with_suffix(".html"))]
     command = shlex.join([*words, *(["--key", key] if key != "fcmi" else [])])
-    why = "tells whether these clusters are likely biology or the batch" if lacking else "shows all of this on one page"
+    why = "says what speaks for biology and what for the batch" if lacking else "shows all of this on one page"
     return f"{command} {why}"

@@ -138,7 +138,7 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
         labels = split(graph, labels, n_clusters, seed)
     n_found = labels.max() + 1
     if n_found < n_clusters:
-        msg = f"The neighbor graph holds at most {n_found} communities, fewer than n_clusters={n_clusters}."
+        msg = f"The neighbor graph falls into at most {n_found} parts. You get {n_found} clusters, not n_clusters={n_clusters}."
         warnings.warn(msg, ConvergenceWarning, stacklevel=2)
     return join(graph, labels, n_clusters)
 

@@ -77,7 +77,9 @@ def new_model(mode: str, *, images: bool = False, **given: Any) -> GroupedCluste
             for name, other in METHODS.items()
             if set(unknown) <= set(inspect.signature(other.type).parameters)
         ]
-        msg = f"mode={mode!r} has no use for {', '.join(unknown)}." + (f" Use {having[0]}." if having else "")
+        msg = f"mode={mode!r} does not take {', '.join(unknown)}." + (
+            f" Drop it, or use {having[0]}." if having else ""
+        )
         raise TypeError(msg)
     return method.type(**(method.defaults | given))
 

@@ -131,7 +131,7 @@ def diagnose(
     if batch_key is None:
         batch_key = stored.get("params", {}).get("batch_key")
         if batch_key is None:
-            msg = f"batch_key must be given: adata.uns[{key!r}] does not say which one {key!r} was made against."
+            msg = f"Give batch_key, the column of adata.obs with the batches: adata.uns[{key!r}] does not name it."
             raise ValueError(msg)
     if use_rep is None:
         use_rep = f"X_{key}"

@@ -116,7 +116,7 @@ def fair_cluster(
         Paper mode: cluster this many times, with the seeds ``random_state``, ``random_state + 1`` and so on, and take the
         consensus (:func:`scfcmi.consensus`). The consensus varies less with the seed than one run does.
     max_epochs
-        Number of passes over the cells. ``None`` in atlas mode: as many as 300 mini-batches allow, at most 60. ``None`` in
+        Number of passes over the cells. ``None`` in atlas mode: as many as 200 mini-batches allow, at most 60. ``None`` in
         paper mode: as many as 1,000 mini-batches allow, between 10 and 300; training ends early when clusters have not
         changed for ten epochs.
     batch_size
@@ -133,7 +133,8 @@ def fair_cluster(
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
         File that keeps the state of the run. If the run is killed, the same call goes on from this file. Atlas mode keeps
-        the principal components, so that expression is read once. Paper mode keeps the state of training.
+        the principal components, so that a killed run does not read expression again. Paper mode keeps the state of
+        training.
     copy
         Whether to write to, and return, a copy.
 
@@ -269,7 +270,7 @@ def _run(
     check_key(adata, key_added, batch_key)
     n_clusters = parameters.get("n_clusters")
     if n_clusters is None and mode == "paper":
-        msg = "n_clusters must be given in mode='paper', whose code has as many dimensions. Or use mode='atlas'."
+        msg = "mode='paper' needs n_clusters. Give a number, or use mode='atlas'."
         raise ValueError(msg)
     if n_clusters is not None and _validate.integer("n_clusters", n_clusters, minimum=2) > adata.n_obs:
         msg = f"n_clusters={n_clusters} is more than the number of cells, {adata.n_obs}."
@@ -282,7 +283,7 @@ def _run(
     given["n_clusters"] = n_clusters
     if matrix.is_representation and mode == "atlas":
         if "n_components" in given:
-            msg = f"n_components={given['n_components']} projects expression; use_rep={use_rep!r} is taken as it is."
+            msg = f"use_rep={use_rep!r} is taken as it is: drop n_components={given['n_components']}, which is for expression."
             raise ValueError(msg)
         given["n_components"] = None
     given["random_state"] = seed_from(random_state, rng)
@@ -322,7 +323,7 @@ def _check_n_runs(n_runs: object, mode: str, parameters: dict[str, Any]) -> None
         return
     _validate.integer("n_runs", n_runs, minimum=1)
     if mode != "paper":
-        msg = f"mode={mode!r} has no use for n_runs. Use mode='paper'."
+        msg = f"mode={mode!r} does not take n_runs. Drop it, or use mode='paper'."
         raise TypeError(msg)
     if parameters.get("checkpoint") is not None:
         msg = f"checkpoint keeps the state of one run, and n_runs={n_runs}. Drop one of them."

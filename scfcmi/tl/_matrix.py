@@ -111,8 +111,8 @@ def _without_room(X: object) -> object:
 def _warn_of_columns(X: object, name: str) -> None:
     if getattr(X, "format", None) == "csc" and hasattr(X, "group"):
         msg = (
-            f"adata.{name} is stored by columns (CSC), so that all of it is read into memory. Stored by rows it is read in "
-            f"parts: adata.to_memory(), adata.{name} = adata.{name}.tocsr(), and write it again."
+            f"adata.{name} is stored by columns (CSC), so that all of it is read into memory. To read it in parts, "
+            f"store it by rows: adata = adata.to_memory(), adata.{name} = adata.{name}.tocsr(), and write it again."
         )
         warnings.warn(msg, UserWarning, stacklevel=5)
 

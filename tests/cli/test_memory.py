@@ -60,13 +60,13 @@ def test_what_a_scheduler_allows(groups, file, tmp_path, monkeypatch):
     limit.write_text("max\n")
     check_memory(None, 1_000_000, 2000)
     limit.write_text("1500000000\n")
-    with pytest.raises(ValueError, match=r"This machine has 1.5 GB, and 1,000,000 cells .* take about 1.8 GB"):
+    with pytest.raises(ValueError, match=r"This machine has 1.5 GB: 1,000,000 cells .* take about 1.8 GB"):
         check_memory(None, 1_000_000, 2000)
 
 
 def test_memory_of_the_machine():
     check_memory(None, 10_000, 2000)
-    with pytest.raises(ValueError, match=r"This machine has .* GB, and 100,000,000,000 cells"):
+    with pytest.raises(ValueError, match=r"This machine has .* GB: 100,000,000,000 cells"):
         check_memory(None, 10**11, 2000)
 
 
@@ -75,7 +75,7 @@ def test_the_command_refuses_before_it_reads(small, tmp_path, capsys, monkeypatc
     small.write_h5ad("in.h5ad")
     words = ["cluster", "in.h5ad", "--batch-key", "tech", "-o", "out.h5ad"]
     assert cli.main([*words, "--memory", "100MB"]) == cli.WRONG_USE
-    assert "--memory 100MB: 0.1 GB, and 240 cells" in capsys.readouterr().err
+    assert "--memory 100MB is too little: 240 cells" in capsys.readouterr().err
     assert cli.main([*words, "--memory", "4GB", "--mode", "paper", "--n-clusters", "3"]) == cli.WRONG_USE
     assert "--memory is for atlas mode" in capsys.readouterr().err
     assert not (tmp_path / "out.h5ad").exists()

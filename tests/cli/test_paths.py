@@ -84,7 +84,7 @@ O, M, C, W = "-o", "--save-model", "--checkpoint", "--overwrite"
         ([*CLUSTER, O, "new.h5ad", M, "pipe", W], "--save-model 'pipe' is no file"),
         ([*CLUSTER, O, "new.h5ad", M, "none/m"], "--save-model is in a folder that does not exist: 'none'"),
         ([*CLUSTER, O, "new.h5ad", C, "model/m"], "--checkpoint 'model/m' is in 'model', which is no folder"),
-        ([*CLUSTER, O, "new.h5ad", M, "m.h5ad"], "--save-model 'm.h5ad' has the ending of cells"),
+        ([*CLUSTER, O, "new.h5ad", M, "m.h5ad"], "--save-model 'm.h5ad' ends as a file of cells does"),
         ([*ASSIGN, O, "model", W], "--output must end in"),
         (["assign", "none", "in.h5ad", O, "new.h5ad"], "MODEL: no file at 'none'"),
         (["assign", "in.h5ad", "none.h5ad", O, "new.h5ad"], "IN.h5ad: no file at 'none.h5ad'"),

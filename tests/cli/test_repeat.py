@@ -97,7 +97,7 @@ def test_what_cannot_be_repeated(folder, small, capsys):
     says("'fcmi' was assigned by a saved model")
     tl.fair_cluster(small, "tech", max_epochs=2, mask_var=np.arange(small.n_vars) > 2)
     small.write_h5ad("out.h5ad")
-    says("['mask_var'] had values that are no numbers or names")
+    says("The result does not keep the values of ['mask_var']")
     del small.uns["fcmi"]["params"]["call"]
     small.write_h5ad("out.h5ad")
     says("has no ['call']")

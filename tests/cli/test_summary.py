@@ -55,7 +55,7 @@ def test_batches_that_clusters_lack(result):
         "a lacks d1, d2, d3 and 2 more; b lacks d0, d2, d3 and 2 more; c lacks d0, d1, d3 and 2 more; "
         "and 3 more clusters lack some"
     )
-    assert said["next"].endswith("tells whether these clusters are likely biology or the batch")
+    assert said["next"].endswith("says what speaks for biology and what for the batch")
 
 
 def test_names_move_no_cursor(result):

@@ -265,9 +265,9 @@ def test_settings_of_the_default_can_be_reached(small):
 @pytest.mark.parametrize("argument", [{"precision": "float32"}, {"beta": 0.2}, {"alpha": 0.1}])
 def test_no_argument_changes_the_algorithm(small, argument):
     (name,) = argument
-    with pytest.raises(TypeError, match=f"mode='atlas' has no use for {name}. Use mode='paper'"):
+    with pytest.raises(TypeError, match=f"mode='atlas' does not take {name}. Drop it, or use mode='paper'"):
         scfcmi.tl.fair_cluster(small, "tech", **argument)
-    with pytest.raises(TypeError, match=r"mode='paper' has no use for resolution. Use mode='atlas'"):
+    with pytest.raises(TypeError, match=r"mode='paper' does not take resolution. Drop it, or use mode='atlas'"):
         scfcmi.tl.fair_cluster(small, "tech", mode="paper", n_clusters=3, resolution=0.5)
 
 
@@ -328,7 +328,7 @@ def test_consensus_of_several_runs(small, tmp_path):
 
 
 def test_runs_that_cannot_be(small):
-    with pytest.raises(TypeError, match=r"mode='atlas' has no use for n_runs. Use mode='paper'"):
+    with pytest.raises(TypeError, match=r"mode='atlas' does not take n_runs. Drop it, or use mode='paper'"):
         scfcmi.tl.fair_cluster(small, "tech", n_runs=3)
     with pytest.raises(ValueError, match=r"checkpoint keeps the state of one run, and n_runs=3. Drop one of them"):
         scfcmi.tl.fair_cluster(small, "tech", mode="paper", n_clusters=3, n_runs=3, checkpoint="state")

@@ -82,7 +82,7 @@ class AtlasFCMI(GroupedClusterer):
     batch_size
         Number of cells in a mini-batch.
     max_epochs
-        Number of passes over the cells. A pass takes at most 300 mini-batches. ``None`` takes as many passes as 300
+        Number of passes over the cells. A pass takes at most 200 mini-batches. ``None`` takes as many passes as 200
         mini-batches allow, at most 60: codes hardly change after that.
     random_state
         Seed of all random numbers. An integer gives the same labels again on the same machine.
@@ -241,7 +241,7 @@ class AtlasFCMI(GroupedClusterer):
         if self.resolution is not None:
             check.number("resolution", self.resolution, strict=True)
             if self.n_clusters is not None:
-                msg = f"n_clusters={self.n_clusters} finds its own resolution. Give n_clusters or resolution, not both."
+                msg = f"Give n_clusters or resolution, not both: got n_clusters={self.n_clusters}, resolution={self.resolution}."
                 raise ValueError(msg)
 
     def _check_X(
@@ -319,7 +319,7 @@ class AtlasFCMI(GroupedClusterer):
         sizes = np.bincount(labels, minlength=len(self._offsets))
         order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
         if len(order) < len(sizes):
-            msg = f"Only {len(order)} of {len(sizes)} clusters are left: codes do not tell the others apart. Ask for fewer."
+            msg = f"Only {len(order)} of {len(sizes)} clusters have cells: the model cannot tell the others apart. Ask for fewer."
             warnings.warn(msg, ConvergenceWarning, stacklevel=3)
         self._weights, self._offsets = np.take(self._weights, order, axis=1), self._offsets[order]
         place = np.zeros(len(sizes), np.int32)
