@@ -71,11 +71,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     tidy(path)
     with _temporary(path) as temporary:
         temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode & 0o777
+        # As readable as what it replaces, or as any other new file, whatever the writer makes of it.
+        mode = (path if path.exists() else temporary).stat().st_mode & 0o777
+        temporary.chmod(mode)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        # As readable as any other new file, whatever the writer has made of it.
         temporary.chmod(mode)
         temporary.replace(path)
 
@@ -91,6 +92,8 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     tidy(path)
     with _temporary(path) as temporary:
         temporary.mkdir()
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o777)
         yield temporary
         if not os.path.lexists(path):
             temporary.replace(path)

@@ -1,4 +1,4 @@
-"""Training that does not depend on what its caller has told torch: generator, default type, gradients.
+"""Training that does not depend on what its caller has told torch: generator, defaults, gradients, autocast.
 
 All of these belong to the whole process, or to the thread of the caller.
 """
@@ -6,6 +6,7 @@ All of these belong to the whole process, or to the thread of the caller.
 from __future__ import annotations
 
 import functools
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import torch
@@ -38,8 +39,8 @@ def initialized(make: Callable[[], M], generator: torch.Generator) -> M:
     """Return a network whose first weights come from ``generator`` and from nothing else, in single precision.
 
     They are the numbers that torch draws by itself after ``torch.manual_seed`` with the generator's seed. The global
-    generator is neither read nor moved on, so other threads may draw from it at the same time. Nor does the default type of
-    torch matter.
+    generator is neither read nor moved on, so other threads may draw from it at the same time. Nor do the default type and
+    the default device of torch matter.
 
     Parameters
     ----------
@@ -53,11 +54,15 @@ def initialized(make: Callable[[], M], generator: torch.Generator) -> M:
 
 
 def with_gradients(method: Callable[P, T]) -> Callable[P, T]:
-    """Let a method train where its caller has switched gradients off, by ``torch.no_grad`` or ``torch.inference_mode``."""
+    """Let a method train where its caller has switched gradients off, or ``torch.autocast`` on."""
 
     @functools.wraps(method)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        with torch.inference_mode(mode=False), torch.enable_grad():
+        with ExitStack() as settings:
+            settings.enter_context(torch.inference_mode(mode=False))
+            settings.enter_context(torch.enable_grad())
+            for device in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
+                settings.enter_context(torch.autocast(device, enabled=False))
             return method(*args, **kwargs)
 
     return wrapped
@@ -76,6 +81,7 @@ class _DrawingFrom(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func in _DRAWS:
             kwargs["generator"] = self._generator
-        if func in _MAKES and kwargs.get("dtype") is None:
-            kwargs["dtype"] = torch.float32
+        for name, value, functions in (("dtype", torch.float32, _MAKES), ("device", "cpu", _MAKES | {torch.tensor})):
+            if func in functions and kwargs.get(name) is None:
+                kwargs[name] = value
         return func(*args, **kwargs)

@@ -137,6 +137,20 @@ def test_as_readable_as_any_other_file(tmp_path):
     assert (tmp_path / "model").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+@pytest.mark.skipif(os.name != "posix", reason="rights of files are those of POSIX")
+def test_what_is_private_stays_private(tmp_path):
+    write(tmp_path, "a.csv", "old")
+    (tmp_path / "a.csv").chmod(0o600)
+    with replacing(tmp_path / "a.csv") as temporary:
+        assert temporary.stat().st_mode & 0o777 == 0o600
+        temporary.write_text("new")
+    assert (tmp_path / "a.csv").stat().st_mode & 0o777 == 0o600
+    write(tmp_path, "a.zarr", "old")
+    (tmp_path / "a.zarr").chmod(0o700)
+    write(tmp_path, "a.zarr", "new")
+    assert (tmp_path / "a.zarr").stat().st_mode & 0o777 == 0o700
+
+
 def test_elsewhere_than_on_posix_nobody_is_asked(monkeypatch):
     monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("this would end the process"))
     monkeypatch.setattr(os, "name", "nt")

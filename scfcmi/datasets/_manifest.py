@@ -181,7 +181,7 @@ def _file(entry: dict[str, Any], name: str) -> File:
         _all_of(sums if isinstance(sums, list) else [sums], str, name, "members")
     if not all(url.startswith(("https://", "http://")) for url in urls):
         raise _wrong(name, f"urls of {entry['path']!r} are not all http")
-    members = {end: tuple(sums) for end, sums in entry.get("members", {}).items()}
+    members = {end: (sums,) if isinstance(sums, str) else tuple(sums) for end, sums in entry.get("members", {}).items()}
     for checksum in [entry.get("checksum"), entry.get("payload"), *(s for sums in members.values() for s in sums)]:
         kind, _, digest = (checksum or f"md5:{'0' * 32}").partition(":")
         if len(digest) != _DIGITS.get(kind) or set(digest) - set("0123456789abcdef"):

@@ -170,6 +170,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             "feature_names": list(getattr(self, "feature_names_in_", [])),
             "var_names": list(getattr(self, "var_names_", [])),
             "use_rep": getattr(self, "use_rep_", None),
+            "layer": getattr(self, "layer_", None),
             "n_features": self.n_features_in_,
             "n_clusters": self.n_clusters_,
             "n_components": self.n_components_,
@@ -212,11 +213,10 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
             model.settings_, model.information_ = content["settings"], content["information"]
             model.n_iter_ = len(content["history"]["loss"])
             model.history_ = pd.DataFrame(content["history"], index=_epochs(model.n_iter_))
-            for name in ("feature_names", "var_names"):
+            for name, attribute in (("feature_names", "feature_names_in_"), ("var_names", "var_names_")):
                 if content[name]:
-                    attribute = "feature_names_in_" if name == "feature_names" else "var_names_"
                     setattr(model, attribute, np.array(content[name], dtype=object))
-            model.use_rep_ = content.get("use_rep")
+            model.use_rep_, model.layer_ = content.get("use_rep"), content.get("layer")
             model._restore(tensors, content)
             model._check_parameters()
             _validate.integer("n_features", model.n_features_in_, minimum=1)
@@ -318,7 +318,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         groups = _validate.aligned(groups, _index_of(X), "groups", "X")
         X = self._check_X(X, reset=True)
         # Of an earlier fit. Until this one ends, the model is not fitted.
-        for name in ("var_names_", "use_rep_", "n_clusters_"):
+        for name in ("var_names_", "use_rep_", "layer_", "n_clusters_"):
             self.__dict__.pop(name, None)
         n_cells = X.shape[0]
         if self.n_clusters is not None and self.n_clusters > n_cells:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from scfcmi.models.base import GroupedClusterer
+
 _MAX_ITER = 100
 
 
@@ -76,6 +78,24 @@ def agreement(assignments: Sequence[np.ndarray], mean: np.ndarray) -> np.ndarray
     """
     labels = mean.argmax(axis=1)
     return np.stack([_renumbered(assignment, mean).argmax(axis=1) == labels for assignment in assignments])
+
+
+def joined(
+    models: Sequence[GroupedClusterer],
+) -> tuple[GroupedClusterer, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return one of several fitted models, labels, probabilities, and how many runs agree on each cell.
+
+    Labels are those of the consensus, the model is the run that agrees with it on most cells. Both number clusters alike, so
+    that the model labels new cells. Of one model, they are its own, and nothing is said of agreement.
+    """
+    soft = [model.assignment_of(model.embedding_) for model in models]
+    if len(models) == 1:
+        return models[0], models[0].labels_, soft[0], None
+    mean = consensus(soft).astype(np.float32)
+    agreed = agreement(soft, mean)
+    best = int(agreed.mean(axis=1).argmax())
+    mean = _renumbered(mean, soft[best])
+    return models[best], mean.argmax(axis=1).astype(np.int32), mean, agreed.mean(axis=0)
 
 
 def _renumbered(assignment: np.ndarray, to: np.ndarray) -> np.ndarray:

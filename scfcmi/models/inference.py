@@ -67,7 +67,9 @@ def reconstruction_error(network: Network, rows: Rows, groups: Tensor) -> float:
 
 def autocast(device: torch.device, *, half: bool) -> AbstractContextManager:
     """Compute in bfloat16 where ``half`` is true."""
-    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+    # Where not, the caller's own setting must not matter.
+    known = half or device.type in ("cpu", "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=half) if known else nullcontext()
 
 
 def in_blocks(
@@ -97,10 +99,10 @@ def in_blocks(
     network.eval()
 
     def results_of(block: Tensor, start: int) -> tuple[int, Tensor]:
-        inside = torch.arange(BLOCK).clamp_max(len(block) - 1)
+        inside = torch.arange(BLOCK, device="cpu").clamp_max(len(block) - 1)
         padded = block if len(block) == BLOCK else block[inside.to(block.device)]
         # Not in inference mode, whose results could not be trained on.
-        with torch.no_grad():
+        with torch.no_grad(), autocast(padded.device, half=False):
             values = function(padded, start + inside)
         # A copy: of a part, Dask would send the whole padded tensor.
         return start, values if len(block) == BLOCK else values[: len(block)].clone()

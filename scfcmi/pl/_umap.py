@@ -13,6 +13,7 @@ from scfcmi.pl._figure import at_print_size, hand_out, no_formulas, panels
 from scfcmi.pl._labels import legend, legend_size, scale
 from scfcmi.pl._places import middle, spread
 from scfcmi.pl._values import values_of
+from scfcmi.pl._visible import height, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +32,6 @@ _GRAY = "#e3e3e3"
 _PER_CELL = ("size", "mask_obs", "alpha")
 # And for each panel.
 _PER_PANEL = ("title", "vmin", "vmax", "vcenter", "norm", "cmap", "color_map")
-# With more cells than this, only those are drawn that can be seen on a map of so many pixels a side: over 300 an inch.
-_MANY, _PIXELS = 100_000, 720
 # Points by which a name stands above a small cluster, and that stay free between names; the line to a cluster whose name
 # had to move away.
 _ABOVE, _GAP = 7.0, 1.5
@@ -130,11 +129,15 @@ def umap(
 
     order = np.random.default_rng(_validate.integer("random_state", random_state, minimum=0)).permutation(adata.n_obs)
     place = np.asarray(in_memory(adata.obsm[f"X_{key}_umap"]))
-    order = _visible(order, place, None if split_by is None else split.codes)
-    light = _light(adata, values, f"X_{key}_umap", place[order], order)
+    # Batches and clusters with numbers for names are no scale.
+    groups = {key, own(adata, key).get("params", {}).get("batch_key")}
+    values |= {column: pd.Series(categories(adata, column)) for column in columns if column in groups}
     if isinstance(kwargs.get("mask_obs"), str):
         _validate.key_in(adata.obs.columns, kwargs["mask_obs"], "adata.obs")
         kwargs["mask_obs"] = _adata.column(adata.obs, kwargs["mask_obs"]).to_numpy()
+    heights = [height(of_cells, kwargs) for of_cells in values.values()]
+    order = visible(order, place, heights, None if split_by is None else split.codes)
+    light = _light(adata, values, f"X_{key}_umap", place[order], order)
     kwargs |= {name: np.asarray(kwargs[name])[order] for name in _of_cells(kwargs, adata.n_obs)}
     kwargs = {"frameon": False, "size": float(np.clip(_AREA / max(1, adata.n_obs), _LEAST, _MOST))} | kwargs
     n_columns = min(
@@ -200,19 +203,6 @@ def _columns_of(
         msg = f"umap draws no edges. scanpy does: sc.pl.embedding(adata, {key + '_umap'!r}, neighbors_key={key!r}, edges=True)."
         raise TypeError(msg)
     return columns
-
-
-def _visible(order: np.ndarray, place: np.ndarray, split: np.ndarray | None) -> np.ndarray:
-    """Return the drawing order without cells that later ones hide to the pixel, if there are many: a million draw slowly."""
-    if len(order) <= _MANY:
-        return order
-    place = np.asarray(place)[order]
-    low, wide = place.min(axis=0), np.maximum(np.ptp(place, axis=0), 1e-9)
-    x, y = ((place - low) / wide * (_PIXELS - 1)).astype(np.int64).T
-    # Of each panel for itself: what its own cells do not hide is seen.
-    panel = 0 if split is None else split[order].astype(np.int64) + 1
-    _, last = np.unique(((panel * _PIXELS + x) * _PIXELS + y)[::-1], return_index=True)
-    return order[np.sort(len(order) - 1 - last)]
 
 
 def _draw(light: AnnData, key: str, column: str, ax: Axes, settings: dict[str, Any]) -> None:

@@ -94,10 +94,12 @@ class DaskRows(ChunkedRows):
     def lazily(self, function: Callable[[np.ndarray], np.ndarray]) -> Any:
         """Return the Dask array of what a function returns for dense rows: as many rows and columns."""
         # Not of self, with which the whole array would travel in every task.
-        columns, name = self._columns, self.name
+        columns, name, n_features = self._columns, self.name, self.shape[1]
 
         def of_chunk(chunk: object) -> np.ndarray:
             block = as_block(chunk, columns, name)
+            if not len(block):
+                return np.empty((0, n_features), np.float32)
             return function(block if isinstance(block, np.ndarray) else block.toarray())
 
         chunks = (self._X.chunks[0], (self.shape[1],))

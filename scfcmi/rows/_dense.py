@@ -16,8 +16,8 @@ class DenseRows(LocalRows):
     """A dense array, moved to the device once and kept there."""
 
     def __init__(self, X: np.ndarray, device: torch.device | str) -> None:
-        # torch warns of read-only arrays; we never write, but only a copy keeps it quiet.
-        X = X if X.flags.writeable else X.copy()
+        # torch takes no rows in reverse order, and warns of read-only arrays: we never write, but only a copy keeps it quiet.
+        X = X if X.flags.writeable and min(X.strides) >= 0 else X.copy()
         self._X = torch.from_numpy(X).to(device)
         self.device = self._X.device
         self.shape = X.shape

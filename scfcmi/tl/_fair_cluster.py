@@ -10,7 +10,7 @@ from scfcmi import __version__, _validate
 from scfcmi._adata import check_adata
 from scfcmi._logging import logger
 from scfcmi._random import RandomState, seed_from
-from scfcmi.models.consensus import agreement, consensus
+from scfcmi.models.consensus import joined
 from scfcmi.models.registry import new_model
 from scfcmi.tl._batches import batches_of
 from scfcmi.tl._evaluate import information_of
@@ -303,10 +303,10 @@ def _run(
     for model in models:
         model.fit(matrix.X, groups=batches)
         logger.info("fair_cluster: %d clusters; %s", model.n_clusters_, model.settings_)
-    model, labels, proba, agreed = _joined(models)
+    model, labels, proba, agreed = joined(models)
     if matrix.names is not None:
         model.var_names_ = matrix.names
-    model.use_rep_ = use_rep if matrix.is_representation else None
+    model.use_rep_, model.layer_ = use_rep if matrix.is_representation else None, layer
     out = actual(adata, copy=copy)
     params = {"mode": mode, "batch_key": batch_key, "matrix": matrix.words, "version": __version__, "call": call}
     graph = getattr(model, "graph_", None)
@@ -328,18 +328,6 @@ def _check_n_runs(n_runs: object, mode: str, parameters: dict[str, Any]) -> None
     if parameters.get("checkpoint") is not None:
         msg = f"checkpoint keeps the state of one run, and n_runs={n_runs}. Drop one of them."
         raise ValueError(msg)
-
-
-def _joined(
-    models: list[GroupedClusterer],
-) -> tuple[GroupedClusterer, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return a model, labels and probabilities: its own, or those of the consensus of several, and how many agree."""
-    soft = [model.assignment_of(model.embedding_) for model in models]
-    if len(models) == 1:
-        return models[0], models[0].labels_, soft[0], None
-    mean = consensus(soft).astype(np.float32)
-    agreed = agreement(soft, mean)
-    return models[int(agreed.mean(axis=1).argmax())], mean.argmax(axis=1).astype(np.int32), mean, agreed.mean(axis=0)
 
 
 def _as_json(call: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from scfcmi import _validate
@@ -16,7 +17,6 @@ from scfcmi.rows import ChunkedRows, outside
 from scfcmi.tl._mask import feature_mask
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
     from numpy.typing import ArrayLike
 
@@ -38,7 +38,7 @@ class Matrix:
     words: str
     """What it is, in a few words."""
     names: np.ndarray | None = None
-    """Names of the columns; ``None`` for images and entries of ``obsm``."""
+    """Names of the columns; ``None`` for images, and entries of ``obsm`` that are no data frame."""
     is_representation: bool = False
     """Whether it is an entry of ``obsm``."""
 
@@ -64,9 +64,12 @@ def choose_matrix(
         _validate.key_in(adata.obsm.keys(), use_rep, "adata.obsm", hint="use_rep='X' takes adata.X.")
         name = f"adata.obsm[{use_rep!r}]"
         with damage_told(name):
-            X = in_memory(adata.obsm[use_rep])
-        X = _as_float32(X, name)
-        return Matrix(X, f"{X.shape[1]} dimensions of obsm[{use_rep!r}]", is_representation=True)
+            entry = adata.obsm[use_rep]
+            # Of read_lazy, a table is no data frame yet.
+            entry = entry.to_memory() if hasattr(entry, "to_memory") else entry
+            X = _as_float32(in_memory(entry), name)
+        names = np.array([str(column) for column in entry.columns], object) if isinstance(entry, pd.DataFrame) else None
+        return Matrix(X, f"{X.shape[1]} dimensions of obsm[{use_rep!r}]", names, is_representation=True)
 
     if layer is not None:
         # anndata 0.13 counts X among the layers, as None.
@@ -144,6 +147,10 @@ def _as_float32(X: object, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_arr
 
 
 def _warn_of_empty(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> None:
+    if sp.issparse(X) and np.count_nonzero(X.data) < X.nnz:
+        # Zeros that are stored are no expression.
+        X = X.copy()
+        X.eliminate_zeros()
     n_empty = int((np.diff(X.indptr) == 0).sum() if sp.issparse(X) else (~X.any(axis=1)).sum())
     if 0 < n_empty < X.shape[0]:
         msg = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -51,20 +52,22 @@ def matrix_for(adata: AnnData, model: GroupedClusterer, *, layer: str | None, us
     ValueError
         If features of the model are not in ``adata``, or their number differs.
     """
-    names = known_names(model)
-    if names is not None:
+    names, fitted_on = known_names(model), getattr(model, "use_rep_", None)
+    if names is not None and fitted_on is None:
         if use_rep is not None:
             msg = f"use_rep={use_rep!r}: the model was fitted on {len(names)} named features. Drop use_rep."
             raise ValueError(msg)
         mask = _mask_of(adata, names)
+        _warn_of_layer(adata, model, layer)
         matrix = choose_matrix(adata, use_rep=None, layer=layer, mask_var=mask)
+        where = "X" if layer is None else f"layers[{layer!r}]"
+        matrix = replace(matrix, words=f"the model's {len(names)} features of {where}")
         found = adata.var_names[mask]
         if np.array_equal(found, names):
             return matrix
         order = found.get_indexer(names)
         X = matrix.X.with_columns(order) if isinstance(matrix.X, ChunkedRows) else matrix.X[:, order]
         return replace(matrix, X=X, names=names)
-    fitted_on = getattr(model, "use_rep_", None)
     if use_rep is None and fitted_on is not None:
         msg = (
             f"The model was fitted on adata.obsm[{fitted_on!r}]. Say where these cells have it: use_rep={fitted_on!r}."
@@ -80,7 +83,31 @@ def matrix_for(adata: AnnData, model: GroupedClusterer, *, layer: str | None, us
             "features in the same order: genes by subsetting adata, or an entry of obsm by use_rep."
         )
         raise ValueError(msg)
-    return matrix
+    return matrix if names is None else _in_order(matrix, names, use_rep)
+
+
+def _in_order(matrix: Matrix, names: np.ndarray, use_rep: str | None) -> Matrix:
+    """Return the columns of a data frame of ``obsm`` in the order of ``fit``."""
+    found = pd.Index([] if matrix.names is None else matrix.names)
+    if np.array_equal(found, names):
+        return matrix
+    if not found.is_unique or set(found) != set(names):
+        msg = (
+            f"The model was fitted on a data frame with the columns {list(names[:5])}{', ...' if len(names) > 5 else ''}. "
+            f"adata.obsm[{use_rep!r}] must be one with the same columns."
+        )
+        raise ValueError(msg)
+    return replace(matrix, X=matrix.X[:, found.get_indexer(names)], names=names)
+
+
+def _warn_of_layer(adata: AnnData, model: GroupedClusterer, layer: str | None) -> None:
+    fitted_on = getattr(model, "layer_", None)
+    if fitted_on is not None and layer is None and fitted_on in adata.layers:
+        msg = (
+            f"The model was fitted on adata.layers[{fitted_on!r}], and is given adata.X. If X holds other numbers, clusters are "
+            f"wrong: give layer={fitted_on!r}."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
 
 
 def chunks(

@@ -72,8 +72,8 @@ def check_key(adata: AnnData, key_added: object, batch_key: str | None) -> None:
     ]
     if _is_result(adata, key_added):
         # A result of one run has no such column: this one is the user's.
-        params, agreement = own(adata, key_added).get("params", {"n_runs": None}), f"{key_added}_agreement"
-        taken = [f"adata.obs[{agreement!r}]"] if agreement in adata.obs and "n_runs" not in params else []
+        params, agreement = own(adata, key_added).get("params", {"n_runs": 2}), f"{key_added}_agreement"
+        taken = [f"adata.obs[{agreement!r}]"] if agreement in adata.obs and params.get("n_runs", 1) < 2 else []
     if taken:
         whose = f"; adata.uns[{key_added!r}] was" if key_added in adata.uns and not own(adata, key_added) else ","
         msg = (
@@ -180,7 +180,7 @@ def write_clusters(
     for place, names in _COMPANIONS.items():
         for name in names:
             getattr(adata, place).pop(name.format(key), None)
-    if "n_runs" in own(adata, key).get("params", {}) and f"{key}_agreement" in adata.obs:
+    if own(adata, key).get("params", {}).get("n_runs", 1) > 1 and f"{key}_agreement" in adata.obs:
         del adata.obs[f"{key}_agreement"]
     # Every cluster of the model is a category, with cells or without: the columns of the assignment.
     categories = [str(cluster) for cluster in range(model.n_clusters_)]

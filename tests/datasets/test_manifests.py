@@ -87,6 +87,7 @@ def change(table: dict, *path: str | int, value: object) -> dict:
         (("files", 0, "checksum"), "crc:1234", "checksum 'crc:1234' is malformed"),
         (("files", 0, "payload"), "git_blob:" + "0" * 40, "a payload's size"),
         (("files", 0, "part"), None, "lacks 'part'"),
+        (("files", 0, "members"), {"x.txt": "md5:1234"}, "checksum 'md5:1234' is malformed"),
     ],
 )
 def test_malformed_manifest(path, value, words):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from scfcmi import FCMI, AtlasFCMI
 from scfcmi._initialization import initialized
@@ -127,3 +128,27 @@ def _only_errors(action, simplefilter, *args, **kwargs):
     # scikit-learn turns warnings of complex numbers into errors while it reads an array; none is silenced.
     assert action == "error"
     simplefilter(action, *args, **kwargs)
+
+
+def test_the_caller_s_autocast_and_default_device_do_not_matter(blobs):
+    X, _, groups = blobs
+
+    def results():
+        models = (
+            AtlasFCMI(3, max_epochs=3, device="cpu"),
+            FCMI(3, max_epochs=4, warmup_epochs=1, precision="float32", device="cpu"),
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = [model.fit(X, groups=groups) for model in models]
+        return [part for model in fitted for part in (model.predict_proba(X), model.reconstruct(X, groups))]
+
+    expected = results()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = results()
+    # No tensor on this device has values: the caller's may be a GPU.
+    with torch.device("meta"):
+        elsewhere = results()
+    for one, other, third in zip(expected, found, elsewhere, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, third)

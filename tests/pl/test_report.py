@@ -80,7 +80,7 @@ def test_what_stands_on_it(mapped, page):
     words = " ".join(" ".join(full.words).split())
     assert "240 cells of 2 batches (tech) lie in 3 clusters" in words
     assert "scfcmi repeat out.h5ad IN.h5ad" in words
-    assert "scfcmi.tl.fair_cluster(adata, 'tech', mode='atlas', n_clusters=3, random_state=0)" in words
+    assert "scfcmi.tl.fit_model(adata, 'tech', mode='atlas', n_clusters=3, random_state=0)" in words
     assert all(verdict in words for verdict in mapped.uns["fcmi_diagnosis"]["clusters"]["verdict"])
     assert f"{scfcmi.metrics.nmi(mapped.obs['label'], mapped.obs['fcmi']):.3f}" in words
     # Nothing is changed, colors neither.

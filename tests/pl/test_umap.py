@@ -187,7 +187,7 @@ def test_names_of_clusters_do_not_overlap(mapped):
 
 
 def test_of_many_cells_only_those_are_drawn_that_can_be_seen(mapped, monkeypatch):
-    monkeypatch.setattr(scfcmi.pl._umap, "_MANY", 100)
+    monkeypatch.setattr(scfcmi.pl._visible, "_MANY", 100)
     mapped.obsm["X_fcmi_umap"] = np.repeat(mapped.obsm["X_fcmi_umap"][:120], 2, axis=0)
     place = mapped.obsm["X_fcmi_umap"]
     (ax,) = scfcmi.pl.umap(mapped, "tech", show=False)
@@ -242,3 +242,30 @@ def test_cells_that_were_joined(mapped):
         scfcmi.pl.composition(joined)
     with pytest.raises(KeyError, match=r"ad\.concat"):
         scfcmi.pl.report(joined, "report.html", batch_key="tech")
+
+
+def test_of_many_cells_those_on_top_are_drawn(mapped, monkeypatch):
+    """What scanpy draws last is not hidden by what it draws first: high numbers, and cells that a setting selects."""
+    monkeypatch.setattr(scfcmi.pl._visible, "_MANY", 100)
+    mapped.obsm["X_fcmi_umap"] = np.repeat(mapped.obsm["X_fcmi_umap"][:120], 2, axis=0)
+    # Of every two cells in one place, the first is expressed, marked, and of one kind.
+    first = np.arange(240) % 2 == 0
+    mapped.obs["expressed"], mapped.obs["marked"] = np.where(first, 5.0, 0.0), first
+    mapped.obs["kind"] = np.where(first, "a", "b")
+    (ax,) = scfcmi.pl.umap(mapped, "expressed", show=False)
+    assert (ax.collections[0].get_array() == 5).sum() == 120
+    (ax,) = scfcmi.pl.umap(mapped, "fcmi", mask_obs="marked", show=False)
+    assert len(ax.collections[-1].get_offsets()) == 120
+    (ax,) = scfcmi.pl.umap(mapped, "kind", groups="a", show=False)
+    assert len(ax.collections[-1].get_offsets()) == 120
+    # A panel does not take cells from another.
+    axes = scfcmi.pl.umap(mapped, ["expressed", "kind"], show=False)
+    assert (axes[0].collections[0].get_array() == 5).sum() == 120
+
+
+def test_batches_with_numbers_for_names_are_no_scale(small, put_map):
+    small.obs["run"] = np.where(small.obs["tech"] == "10x", 1, 10)
+    scfcmi.tl.fair_cluster(small, "run", n_clusters=3, max_epochs=3)
+    put_map(small)
+    axes = scfcmi.pl.umap(small, show=False)
+    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["1", "10"]

@@ -132,3 +132,15 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path):
             list(rows.blocks())
     with pytest.raises(ValueError, match=r"adata.X: rows 0 to 100 cannot be read"):
         list(rows.blocks())
+
+
+def test_dask_with_empty_and_with_reversed_chunks(matrix):
+    dense, columns = matrix.toarray(), np.arange(30)
+    reversed_rows = outside(da.from_array(dense, chunks=(17, -1))[::-1], "adata.X")
+    np.testing.assert_array_equal(torch.cat(list(reversed_rows.blocks())), dense[::-1])
+    kept = (np.arange(103) // 17) != 1
+    X = da.from_array(dense, chunks=(17, -1))[da.from_array(kept, chunks=17)]
+    X.compute_chunk_sizes()
+    assert 0 in X.chunks[0]
+    source = outside(X, "adata.X")
+    np.testing.assert_array_equal(source.lazily(lambda block: block[:, columns] * 2).compute(), 2 * dense[kept])

@@ -184,3 +184,35 @@ def test_an_interrupted_fit_leaves_no_half_model(small, model, monkeypatch):
         model.fit(small.X[:200], groups=small.obs["tech"][:200])
     with pytest.raises(NotFittedError):
         model.predict(small.X)
+
+
+def test_the_layer_of_the_fit_is_asked_for(small, tmp_path):
+    small.layers["doubled"] = small.X * 2
+    model = fit(small, layer="doubled")
+    model.save(tmp_path / "model.fcmi")
+    for known in (model, load_model(tmp_path / "model.fcmi")):
+        with pytest.warns(UserWarning, match=r"fitted on adata.layers\['doubled'\], and is given adata.X"):
+            scfcmi.tl.assign(small, known, key_added="again")
+        scfcmi.tl.assign(small, known, key_added="again", layer="doubled")
+        assert small.obs["again"].tolist() == small.obs["fcmi"].tolist()
+        assert small.uns["again"]["params"]["matrix"] == "the model's 20 features of layers['doubled']"
+    # Where there is no such layer, X may hold the same numbers.
+    del small.layers["doubled"]
+    scfcmi.tl.assign(small, known, key_added="again")
+
+
+def test_a_data_frame_of_obsm_is_matched_by_its_columns(small, tmp_path):
+    X = small.X.toarray() if hasattr(small.X, "toarray") else small.X
+    small.obsm["proteins"] = pd.DataFrame(X, index=small.obs_names, columns=[f"p{i}" for i in range(20)])
+    model = fit(small, use_rep="proteins")
+    model.save(tmp_path / "model.fcmi")
+    small.obsm["turned"] = small.obsm["proteins"].iloc[:, ::-1]
+    for known in (model, load_model(tmp_path / "model.fcmi")):
+        scfcmi.tl.assign(small, known, key_added="again", use_rep="turned")
+        assert small.obs["again"].tolist() == small.obs["fcmi"].tolist()
+    small.obsm["array"], small.obsm["others"] = X, small.obsm["proteins"].add_suffix("x")
+    for name in ("array", "others"):
+        with pytest.raises(
+            ValueError, match=rf"fitted on a data frame with the columns .*obsm\['{name}'\] must be one"
+        ):
+            scfcmi.tl.assign(small, model, key_added="again", use_rep=name)

@@ -314,8 +314,13 @@ def test_consensus_of_several_runs(small, tmp_path):
     runs = [scfcmi.tl.fit_model(small.copy(), "tech", random_state=s, **paper) for s in (4, 5, 6)]
     soft = scfcmi.consensus([run.assignment_of(run.embedding_) for run in runs])
     model = scfcmi.tl.fit_model(small, "tech", random_state=4, n_runs=3, **paper)
-    assert small.obs["fcmi"].astype(int).tolist() == soft.argmax(axis=1).tolist()
-    np.testing.assert_allclose(small.obsm["fcmi_proba"], soft, atol=1e-6)
+    labels = small.obs["fcmi"].astype(int).to_numpy()
+    assert metrics.ari(labels, soft.argmax(axis=1)) == 1
+    np.testing.assert_allclose(np.sort(small.obsm["fcmi_proba"], axis=1), np.sort(soft, axis=1), atol=1e-6)
+    # The model numbers clusters in the same way. It is the run with which the consensus agrees most.
+    assert np.mean(labels == model.labels_) == max(metrics.accuracy(labels, run.labels_) for run in runs)
+    sizes = model.history_.filter(regex="^size_").iloc[-1].to_numpy()
+    np.testing.assert_array_equal(sizes.argsort(), np.bincount(model.labels_, minlength=3).argsort())
     agreed = small.obs["fcmi_agreement"]
     assert agreed.dtype == np.float32
     assert set((agreed * 3).round().astype(int)) <= {0, 1, 2, 3}
@@ -337,11 +342,25 @@ def test_runs_that_cannot_be(small):
         scfcmi.tl.fair_cluster(small, "tech", mode="paper", n_clusters=3, n_runs=3)
 
 
+def test_after_one_run_the_column_of_agreement_is_the_user_s(small):
+    scfcmi.tl.fair_cluster(small, "tech", n_runs=1, mode="paper", **QUICK)
+    small.obs["fcmi_agreement"] = "mine"
+    with pytest.raises(ValueError, match=r"would overwrite adata.obs\['fcmi_agreement'\]"):
+        scfcmi.tl.fair_cluster(small, "tech", **QUICK)
+    assert set(small.obs["fcmi_agreement"]) == {"mine"}
+
+
 @pytest.mark.parametrize("sparse", [True, False])
 def test_cells_without_expression_are_told(small, sparse):
     X = np.maximum(small.X.toarray() if sp.issparse(small.X) else small.X, 0)
-    X[:7] = 0
-    small.X = sp.csr_matrix(X) if sparse else X
+    if sparse:
+        # One of them has a zero that is stored.
+        X[:7], X[0, 0] = 0, 1
+        small.X = sp.csr_matrix(X)
+        small.X.data[0] = 0
+    else:
+        X[:7] = 0
+        small.X = X
     with pytest.warns(UserWarning, match=r"^7 cell\(s\) have no expression in the genes of adata.X that are used"):
         model = scfcmi.tl.fit_model(small, "tech", max_epochs=2)
     with pytest.warns(UserWarning, match=r"^7 cell\(s\) have no expression"):

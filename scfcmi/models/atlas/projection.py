@@ -96,7 +96,9 @@ def fit_projections(
         msg = f"All {n_features} features have the same value in all {n_cells} cells: there is nothing to cluster by."
         raise ValueError(msg)
     if used.sum() > _MAX_FEATURES:
-        used &= variance >= np.sort(variance)[-_MAX_FEATURES]
+        # Of equal variances the first are taken, so that there are never more.
+        most = np.argsort(-np.where(used, variance, -1).astype(np.float32), kind="stable")[:_MAX_FEATURES]
+        used = np.isin(np.arange(n_features), most)
     deviation = np.sqrt(np.where(used, variance, 1))
     rng = stream(seed, Stream.COMPONENTS)
     cells = np.arange(n_cells) if n_cells <= _MAX_CELLS else np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
@@ -153,8 +155,8 @@ class _Moments:
         self._n_cells, n_features = 0, len(mean)
         self._kept: list[Tensor] = []
         if not by_cells:
-            self._sums = torch.zeros(2, n_features, dtype=torch.float64)
-            self._products = torch.zeros(2, n_features, n_features, dtype=torch.float64)
+            self._sums = torch.zeros(2, n_features, dtype=torch.float64, device="cpu")
+            self._products = torch.zeros(2, n_features, n_features, dtype=torch.float64, device="cpu")
 
     def add(self, sample: Rows, kept: np.ndarray) -> None:
         """Add cells; those of the index ``kept``, rising, are kept as they are."""

@@ -45,7 +45,7 @@ def find_centers(
     """
     sample = codes
     if len(codes) > _RESTART_SAMPLE:
-        sample = codes[torch.randperm(len(codes), generator=generator)[:_RESTART_SAMPLE].to(codes.device)]
+        sample = codes[torch.randperm(len(codes), generator=generator, device="cpu")[:_RESTART_SAMPLE].to(codes.device)]
     runs = [] if last is None else [refine_centers(codes, last)]
     runs += [
         refine_centers(sample, _seed_centers(sample, n_clusters, generator), max_iter=100) for _ in range(n_restarts)
@@ -105,13 +105,13 @@ def _numbered_after(last: Tensor, centers: Tensor) -> Tensor:
 
 def _seed_centers(codes: Tensor, n_clusters: int, generator: torch.Generator) -> Tensor:
     """k-means++ (Arthur and Vassilvitskii, 2007) with squared Euclidean distance, 2 - 2 cos on the sphere."""
-    first = torch.randint(len(codes), (1,), generator=generator).item()
+    first = torch.randint(len(codes), (1,), generator=generator, device="cpu").item()
     chosen = [first]
     distance = 1 - codes @ codes[first]
     for _ in range(n_clusters - 1):
         # Cumulated in double precision: unlike torch.multinomial this has no limit on the number of cells.
         cumulated = distance.clamp_min(0).double().cumsum(0)
-        draw = torch.rand(1, generator=generator, dtype=torch.float64).to(codes.device) * cumulated[-1]
+        draw = torch.rand(1, generator=generator, dtype=torch.float64, device="cpu").to(codes.device) * cumulated[-1]
         index = int(torch.searchsorted(cumulated, draw, right=True).clamp_max(len(codes) - 1))
         chosen.append(index)
         distance = torch.minimum(distance, 1 - codes @ codes[index])

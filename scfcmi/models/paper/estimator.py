@@ -249,12 +249,11 @@ class FCMI(GroupedClusterer):
         changed = progress.history[-1]["changed"]
         self._finish(progress.history, decided | used, codes, settled=changed <= _SETTLED)
         if not self.settings_["settled"]:
-            msg = (
-                f"{changed:.0%} of the cells changed cluster in the last epoch. Raise max_epochs (now {self.n_iter_})."
-            )
+            msg = f"{changed:.0%} of the cells changed cluster in the last epoch. Raise max_epochs={self.n_iter_}."
             warnings.warn(msg, ConvergenceWarning, stacklevel=2)
         return self
 
+    @with_gradients
     def assignment_of(self, embedding: np.ndarray) -> np.ndarray:
         """Return the soft assignment of codes, as :meth:`transform` returns them: float32, shape (n_cells, n_clusters)."""
         codes, centers = torch.from_numpy(embedding), torch.from_numpy(self.cluster_centers_)

@@ -229,7 +229,8 @@ def _call(params: Mapping[str, Any], key: str) -> str | None:
         given["key_added"] = key
     # What JSON could not hold was an array.
     words = [f"{name}={'...' if value is None else repr(value)}" for name, value in given.items()]
-    return f"scfcmi.tl.fair_cluster(adata, {', '.join([repr(params['batch_key']), *words])})"
+    # fair_cluster does not take every parameter of the estimators.
+    return f"scfcmi.tl.fit_model(adata, {', '.join([repr(params['batch_key']), *words])})"
 
 
 def _repeat(params: Mapping[str, Any], key: str, name: str | None) -> str | None:

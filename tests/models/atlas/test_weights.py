@@ -85,3 +85,14 @@ def test_every_cell_its_own_group():
     rows = rows_of(rng.normal(size=(200, 30)).astype(np.float32))
     weighted, _ = fit_projections(rows, summarize(rows), 30, np.arange(200), 0)
     np.testing.assert_allclose(weighted.loadings.T @ weighted.loadings, 0.1 * np.eye(30), atol=1e-4)
+
+
+def test_no_more_than_4000_features_take_part_if_all_vary_alike():
+    X = np.zeros((60, 4100), np.float32)
+    rng = np.random.default_rng(0)
+    for column in X.T:
+        column[rng.choice(60, 5, replace=False)] = 1
+    rows = rows_of(X, "cpu")
+    views = fit_projections(rows, summarize(rows), 5, np.arange(60) % 2, 0)
+    for view in views:
+        assert np.isfinite(view.scale).sum() == 4000
