@@ -13,7 +13,7 @@ import pandas as pd
 from scfcmi import _validate
 
 if TYPE_CHECKING:
-    from anndata import AnnData
+    from anndata import AnnData, Raw
 
 # Probabilities belong to clusters of which this share of the cells is where it was, or all but one.
 _KEPT = 0.9
@@ -73,6 +73,14 @@ def column(table: pd.DataFrame, key: str) -> pd.Series:
     return table[key] if isinstance(table, pd.DataFrame) else table[[key]].to_memory()[key]
 
 
+def expression_of(adata: AnnData | Raw) -> Any:
+    """Return ``X``; ``None`` where there is none. Of a file without ``X``, anndata raises ``KeyError``."""
+    try:
+        return adata.X
+    except KeyError:
+        return None
+
+
 def in_memory(values: object) -> object:
     """Return an entry of an AnnData, read from disk or computed where it has to be; of a data frame, its values."""
     for method in ("to_memory", "compute"):
@@ -125,6 +133,14 @@ def fingerprint(*columns: pd.Series) -> int:
         total = zlib.crc32("\0".join(names).encode("utf-8", "surrogatepass"), total)
         total = zlib.crc32(codes.astype(np.int32), total)
     return total
+
+
+def curve_of(adata: AnnData, key: str) -> pd.DataFrame | None:
+    """Return the table that ``choose_n_clusters`` stored; ``None`` if there is none, or it is of more cells than these."""
+    stored = adata.uns.get(f"{key}_n_clusters")
+    if not isinstance(stored, Mapping) or int(stored.get("n_cells", adata.n_obs)) != adata.n_obs:
+        return None
+    return table_in_memory(stored["curve"])
 
 
 def diagnosis_of(adata: AnnData, key: str, batch_key: str) -> Mapping[str, Any]:

@@ -1,9 +1,10 @@
-"""The package's logger. Silent below warnings until :func:`set_verbosity` says otherwise."""
+"""What the package says: its logger, silent below warnings until :func:`set_verbosity` says otherwise, and warnings."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from typing import Literal, TextIO, get_args
 
 from scfcmi._shown import shown
@@ -55,3 +56,11 @@ def set_verbosity(level: Verbosity) -> None:
         logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, and point to the line outside of this package that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "scfcmi":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

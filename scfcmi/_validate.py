@@ -197,7 +197,8 @@ def group_values(groups: object, n_cells: int, name: str = "groups") -> pd.Categ
         raise ValueError(msg)
     try:
         values = pd.Categorical(groups).remove_unused_categories()
-    except TypeError as error:
+    # pandas has no categories of float16.
+    except (TypeError, NotImplementedError) as error:
         msg = f"{name} must hold names of groups, such as strings or integers ({error})."
         raise TypeError(msg) from error
     n_missing = int((values.codes < 0).sum())

@@ -66,6 +66,12 @@ TOOL = {
         "mode='paper' needs n_clusters",
     ),
     "unknown mode": (None, {"mode": "papers"}, ValueError, r"mode must be one of .*Did you mean 'paper'"),
+    "batches in float16": (
+        lambda a: change(a, tech=(a.obs["tech"] == "10x").to_numpy(np.float16)),
+        {},
+        TypeError,
+        "must hold names of groups",
+    ),
     "weight of the other mode": (
         None,
         {"beta": 0.2},

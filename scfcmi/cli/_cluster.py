@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,6 @@ from scfcmi.cli._workers import add_workers, working
 from scfcmi.cli._written import write_results, write_results_only
 
 if TYPE_CHECKING:
-    import argparse
-
     from anndata import AnnData
 
 # Arguments of fair_cluster, by the name that they have there. They are passed on if given: what is left out is for
@@ -47,6 +46,17 @@ Clusters cells so that clusters follow biology and not the batch, and writes the
 most data. Next: 'scfcmi report OUT.h5ad -o report.html'."""
 
 
+class _Once(argparse.Action):
+    """Stores a value; given twice, the last would win, as if clusters followed neither column."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option} takes one column, and is given twice. To use two columns, join them into one")
+        setattr(namespace, self.dest, values)
+
+
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add ``cluster``."""
     cluster = commands.add_parser(
@@ -54,7 +64,10 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     _files.add_input(cluster, help="cells with log-normalized expression: an h5ad file or a zarr store")
     cluster.add_argument(
-        "--batch-key", required=True, help="column of obs with the batches, which clusters must not follow"
+        "--batch-key",
+        required=True,
+        action=_Once,
+        help="column of obs with the batches, which clusters must not follow",
     )
     _files.add_output(cluster)
     cluster.add_argument(

@@ -138,8 +138,9 @@ def _read(options: argparse.Namespace) -> Any:
 def _compute_missing(adata: AnnData, plot: str, key: str) -> None:
     """Compute what is drawn, if the file does not hold it."""
     from scfcmi import tl
+    from scfcmi._adata import curve_of
 
     if plot == "umap" and f"X_{key}_umap" not in adata.obsm:
         tl.umap(adata, key)
-    if plot == "n-clusters" and f"{key}_n_clusters" not in adata.uns:
+    if plot == "n-clusters" and curve_of(adata, key) is None:
         tl.choose_n_clusters(adata, key=key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +13,7 @@ import requests
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from scfcmi._logging import logger
+from scfcmi._logging import logger, warn
 from scfcmi.datasets._check import examine, miscount
 from scfcmi.errors import ChecksumError, DatasetUnavailableError
 
@@ -102,7 +101,7 @@ def _any_of(files: list[File], manifest: Manifest, folder: Path, *, download: bo
                 other = miscount(path, file)
                 if other is not None:
                     msg = f"{manifest.name}: {path} {other}. Results will not compare with published ones."
-                    warnings.warn(msg, UserWarning, stacklevel=4)
+                    warn(msg)
                 return Found(path, file)
             logger.warning("%s %s", path, why)
             faults.append(f"{path} {why}")

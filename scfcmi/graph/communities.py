@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,8 @@ from scipy.sparse import csr_matrix, triu
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sknetwork.clustering import Leiden, Louvain
+
+from scfcmi._logging import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -139,7 +140,7 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
     n_found = labels.max() + 1
     if n_found < n_clusters:
         msg = f"The neighbor graph falls into at most {n_found} parts. You get {n_found} clusters, not n_clusters={n_clusters}."
-        warnings.warn(msg, ConvergenceWarning, stacklevel=2)
+        warn(msg, ConvergenceWarning)
     return join(graph, labels, n_clusters)
 
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scfcmi import _validate
+from scfcmi._logging import warn
 from scfcmi.metrics._contingency import contingency, entropy
 from scfcmi.metrics._quality import nmi
 
@@ -65,7 +65,7 @@ def mnce(clusters: ArrayLike, groups: ArrayLike) -> float:
     """
     table = contingency(clusters=clusters, groups=groups)
     if table.shape[1] == 1:
-        warnings.warn("MNCE is undefined with one group: H(G) is zero. Returning NaN.", UserWarning, stacklevel=2)
+        warn("MNCE is undefined with one group: H(G) is zero. Returning NaN.")
         return float("nan")
     return float(entropy(table, axis=1).min() / entropy(table.sum(axis=0)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Cluster
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from scfcmi import _validate
+from scfcmi._logging import warn
 from scfcmi._scratch import in_order
 from scfcmi.errors import ModelFormatError
 from scfcmi.models import files, inference
@@ -257,7 +257,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         if y is not None and groups is None:
             msg = f"{type(self).__name__} ignores y. If these are groups, give them by name: fit(X, groups=...)."
             # Past this method, fit and its decorator.
-            warnings.warn(msg, UserWarning, stacklevel=4)
+            warn(msg)
 
     def _check_call(self) -> None:
         """Raise for what belongs to one call of ``fit`` and is of the wrong kind, or names a file that cannot be written."""

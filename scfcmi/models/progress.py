@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    # A notebook without ipywidgets has no bar. That is no reason to warn.
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

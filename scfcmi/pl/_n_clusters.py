@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
-from scfcmi._adata import check_adata, table_in_memory
+from scfcmi._adata import check_adata, curve_of
 from scfcmi.pl._figure import COLUMN, at_print_size, hand_out, panels
 from scfcmi.pl._palette import palette
 
@@ -50,12 +50,19 @@ def n_clusters(
     ------
     KeyError
         If ``choose_n_clusters`` has not been run under this key.
+    ValueError
+        If it was run on other cells.
     """
     check_adata(adata, written=False)
     _validate.text("key", key)
     hint = f"Run scfcmi.tl.choose_n_clusters(adata, key={key!r}) first."
     _validate.key_in(adata.uns.keys(), f"{key}_n_clusters", "adata.uns", hint=hint)
-    curve = table_in_memory(adata.uns[f"{key}_n_clusters"]["curve"]).sort_values("resolution")
+    curve = curve_of(adata, key)
+    if curve is None:
+        n_cells = adata.uns[f"{key}_n_clusters"]["n_cells"]
+        msg = f"The curve in adata.uns is of {n_cells} cells, adata has {adata.n_obs}. {hint[:-1]} again."
+        raise ValueError(msg)
+    curve = curve.sort_values("resolution")
     used = adata.uns.get(key, {}).get("params", {}).get("resolution")
 
     (panel,) = panels(1, ax, width=COLUMN + _LEGEND)

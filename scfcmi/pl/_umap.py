@@ -31,7 +31,7 @@ _GRAY = "#e3e3e3"
 # Settings of scanpy that may have a value for each cell.
 _PER_CELL = ("size", "mask_obs", "alpha")
 # And for each panel.
-_PER_PANEL = ("title", "vmin", "vmax", "vcenter", "norm", "cmap", "color_map")
+_PER_PANEL = ("title", "vmin", "vmax", "vcenter", "norm", "cmap", "color_map", "marker")
 # Points by which a name stands above a small cluster, and that stay free between names; the line to a cluster whose name
 # had to move away.
 _ABOVE, _GAP = 7.0, 1.5
@@ -198,6 +198,9 @@ def _columns_of(
         raise TypeError(msg)
     if settings.get("save"):
         msg = "umap saves nothing. Save the figure: scfcmi.pl.umap(adata, return_fig=True).savefig('map.png')."
+        raise TypeError(msg)
+    if settings.get("projection", "2d") != "2d" or "basis" in settings:
+        msg = f"umap draws adata.obsm['X_{key}_umap'], which has two dimensions. For another map: sc.pl.embedding."
         raise TypeError(msg)
     if settings.get("edges"):
         msg = f"umap draws no edges. scanpy does: sc.pl.embedding(adata, {key + '_umap'!r}, neighbors_key={key!r}, edges=True)."

@@ -33,11 +33,13 @@ def values_of(
     """
     use_raw = layer is None and adata.raw is not None if use_raw is None else use_raw
     var = adata.raw.var if use_raw and adata.raw is not None else adata.var
+    if gene_symbols is not None:
+        _validate.key_in(var.columns, gene_symbols, "adata.var")
     known = pd.Index(var.index if gene_symbols is None else _adata.column(var, gene_symbols))
     genes = [column for column in columns if column not in adata.obs]
     for gene in genes:
         _validate.key_in([*adata.obs.columns, *known], gene, "adata.obs or adata.var_names")
-        if adata.X is None and layer is None and not use_raw:
+        if layer is None and not use_raw and _adata.expression_of(adata) is None:
             msg = f"color={gene!r} is a gene, but adata.X is None. Set adata.X, or name a column of adata.obs."
             raise ValueError(msg)
     # All genes in one pass.

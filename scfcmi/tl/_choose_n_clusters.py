@@ -58,7 +58,8 @@ def choose_n_clusters(
     ``separation``
         Each cluster keeps a share of its links to itself. This is the lowest share.
 
-    Sets ``adata.uns[key + "_n_clusters"]``: ``curve``, the same table. :func:`scfcmi.pl.n_clusters` draws it.
+    Sets ``adata.uns[key + "_n_clusters"]``: ``curve``, the same table, and ``n_cells``, the number of cells.
+    :func:`scfcmi.pl.n_clusters` draws it.
 
     Raises
     ------
@@ -84,5 +85,5 @@ def choose_n_clusters(
         _validate.key_in(adata.obsp.keys(), f"{key}_connectivities", "adata.obsp", hint=hint)
     # scikit-network takes seeds of 32 bits, and runs take the next ones.
     curve = resolution_curve(found[0], seed % 2**31, Stages(progress).tracked("resolutions"))
-    actual(adata).uns[f"{key}_n_clusters"] = {"curve": storable(curve)}
+    actual(adata).uns[f"{key}_n_clusters"] = {"curve": storable(curve), "n_cells": adata.n_obs}
     return curve

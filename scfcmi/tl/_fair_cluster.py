@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from scfcmi import __version__, _validate
 from scfcmi._adata import check_adata
-from scfcmi._logging import logger
+from scfcmi._logging import logger, warn
 from scfcmi._random import RandomState, seed_from
 from scfcmi.models.consensus import joined
 from scfcmi.models.registry import new_model
@@ -293,7 +292,7 @@ def _run(
             f"adata.obs[{batch_key!r}] has {len(batches.categories)} batches for {adata.n_obs} cells. A batch of one cell "
             "tells nothing of what batches do: clusters will hardly be corrected."
         )
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warn(msg)
     seeds = [given["random_state"] + run for run in range(n_runs or 1)]
     models = [new_model(mode, images=len(matrix.X.shape) > 2, **given | {"random_state": seed}) for seed in seeds]
     logger.info(

@@ -37,7 +37,7 @@ def graph_of(adata: AnnData, key: str, *, for_resolution: bool = False) -> tuple
     params = stored.get("params", {})
     is_other = for_resolution and "views" in params and "resolution" not in params
     if name in adata.obsp and not is_other:
-        return csr_matrix(in_memory(adata.obsp[name])), np.arange(adata.n_obs)
+        return stored_graph(adata, name), np.arange(adata.n_obs)
     # A fit of atlas mode says which views it had. So do assigned cells, which are not those of the fit.
     if "views" not in params or "assigned" in params or f"X_{key}" not in adata.obsm:
         return None
@@ -50,3 +50,12 @@ def graph_of(adata: AnnData, key: str, *, for_resolution: bool = False) -> tuple
         whiten=for_resolution or "resolution" in params,
     )
     return graph.of_cells(), graph.cells
+
+
+def stored_graph(adata: AnnData, name: str) -> csr_matrix:
+    """Return a copy of an entry of ``obsp``. anndata may store small unsigned indices, which scipy does not take."""
+    graph = in_memory(adata.obsp[name])
+    if getattr(graph, "format", None) != "csr":
+        return csr_matrix(graph, copy=True)
+    indices, starts = graph.indices.astype(np.int32), graph.indptr.astype(np.int32)
+    return csr_matrix((graph.data.copy(), indices, starts), shape=graph.shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from scfcmi import _validate
 from scfcmi._adata import column
+from scfcmi._logging import warn
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -78,7 +78,7 @@ def _as_mask(values: object, n_genes: int, name: str) -> np.ndarray:
     missing = values.isna()
     if missing.any():
         msg = f"{name} is missing for {missing.sum()} of {n_genes} genes. These genes are left out."
-        warnings.warn(msg, UserWarning, stacklevel=6)
+        warn(msg)
     there = values[~missing]
     wrong = [
         value

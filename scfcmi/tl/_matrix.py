@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from scfcmi import _validate
-from scfcmi._adata import in_memory
+from scfcmi._adata import expression_of, in_memory
 from scfcmi._files import damage_told
+from scfcmi._logging import warn
 from scfcmi.rows import ChunkedRows, outside
 from scfcmi.tl._mask import feature_mask
 
@@ -74,7 +74,7 @@ def choose_matrix(
     if layer is not None:
         # anndata 0.13 counts X among the layers, as None.
         _validate.key_in((name for name in adata.layers if name is not None), layer, "adata.layers")
-    X, name = (adata.X, "X") if layer is None else (adata.layers[layer], f"layers[{layer!r}]")
+    X, name = (expression_of(adata), "X") if layer is None else (adata.layers[layer], f"layers[{layer!r}]")
     if X is None or adata.n_vars == 0:
         msg = f"adata.{name} is empty: there are no features to cluster by."
         raise ValueError(msg)
@@ -117,7 +117,7 @@ def _warn_of_columns(X: object, name: str) -> None:
             f"adata.{name} is stored by columns (CSC), so that all of it is read into memory. To read it in parts, "
             f"store it by rows: adata = adata.to_memory(), adata.{name} = adata.{name}.tocsr(), and write it again."
         )
-        warnings.warn(msg, UserWarning, stacklevel=5)
+        warn(msg)
 
 
 def _as_float32(X: object, name: str) -> np.ndarray | sp.csr_matrix | sp.csr_array:
@@ -157,7 +157,7 @@ def _warn_of_empty(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> N
             f"{n_empty} cell(s) have no expression in the genes of adata.{name} that are used. Their cluster means nothing. "
             "Remove them: sc.pp.filter_cells(adata, min_genes=1)."
         )
-        warnings.warn(msg, UserWarning, stacklevel=5)
+        warn(msg)
 
 
 def _warn_of_scale(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> None:
@@ -172,7 +172,7 @@ def _warn_of_scale(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> N
         msg = f"adata.{name} holds values up to {values.max():.3g}. Log-normalized values are expected: run {remedy}."
     else:
         return
-    warnings.warn(msg, UserWarning, stacklevel=5)
+    warn(msg)
 
 
 def warn_of_unmeasured(matrix: Matrix, batches: pd.Categorical) -> None:
@@ -212,4 +212,4 @@ def warn_of_unmeasured(matrix: Matrix, batches: pd.Categorical) -> None:
             "batches. If they were not measured there, clusters may follow this batch: keep the genes that all batches have, by "
             "ad.concat(..., join='inner') or mask_var."
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn(msg)

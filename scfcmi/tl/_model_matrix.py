@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import scipy.sparse as sp
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
+from scfcmi._logging import warn
 from scfcmi.models.base import GroupedClusterer
 from scfcmi.rows import ChunkedRows
 from scfcmi.tl._matrix import Matrix, choose_matrix
@@ -107,7 +107,7 @@ def _warn_of_layer(adata: AnnData, model: GroupedClusterer, layer: str | None) -
             f"The model was fitted on adata.layers[{fitted_on!r}], and is given adata.X. If X holds other numbers, clusters are "
             f"wrong: give layer={fitted_on!r}."
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn(msg)
 
 
 def chunks(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from scfcmi._adata import column, own
+from scfcmi._logging import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +135,7 @@ def actual(adata: AnnData, *, copy: bool = False) -> AnnData:
         # A file-backed AnnData is copied into memory.
         return adata.to_memory() if adata.isbacked else adata.copy()
     if adata.is_view:
-        warnings.warn("Received a view of an AnnData. Making a copy.", UserWarning, stacklevel=3)
+        warn("Received a view of an AnnData. Making a copy.")
         adata._init_as_actual(adata.copy())
     if not isinstance(adata.obs, pd.DataFrame):
         # From read_lazy. Expression stays where it is.

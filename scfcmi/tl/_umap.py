@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
 
 from scfcmi import _validate
 from scfcmi._adata import check_adata, in_memory, own
 from scfcmi._random import RandomState, seed_from
+from scfcmi.tl._graph import stored_graph
 from scfcmi.tl._results import actual
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from scipy.sparse import csr_matrix
 
 # As scanpy has them: cells of a cluster spread over the map.
 _LOOK = {"min_dist": 0.5, "spread": 1.0}
@@ -80,7 +81,7 @@ def umap(
     seed = seed_from(random_state, rng)
     graph_key = own(adata, key).get("connectivities_key", f"{key}_connectivities")
     embedding = np.asarray(in_memory(adata.obsm[f"X_{key}"]), np.float32)
-    graph = csr_matrix(in_memory(adata.obsp[graph_key]), copy=True) if graph_key in adata.obsp else None
+    graph = stored_graph(adata, graph_key) if graph_key in adata.obsp else None
     # A few cells of many may have kept no link to each other. Both tools that lay out take seeds of 32 bits.
     if graph is not None and graph.nnz:
         place, source = _of_graph(embedding, graph, seed % 2**32), {"connectivities_key": graph_key}

@@ -47,7 +47,7 @@ def test_input_is_replaced_only_when_asked(path, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--batch-key", "thech"], "error: Key 'thech' not found in adata.obs. Did you mean 'tech'? Available:"),
+        (["--batch-key", "label"], "error: --batch-key takes one column, and is given twice. To use two columns, join"),
         (["--n-clusters", "-2"], "error: n_clusters must be at least 2, got -2."),
         (["--n-clusters", "many"], "argument --n-clusters: invalid int value: 'many'"),
         (["-o", "/nowhere/out.h5ad"], "error: --output is in a folder that does not exist"),
@@ -66,6 +66,12 @@ def test_wrong_use_is_one_line_and_code_two(path, tmp_path, capsys, arguments, w
     assert words in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_unknown_batch_key(path, tmp_path, capsys):
+    words = ["cluster", str(path), "--batch-key", "thech", "-o", str(tmp_path / "out.h5ad")]
+    assert cli.main(words) == cli.WRONG_USE
+    assert "error: Key 'thech' not found in adata.obs. Did you mean 'tech'? Available:" in capsys.readouterr().err
 
 
 def test_missing_and_damaged_input(path, tmp_path, capsys):

@@ -343,3 +343,42 @@ def test_a_map_is_needed_and_a_failure_leaves_the_old_page(clustered, put_map, t
     monkeypatch.undo()
     assert path.read_text() == "old"
     assert sorted(there.name for there in tmp_path.iterdir()) == ["folder.html", "page.html"]
+
+
+def test_a_file_without_X(small, put_map, tmp_path):
+    """Markers come from the layer that was clustered. Where it is gone, the page says that there is no expression."""
+    small.var_names = [f"gene{number}" for number in range(small.n_vars)]
+    small.layers["lognorm"], small.X = small.X, None
+    scfcmi.tl.fair_cluster(small, "tech", layer="lognorm", n_clusters=3, max_epochs=3)
+    put_map(small)
+    small.write_h5ad(tmp_path / "cells.h5ad")
+    backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    for number, adata in enumerate((small, backed)):
+        scfcmi.pl.report(adata, tmp_path / f"{number}.html")
+        assert "gene" in (tmp_path / f"{number}.html").read_text()
+    (tmp_path / "1.html").unlink()
+    (ax,) = scfcmi.pl.umap(backed, "gene0", layer="lognorm", show=False)
+    assert len(ax.collections[0].get_array()) == 240
+    with pytest.raises(ValueError, match=r"color='gene0' is a gene, but adata.X is None"):
+        scfcmi.pl.umap(backed, "gene0", show=False)
+    with pytest.raises(ValueError, match=r"adata.X is empty"):
+        scfcmi.tl.fair_cluster(backed, "tech", copy=True)
+    small.uns["fcmi"]["params"]["call"] = "{}"
+    scfcmi.pl.report(small, tmp_path / "none.html")
+    assert "There is no expression in adata.X" in (tmp_path / "none.html").read_text()
+
+
+def test_a_curve_of_other_cells_is_not_shown(small, put_map, tmp_path):
+    scfcmi.tl.fair_cluster(small, "tech", n_clusters=3, max_epochs=3)
+    put_map(small)
+    scfcmi.tl.choose_n_clusters(small, progress=False)
+    scfcmi.pl.report(small, tmp_path / "all.html", n_markers=0)
+    some = small[small.obs["fcmi"] == "0"].copy()
+    scfcmi.pl.report(some, tmp_path / "some.html", n_markers=0)
+    shown = [("Other resolutions" in (tmp_path / name).read_text()) for name in ("all.html", "some.html")]
+    assert shown == [True, False]
+    assert "lie in one cluster, of" in (tmp_path / "some.html").read_text()
+    with pytest.raises(ValueError, match=rf"curve in adata.uns is of 240 cells, adata has {some.n_obs}. Run .* again"):
+        scfcmi.pl.n_clusters(some, show=False)
+    scfcmi.tl.choose_n_clusters(some, progress=False)
+    scfcmi.pl.n_clusters(some, show=False)

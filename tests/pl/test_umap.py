@@ -263,6 +263,16 @@ def test_of_many_cells_those_on_top_are_drawn(mapped, monkeypatch):
     assert (axes[0].collections[0].get_array() == 5).sum() == 120
 
 
+def test_other_maps_are_scanpy_s(mapped):
+    for settings in ({"projection": "3d"}, {"basis": "X_pca"}):
+        with pytest.raises(TypeError, match=r"draws adata.obsm\['X_fcmi_umap'\], which has two dimensions"):
+            scfcmi.pl.umap(mapped, show=False, **settings)
+    axes = scfcmi.pl.umap(mapped, ["fcmi", "tech"], marker=["^", "o"], show=False)
+    assert len(axes) == 2
+    with pytest.raises(KeyError, match=r"'symbol' .*adata.var"):
+        scfcmi.pl.umap(mapped, "gene0", gene_symbols="symbol", show=False)
+
+
 def test_batches_with_numbers_for_names_are_no_scale(small, put_map):
     small.obs["run"] = np.where(small.obs["tech"] == "10x", 1, 10)
     scfcmi.tl.fair_cluster(small, "run", n_clusters=3, max_epochs=3)

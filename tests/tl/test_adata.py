@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import anndata as ad
@@ -211,3 +213,20 @@ def test_sparse_images(small):
     images.uns["image_shape"] = (16, 7, 7)
     scfcmi.tl.fair_cluster(images, "group", n_clusters=3, mode="paper", max_epochs=1)
     assert "784 features" in images.uns["fcmi"]["params"]["matrix"]
+
+
+def test_warnings_point_to_the_caller(small):
+    """However deep a warning is raised: the line of the user, not one of the package."""
+    calls = [
+        lambda: scfcmi.tl.fair_cluster(small[:200], "tech", n_clusters=3, max_epochs=2),
+        lambda: scfcmi.tl.fit_model(small[:200], "tech", n_clusters=3, max_epochs=2),
+        lambda: scfcmi.tl.fair_cluster(small, "tech", n_clusters=3, max_epochs=2, mode="paper"),
+        lambda: scfcmi.FCMI(3, max_epochs=2, warmup_epochs=1).fit(small.X, groups=small.obs["tech"]),
+    ]
+    for call in calls:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            call()
+        assert {Path(warning.filename).name for warning in told if "scfcmi" not in str(warning.message)} == {
+            "test_adata.py"
+        }

@@ -70,3 +70,13 @@ def test_the_curve_of_a_number_is_that_of_the_default(small):
         scfcmi.tl.fair_cluster(small, "tech", max_epochs=5, **choice)
         curves.append(scfcmi.tl.choose_n_clusters(small))
     pd.testing.assert_frame_equal(*curves)
+
+
+def test_a_graph_stored_with_small_indices(small, tmp_path):
+    scfcmi.tl.fair_cluster(small, "tech", max_epochs=3)
+    expected = scfcmi.tl.choose_n_clusters(small, progress=False)
+    graph = small.obsp["fcmi_connectivities"]
+    # As anndata writes it with write_csr_csc_indices_with_min_possible_dtype.
+    graph.indices, graph.indptr = graph.indices.astype(np.uint8), graph.indptr.astype(np.uint16)
+    assert scfcmi.tl.choose_n_clusters(small, progress=False).equals(expected)
+    scfcmi.tl.diagnose(small)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from scfcmi import _validate
 from scfcmi._initialization import initialized, with_gradients
+from scfcmi._logging import warn
 from scfcmi._random import Stream, seed_from, stream, torch_stream
 from scfcmi._scratch import in_order
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
@@ -320,7 +320,7 @@ class AtlasFCMI(GroupedClusterer):
         order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
         if len(order) < len(sizes):
             msg = f"Only {len(order)} of {len(sizes)} clusters have cells: the model cannot tell the others apart. Ask for fewer."
-            warnings.warn(msg, ConvergenceWarning, stacklevel=3)
+            warn(msg, ConvergenceWarning)
         self._weights, self._offsets = np.take(self._weights, order, axis=1), self._offsets[order]
         place = np.zeros(len(sizes), np.int32)
         place[order] = np.arange(len(order))

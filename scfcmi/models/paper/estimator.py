@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from scfcmi import _validate
 from scfcmi._initialization import with_gradients
+from scfcmi._logging import warn
 from scfcmi._random import seed_from
 from scfcmi.models.assignment import soft_assignment
 from scfcmi.models.base import GroupedClusterer
@@ -250,7 +250,7 @@ class FCMI(GroupedClusterer):
         self._finish(progress.history, decided | used, codes, settled=changed <= _SETTLED)
         if not self.settings_["settled"]:
             msg = f"{changed:.0%} of the cells changed cluster in the last epoch. Raise max_epochs={self.n_iter_}."
-            warnings.warn(msg, ConvergenceWarning, stacklevel=2)
+            warn(msg, ConvergenceWarning)
         return self
 
     @with_gradients

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import __version__, metrics
-from scfcmi._adata import diagnosis_of, proba_of, table_in_memory
+from scfcmi._adata import curve_of, diagnosis_of, proba_of, table_in_memory
 from scfcmi.pl._composition import enrichment
 from scfcmi.pl._confidence import LEVELS
 from scfcmi.pl._report._charts import history_charts, resolution_chart
@@ -113,11 +113,9 @@ def _summary(
 ) -> list[str]:
     sizes = counts.sum(axis=1)
     sizes = sizes[sizes > 0]
+    n_batches, clusters = int((counts.sum() > 0).sum()), f"{len(sizes)} clusters" if len(sizes) > 1 else "one cluster"
     said = [
-        (
-            f"{adata.n_obs:,} cells of {int((counts.sum() > 0).sum())} batches ({batch_key}) lie in {len(sizes)} clusters, "
-            f"of {sizes.min():,} to {sizes.max():,} cells."
-        ),
+        f"{adata.n_obs:,} cells of {n_batches} batches ({batch_key}) lie in {clusters}, of {sizes.min():,} to {sizes.max():,} cells.",
         f"Clustered in {stored['params'].get('mode', 'unknown')} mode on {stored['params'].get('matrix', 'unknown')}.",
     ]
     if "training" in diagnosis:
@@ -214,10 +212,13 @@ def _confusion(clusters: pd.Categorical, labels: pd.Categorical) -> dict[str, An
 
 
 def _resolutions(adata: AnnData, key: str) -> str | None:
-    curve = adata.uns.get(f"{key}_n_clusters", {}).get("curve")
-    return (
-        None if curve is None else resolution_chart(table_in_memory(curve), adata.uns[key]["params"].get("resolution"))
-    )
+    curve = curve_of(adata, key)
+    return None if curve is None else resolution_chart(curve, adata.uns[key]["params"].get("resolution"))
+
+
+def layer_of(params: Mapping[str, Any]) -> str | None:
+    """Return the layer that was clustered, if it was one."""
+    return json.loads(params.get("call", "{}")).get("layer")
 
 
 def _call(params: Mapping[str, Any], key: str) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix, issparse
 
-from scfcmi._adata import in_memory
+from scfcmi._adata import expression_of, in_memory
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -18,24 +18,27 @@ if TYPE_CHECKING:
 _MOST_CELLS, _FEWEST_CELLS = 500, 3
 
 
-def markers(adata: AnnData, clusters: pd.Categorical, n_markers: int) -> tuple[dict[str, list[str]], str]:
+def markers(
+    adata: AnnData, clusters: pd.Categorical, n_markers: int, layer: str | None = None
+) -> tuple[dict[str, list[str]], str]:
     """Return the first marker genes of each cluster, and in words why there are none.
 
     Genes are higher in the cluster than in all other cells (t-test of ``sc.tl.rank_genes_groups``, adjusted p below 0.05).
-    Expression is that of ``adata.raw`` if there is one. Counts are normalized and logarithms taken first, on a copy.
+    Expression is that of the layer that was clustered, or of ``adata.raw`` if there is one. Counts are normalized and logarithms taken first, on a copy.
     """
     if n_markers == 0:
         return {}, ""
     # As scanpy does: what was scaled has its expression in raw.
-    held = adata if adata.raw is None else adata.raw
-    if held.n_vars == 0 or held.X is None:
+    held = adata if adata.raw is None or layer in adata.layers else adata.raw
+    expression = adata.layers[layer] if layer in adata.layers else expression_of(held)
+    if held.n_vars == 0 or expression is None:
         return {}, "There is no expression in adata.X, so that no marker genes are shown."
     rows = _sampled(np.asarray(clusters.codes))
     names = clusters[rows].remove_unused_categories()
     if len(names.categories) < 2:
         return {}, f"Marker genes need two clusters of at least {_FEWEST_CELLS} cells."
     # In the order of the file, which may be on disk.
-    X = in_memory(held.X[rows])
+    X = in_memory(expression[rows])
     X = csr_matrix(X, dtype=np.float32) if issparse(X) else np.array(X, np.float32)
     numbers = X.data if issparse(X) else X.ravel()
     if not np.isfinite(numbers).all():

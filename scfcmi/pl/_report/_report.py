@@ -109,7 +109,9 @@ def report(
     if source is None:
         source = adata.filename if adata.isbacked else None
     content = _content.gather(adata, key, batch_key, label_key, values, colors, source)
-    content["genes"], content["no_genes"] = markers(adata, values[key], n_markers)
+    content["genes"], content["no_genes"] = markers(
+        adata, values[key], n_markers, _content.layer_of(own(adata, key)["params"])
+    )
     cells = maps(adata.obsm[f"X_{key}_umap"], values, colors)
     page = _page(content, cells)
     with replacing(path) as temporary:
