@@ -182,7 +182,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a model written by :meth:`save`.
+        """Read a model written by :meth:`save`. It labels cells, and has no ``labels_``, ``embedding_`` and ``graph_``.
 
         Raises
         ------

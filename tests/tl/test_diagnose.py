@@ -137,7 +137,7 @@ def test_wrong_keys(small):
     with pytest.raises(KeyError, match=r"Run scfcmi\.tl\.fair_cluster"):
         scfcmi.tl.diagnose(small)
     small.obs["mine"] = small.obs["label"]
-    with pytest.raises(ValueError, match="Give batch_key, the column of adata.obs with the batches"):
+    with pytest.raises(ValueError, match=r"Give batch_key, the column of adata.obs with the batches"):
         scfcmi.tl.diagnose(small, "mine")
     with pytest.raises(KeyError, match=r"X_mine' not found in adata\.obsm"):
         scfcmi.tl.diagnose(small, "mine", batch_key="tech")
