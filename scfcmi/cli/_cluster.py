@@ -47,7 +47,7 @@ most data. Next: 'scfcmi report OUT.h5ad -o report.html'."""
 
 
 class _Once(argparse.Action):
-    """Stores a value; given twice, the last would win, as if clusters followed neither column."""
+    """Stores a value, once: of two columns, the last would win, and clusters might follow the first."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None

@@ -59,7 +59,7 @@ def test_any_number_can_be_had(types, n_clusters):
 
 def test_more_than_the_graph_holds_is_said():
     graph = sp.csr_matrix(np.ones((2, 2)) - np.eye(2))
-    with pytest.warns(ConvergenceWarning, match="at most 2 communities, fewer than n_clusters=5"):
+    with pytest.warns(ConvergenceWarning, match=r"at most 2 parts. You get 2 clusters, not n_clusters=5"):
         assert leiden_at(graph, 5, 0).max() + 1 == 2
 
 

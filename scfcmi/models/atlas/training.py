@@ -32,8 +32,6 @@ _MAX_MATCHED = 5000
 _DECODER_STEPS, _MAX_DECODED = 300, 20_000
 # Mini-batches of a training, if the number of epochs is not given, and of one epoch at most.
 MAX_STEPS = 200
-# A mini-batch holds a pair of counterparts for every so many cells. With a pair for every cell, clusters are no better.
-_CELLS_A_PAIR = 4
 # Cells encoded at a time.
 _BLOCK = 8192
 
@@ -184,8 +182,7 @@ def _terms(
     reconstruction = squared_distance(inputs, outputs)
     agreement = reconstruction.new_zeros(())
     if any(found.share for found in pairs.of_view):
-        n_pairs = -(-inputs.shape[1] // _CELLS_A_PAIR)
-        drawn = np.stack([found.draw(n_pairs, rng) for found in pairs.of_view], axis=1)
+        drawn = np.stack([found.draw(inputs.shape[1], rng) for found in pairs.of_view], axis=1)
         first, second = torch.from_numpy(drawn).to(inputs.device)
         share = torch.tensor([found.share for found in pairs.of_view], device=inputs.device, dtype=inputs.dtype)
         view = torch.arange(len(inputs), device=inputs.device)[:, None]

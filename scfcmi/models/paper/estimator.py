@@ -47,7 +47,8 @@ class FCMI(GroupedClusterer):
     An auto-encoder maps samples to codes of unit length. Its decoder is told the group, so codes need not carry it.
     Training maximizes I(X;C|G), which makes clusters compact and of even size. It minimizes I(G;C), which makes clusters
     independent of the group: ``L = L_rec + alpha L_clu + beta L_fair``, Eq. 12 of Zeng et al., CVPR 2023. All defaults
-    except ``chance_correction``, ``decoder`` and ``precision`` are those of the paper or of its code. Without groups, it is plain deep clustering.
+    except ``chance_correction``, ``decoder`` and ``precision`` are those of the paper or of its code. Without groups, it is
+    plain deep clustering.
 
     Parameters
     ----------

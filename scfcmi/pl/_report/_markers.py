@@ -24,7 +24,8 @@ def markers(
     """Return the first marker genes of each cluster, and in words why there are none.
 
     Genes are higher in the cluster than in all other cells (t-test of ``sc.tl.rank_genes_groups``, adjusted p below 0.05).
-    Expression is that of the layer that was clustered, or of ``adata.raw`` if there is one. Counts are normalized and logarithms taken first, on a copy.
+    Expression is that of the layer that was clustered, or of ``adata.raw`` if there is one. Counts are normalized and
+    logarithms taken first, on a copy.
     """
     if n_markers == 0:
         return {}, ""

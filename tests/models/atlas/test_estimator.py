@@ -184,7 +184,7 @@ def test_no_community_is_lost(blobs):
 def test_communities_that_codes_do_not_tell_apart(blobs, monkeypatch):
     X, _, groups = blobs
     monkeypatch.setattr("scfcmi.models.assignment._SLOPE", 1e9)
-    with pytest.warns(ConvergenceWarning, match="Only 1 of 3 clusters are left"):
+    with pytest.warns(ConvergenceWarning, match="Only 1 of 3 clusters have cells"):
         model = AtlasFCMI(3, max_epochs=20).fit(X, groups=groups)
     assert model.n_clusters_ == 1
     assert (model.labels_ == 0).all()
