@@ -115,7 +115,7 @@ def fair_cluster(
         Paper mode: cluster this many times, with the seeds ``random_state``, ``random_state + 1`` and so on, and take the
         consensus (:func:`scfcmi.consensus`). The consensus varies less with the seed than one run does.
     max_epochs
-        Number of passes over the cells. ``None`` in atlas mode: as many as 200 mini-batches allow, at most 60. ``None`` in
+        Number of passes over the cells. ``None`` in atlas mode: as many as 300 mini-batches allow, at most 60. ``None`` in
         paper mode: as many as 1,000 mini-batches allow, between 10 and 300; training ends early when clusters have not
         changed for ten epochs.
     batch_size

@@ -82,7 +82,7 @@ class AtlasFCMI(GroupedClusterer):
     batch_size
         Number of cells in a mini-batch.
     max_epochs
-        Number of passes over the cells. A pass takes at most 200 mini-batches. ``None`` takes as many passes as 200
+        Number of passes over the cells. A pass takes at most 300 mini-batches. ``None`` takes as many passes as 300
         mini-batches allow, at most 60: codes hardly change after that.
     random_state
         Seed of all random numbers. An integer gives the same labels again on the same machine.

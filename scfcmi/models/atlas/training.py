@@ -31,7 +31,7 @@ _MAX_MATCHED = 5000
 # Mini-batches on which decoders are trained when codes are done, and the most cells that these are drawn from.
 _DECODER_STEPS, _MAX_DECODED = 300, 20_000
 # Mini-batches of a training, if the number of epochs is not given, and of one epoch at most.
-MAX_STEPS = 200
+MAX_STEPS = 300
 # Cells encoded at a time.
 _BLOCK = 8192
 
