@@ -227,6 +227,8 @@ def test_warnings_point_to_the_caller(small):
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             call()
-        assert {Path(warning.filename).name for warning in told if "scfcmi" not in str(warning.message)} == {
-            "test_adata.py"
-        }
+        # anndata's own are not ours.
+        ours = [
+            one for one in told if any(words in str(one.message) for words in ("Received a view", "changed cluster"))
+        ]
+        assert {Path(one.filename).name for one in ours} == {"test_adata.py"}

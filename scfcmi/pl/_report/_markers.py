@@ -30,8 +30,10 @@ def markers(
     if n_markers == 0:
         return {}, ""
     # As scanpy does: what was scaled has its expression in raw.
-    held = adata if adata.raw is None or layer in adata.layers else adata.raw
-    expression = adata.layers[layer] if layer in adata.layers else expression_of(held)
+    # anndata 0.13 counts X among the layers, as None.
+    is_layer = layer is not None and layer in adata.layers
+    held = adata if adata.raw is None or is_layer else adata.raw
+    expression = adata.layers[layer] if is_layer else expression_of(held)
     if held.n_vars == 0 or expression is None:
         return {}, "There is no expression in adata.X, so that no marker genes are shown."
     rows = _sampled(np.asarray(clusters.codes))
