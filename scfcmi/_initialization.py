@@ -6,7 +6,7 @@ All of these belong to the whole process, or to the thread of the caller.
 from __future__ import annotations
 
 import functools
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 M = TypeVar("M", bound=nn.Module)
 P, T = ParamSpec("P"), TypeVar("T")
@@ -58,14 +58,21 @@ def with_gradients(method: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(method)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        with ExitStack() as settings:
-            settings.enter_context(torch.inference_mode(mode=False))
-            settings.enter_context(torch.enable_grad())
-            for device in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
-                settings.enter_context(torch.autocast(device, enabled=False))
+        with gradients():
             return method(*args, **kwargs)
 
     return wrapped
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Switch gradients on and ``torch.autocast`` off, in this thread."""
+    with ExitStack() as settings:
+        settings.enter_context(torch.inference_mode(mode=False))
+        settings.enter_context(torch.enable_grad())
+        for device in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
+            settings.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 class _DrawingFrom(TorchFunctionMode):

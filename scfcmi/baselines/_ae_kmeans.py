@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sklearn.cluster import KMeans
 
 from scfcmi import _validate
-from scfcmi.baselines._autoencoder import flat, given_or_trained
+from scfcmi.baselines._autoencoder import flat, given_or_trained, trains_on_cpu
 from scfcmi.baselines._inputs import check_inputs
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scfcmi.baselines._deep import AutoEncoder
 
 
+@trains_on_cpu
 def ae_kmeans(
     X: ArrayLike | sp.spmatrix,
     groups: ArrayLike,

@@ -1,22 +1,44 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from scfcmi import _validate
 from scfcmi.baselines._inputs import Inputs, check_inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike
 
     from scfcmi._random import RandomState
     from scfcmi.baselines._deep import AutoEncoder
 
+P, T = ParamSpec("P"), TypeVar("T")
+
 WIDTHS = (500, 500, 2000, 10)
 
 
+def trains_on_cpu(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a method train where its caller has switched gradients off, or autocast or another default device on."""
+
+    @functools.wraps(method)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        import torch
+
+        from scfcmi._initialization import gradients
+
+        with gradients(), torch.device("cpu"):
+            return method(*args, **kwargs)
+
+    return wrapped
+
+
+@trains_on_cpu
 def pretrain_autoencoder(
     X: ArrayLike | sp.spmatrix,
     random_state: RandomState = 0,
@@ -69,8 +91,8 @@ def pretrain_autoencoder(
 
 
 def flat(X: ArrayLike | sp.spmatrix) -> ArrayLike | sp.spmatrix:
-    """Return images as rows of pixels; anything else as an array, or sparse as it is."""
-    if sp.issparse(X):
+    """Return images as rows of pixels; anything else as an array, or, sparse or a data frame, as it is."""
+    if sp.issparse(X) or isinstance(X, pd.DataFrame):
         return X
     _validate.matrix_like(X)
     X = np.asarray(X)

@@ -7,7 +7,7 @@ from sklearn.cluster import KMeans
 
 from scfcmi import _validate
 from scfcmi._random import RandomState, Stream, torch_stream
-from scfcmi.baselines._autoencoder import flat
+from scfcmi.baselines._autoencoder import flat, trains_on_cpu
 from scfcmi.baselines._inputs import check_inputs
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _NOISE_DIMS, _NOISE = 30, 0.1
 _PENALTY, _RECOVERY = 10.0, 10.0
 
 
+@trains_on_cpu
 def clustergan(
     X: ArrayLike | sp.spmatrix,
     groups: ArrayLike,
@@ -138,7 +139,7 @@ def _code(n_clusters: int, n_codes: int, draws: torch.Generator) -> tuple[Tensor
     import torch
     from torch.nn import functional as F
 
-    noise = _NOISE * torch.randn(n_codes, _NOISE_DIMS, generator=draws)
+    noise = _NOISE * torch.randn(n_codes, _NOISE_DIMS, generator=draws, dtype=torch.float32)
     clusters = torch.randint(n_clusters, (n_codes,), generator=draws)
     return torch.cat([noise, F.one_hot(clusters, n_clusters)], dim=1), clusters
 
@@ -149,7 +150,9 @@ def _critic_loss(critic: nn.Sequential, real: Tensor, made: Tensor, draws: torch
     preactivation = critic[0](torch.cat([made, real]))
     of_made, of_real = critic[1:](preactivation).chunk(2)
     # The first layer is affine: what it makes of a cell between two lies between what it makes of these.
-    between = torch.lerp(*preactivation.detach().chunk(2), torch.rand(len(real), 1, generator=draws))
+    between = torch.lerp(
+        *preactivation.detach().chunk(2), torch.rand(len(real), 1, generator=draws, dtype=torch.float32)
+    )
     slope = _gradient(critic, between).norm(dim=1)
     return of_made.mean() - of_real.mean() + _PENALTY * (slope - 1).square().mean()
 
@@ -163,11 +166,11 @@ def _gradient(critic: nn.Sequential, preactivation: Tensor) -> Tensor:
     import torch
 
     *hidden, last = critic[::2]
-    factors = [torch.where(preactivation > 0, 1.0, _LEAK)]
+    factors = [torch.where(preactivation > 0, 1.0, _LEAK).to(preactivation.dtype)]
     with torch.no_grad():
         for linear in hidden[1:]:
             preactivation = linear(preactivation * factors[-1])
-            factors.append(torch.where(preactivation > 0, 1.0, _LEAK))
+            factors.append(torch.where(preactivation > 0, 1.0, _LEAK).to(preactivation.dtype))
     gradient: Tensor = last.weight
     for linear, factor in zip(reversed(hidden), reversed(factors), strict=True):
         gradient = (gradient * factor) @ linear.weight

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from scfcmi import _validate
 from scfcmi._random import RandomState, Stream, torch_stream
-from scfcmi.baselines._autoencoder import flat
+from scfcmi.baselines._autoencoder import flat, trains_on_cpu
 from scfcmi.baselines._inputs import Inputs, check_inputs
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _HIGHEST, _LOWEST = 0.9, 0.5
 _DROPPED, _NOISE = 0.1, 0.05
 
 
+@trains_on_cpu
 def dac(
     X: ArrayLike | sp.spmatrix,
     groups: ArrayLike,
@@ -123,5 +124,5 @@ def _cosines(logits: Tensor) -> Tensor:
 def _perturbed(batch: Tensor, generator: torch.Generator) -> Tensor:
     import torch
 
-    kept = torch.rand(batch.shape, generator=generator) >= _DROPPED
-    return batch * kept + _NOISE * torch.randn(batch.shape, generator=generator)
+    kept = torch.rand(batch.shape, generator=generator, dtype=torch.float32) >= _DROPPED
+    return batch * kept + _NOISE * torch.randn(batch.shape, generator=generator, dtype=torch.float32)

@@ -7,7 +7,7 @@ from sklearn.cluster import KMeans
 
 from scfcmi import _validate
 from scfcmi._random import RandomState, Stream, torch_stream
-from scfcmi.baselines._autoencoder import flat
+from scfcmi.baselines._autoencoder import flat, trains_on_cpu
 from scfcmi.baselines._inputs import Inputs, check_inputs
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _BATCH = 512
 _STEPS = 20_000
 
 
+@trains_on_cpu
 def dfc(
     X: ArrayLike | sp.spmatrix,
     groups: ArrayLike,
@@ -88,7 +89,7 @@ def dfc(
         raise ValueError(msg)
     sizes = np.bincount(inputs.codes)
     if sizes.min() < max(inputs.n_clusters, 2):
-        msg = f"n_clusters must be at most the cells of the smaller group, {sizes.min()}, got {inputs.n_clusters}."
+        msg = f"The smaller group has {sizes.min()} cells. It needs as many as clusters, n_clusters={inputs.n_clusters}, and two at least."
         raise ValueError(msg)
     fairness = _validate.number("fairness", fairness)
     structure = _validate.number("structure", structure)
@@ -143,7 +144,7 @@ def _train(
         reversal = 2 / (1 + np.exp(-10 * done)) - 1
         # The value of P, minus its gradient.
         turned = (1 + reversal) * soft.detach() - reversal * soft
-        truth = torch.repeat_interleave(torch.arange(2.0), torch.tensor(sizes))
+        truth = torch.repeat_interleave(torch.arange(2, dtype=torch.float32), torch.tensor(sizes))
         loss = loss + fairness * F.binary_cross_entropy_with_logits(critic(turned).squeeze(1), truth)
         optimizer.zero_grad()
         loss.backward()

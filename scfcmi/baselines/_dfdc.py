@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from scfcmi import _validate
 from scfcmi._random import RandomState, Stream, torch_stream
-from scfcmi.baselines._autoencoder import flat
+from scfcmi.baselines._autoencoder import flat, trains_on_cpu
 from scfcmi.baselines._fair_repair import fair_repair
 from scfcmi.baselines._inputs import Inputs, check_inputs
 from scfcmi.baselines._neighbors import nearest
@@ -25,6 +25,7 @@ _PROBE = 10.0
 _REACH, _NEIGHBOR = 0.25, 10
 
 
+@trains_on_cpu
 def dfdc(
     X: ArrayLike | sp.spmatrix,
     groups: ArrayLike,
@@ -134,7 +135,7 @@ def _roughness(network: nn.Module, x: Tensor, logits: Tensor, reach: Tensor, gen
     # Perturbed cells must not enter the running statistics.
     for norm in norms:
         norm.track_running_stats = False
-    probe = _PROBE * F.normalize(torch.randn(x.shape, generator=generator), dim=1)
+    probe = _PROBE * F.normalize(torch.randn(x.shape, generator=generator, dtype=torch.float32), dim=1)
     probe.requires_grad_()
     worst = F.normalize(torch.autograd.grad(moved(probe), probe)[0], dim=1)
     loss = moved(reach * worst)

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import check_array
 
 from scfcmi import _validate
@@ -34,7 +35,8 @@ def fair_repair(proba: ArrayLike, groups: ArrayLike, *, delta: float = 0.2, fair
     ----------
     proba
         Soft assignment, shape (n_cells, n_clusters). Any finite score will do that is larger where a cell fits better,
-        such as minus the squared distances to the means of clusters that came without one.
+        such as minus the squared distances to the means of clusters that came without one. Differences below a millionth
+        of a millionth of the range of all scores do not count, so do not mark cells by a huge number.
     groups
         Group of each cell, shape (n_cells,). Any number of groups.
     delta
@@ -65,6 +67,7 @@ def fair_repair(proba: ArrayLike, groups: ArrayLike, *, delta: float = 0.2, fair
     array([0, 1, 0, 1], dtype=int32)
     """
     _validate.matrix_like(proba, "proba")
+    groups = _validate.aligned(groups, proba.index if isinstance(proba, pd.DataFrame) else None, "groups", "proba")
     scores = check_array(proba, dtype=np.float64, input_name="proba")
     codes, names = _validate.group_codes(groups, len(scores))
     delta = _validate.number("delta", delta)
@@ -75,7 +78,12 @@ def fair_repair(proba: ArrayLike, groups: ArrayLike, *, delta: float = 0.2, fair
     labels = scores.argmax(axis=1).astype(np.int32)
     if len(names) == 1 or mnce(labels, codes) > fair_enough:
         return labels
-    scores = np.rint((scores - scores.min()) * (_LARGEST_SCORE / (np.ptp(scores) or 1))).astype(np.int64)
+    with np.errstate(over="ignore"):
+        span = np.ptp(scores)
+    if not np.isfinite(span):
+        msg = f"proba spans from {scores.min():g} to {scores.max():g}, more than a number can hold. Scale it down."
+        raise ValueError(msg)
+    scores = np.rint((scores - scores.min()) * (_LARGEST_SCORE / (span or 1))).astype(np.int64)
     sizes = np.bincount(labels, minlength=scores.shape[1])
     for group in range(len(names)):
         cells = np.flatnonzero(codes == group)

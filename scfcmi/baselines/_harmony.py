@@ -15,6 +15,9 @@ def harmonized(inputs: Inputs, n_components: int, method: str) -> np.ndarray:
     if inputs.n_groups == 1:
         return components
     n_cells = len(components)
+    if n_cells <= 2:
+        msg = "Harmony needs three cells or more: with two, harmonypy does not come to an end."
+        raise ValueError(msg)
     corrected = harmonypy.run_harmony(
         # Cells in columns: this way round is the one that it tries first, so a square matrix is not mistaken.
         components.T,

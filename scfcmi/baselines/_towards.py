@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scfcmi import _validate
-from scfcmi.baselines._autoencoder import flat, given_or_trained
+from scfcmi.baselines._autoencoder import flat, given_or_trained, trains_on_cpu
 from scfcmi.baselines._inputs import check_inputs
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scfcmi.baselines._deep import AutoEncoder
 
 
+@trains_on_cpu
 def towards(
     X: ArrayLike | sp.spmatrix,
     groups: ArrayLike,

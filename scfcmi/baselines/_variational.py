@@ -39,7 +39,7 @@ def pretrain(x: Tensor, seed: int, epochs: int) -> Variational:
         for rows in _deep.batches(len(x), _BATCH, generator):
             hidden = network.trunk(x[rows])
             mean, log_variance = network.mean(hidden), network.log_variance(hidden)
-            noise = torch.randn(mean.shape, generator=generator)
+            noise = torch.randn(mean.shape, generator=generator, dtype=torch.float32)
             outputs = network.decoder(mean + (log_variance / 2).exp() * noise)
             error = 0.5 * (outputs - x[rows]).square().sum(dim=1)
             apart = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)

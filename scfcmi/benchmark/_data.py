@@ -6,19 +6,16 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from scfcmi import datasets
 from scfcmi.benchmark._record import dataset_name
 from scfcmi.datasets._build import draw
 from scfcmi.errors import DatasetUnavailableError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Those of scfcmi.datasets that hold expression.
 _EXPRESSION = {"mouse_atlas", "human_dc", "pancreas"}
@@ -122,14 +119,22 @@ def _read(path: Path, subset: int | None) -> ad.AnnData:
         raise KeyError(msg)
     adata.obs["group"] = adata.obs[columns[0]]
     n_missing = int(adata.obs[["label", "group"]].isna().any(axis=1).sum())
+    if adata.X is None:
+        msg = f"{path} has no X: the benchmark needs expression."
+        raise ValueError(msg)
     if n_missing:
         msg = f"{path} has {n_missing} samples without label or group. Leave them out, or give them a name."
         raise ValueError(msg)
+    # Numbers, too, are names of groups.
+    adata.obs["group"] = pd.Categorical(_text(adata.obs["group"]))
     if subset is not None:
         adata = adata[draw(adata.obs["label"].to_numpy(), adata.obs["group"].to_numpy(), subset)].copy()
     import scanpy as sc
 
     values = adata.X.data if sp.issparse(adata.X) else np.asarray(adata.X)
+    if not np.isfinite(values).all():
+        msg = f"X of {path} holds values that are not finite."
+        raise ValueError(msg)
     if (values >= 0).all() and (values == np.round(values)).all():
         sc.pp.normalize_total(adata, target_sum=1e4)
         sc.pp.log1p(adata)

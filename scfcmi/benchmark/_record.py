@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -51,9 +52,14 @@ class Job:
     @property
     def name(self) -> str:
         """A name for files of this run."""
-        parts = [dataset_name(self.dataset), self.method, f"seed{self.seed}"]
+        dataset = dataset_name(self.dataset)
+        safe = _safe(dataset)
+        if safe != dataset:
+            # Two names may be one when made safe.
+            safe += f"-{hashlib.sha256(dataset.encode()).hexdigest()[:8]}"
+        parts = [safe, self.method, f"seed{self.seed}"]
         parts += [f"{n}{word}" for n, word in ((self.epochs, "epochs"), (self.subset, "drawn")) if n is not None]
-        return re.sub(r"[^\w.=,+-]", "_", "-".join(parts))
+        return _safe("-".join(parts))
 
     @property
     def parts(self) -> tuple[Job, ...]:
@@ -69,6 +75,10 @@ class Job:
     def key(self) -> tuple[object, ...]:
         """Equal for equal runs, wherever the file of the data lies."""
         return tuple((asdict(self) | {"dataset": dataset_name(self.dataset)}).values())
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.=,+-]", "_", name)
 
 
 def split(method: str) -> tuple[str, str]:

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 
 from scfcmi import _validate
+from scfcmi._logging import warn
 from scfcmi._random import stream
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scfcmi.datasets._manifest import Manifest
 
 
@@ -79,6 +82,13 @@ def categorical(values: np.ndarray | pd.Series, categories: list[str]) -> pd.Cat
         msg = f"{unknown[:5]} not among {categories}: the files are not those of the manifest."
         raise ValueError(msg)
     return pd.Categorical(np.asarray(values).astype(str), categories=categories)
+
+
+def warn_of_differences(path: Path, obs: pd.DataFrame, manifest: Manifest, n_features: int | None = None) -> None:
+    """Warn if a file holds other samples than the manifest says."""
+    if words := differences(obs, manifest, n_features):
+        more = "; and more" if len(words) > 3 else ""
+        warn(f"{path} has {'; '.join(words[:3])}{more}. Results will not compare with published ones.")
 
 
 def differences(obs: pd.DataFrame, manifest: Manifest, n_features: int | None = None) -> list[str]:

@@ -119,6 +119,7 @@ def read_features(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def squash(features: np.ndarray) -> np.ndarray:
     """Return features with mean 0 and variance 1 in each column, then tanh, as the paper gives them to its network."""
+    features = np.asarray(features, np.float64)
     deviation = features.std(axis=0)
     return np.tanh((features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from scfcmi._random import stream
-from scfcmi.datasets._build import build, categorical, draw
+from scfcmi.datasets._build import build, categorical, draw, warn_of_differences
 from scfcmi.datasets._check import images_in
 from scfcmi.datasets._features import image_features, read_features
 from scfcmi.datasets._fetch import obtain
@@ -189,6 +189,7 @@ def _drawn(faces: pd.DataFrame, manifest: Manifest) -> np.ndarray:
 
 def _from_features(path: Path, manifest: Manifest, subset: int | None, variant: str | None) -> AnnData:
     X, labels, groups = read_features(path)
+    warn_of_differences(path, pd.DataFrame({"label": labels, "group": groups}), manifest, X.shape[1])
     rows = draw(labels, groups, subset)
     obs = _obs(labels[rows], groups[rows], [f"sample{row}" for row in rows], manifest)
     return build(X[rows], obs, manifest, variant=variant)

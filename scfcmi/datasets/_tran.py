@@ -6,7 +6,7 @@ import anndata as ad
 import pandas as pd
 import scanpy as sc
 
-from scfcmi.datasets._build import categorical, describe, draw
+from scfcmi.datasets._build import categorical, describe, draw, warn_of_differences
 from scfcmi.datasets._expression import read_expression
 from scfcmi.datasets._fetch import obtain
 from scfcmi.datasets._manifest import Manifest, read_manifest
@@ -186,6 +186,7 @@ def _load(
     manifest = read_manifest(name)
     found = obtain(manifest, data_dir, download=download, progress=progress, subset=subset)
     obs = read_cells(found["cells"].path, manifest)
+    warn_of_differences(found["cells"].path, obs, manifest)
     X, cells, genes = read_expression(found["expression"].path, progress=progress)
     places = pd.Index(cells).get_indexer(obs.index)
     if (places < 0).any():

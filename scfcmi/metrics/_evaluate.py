@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scfcmi import _validate
+from scfcmi.metrics._contingency import in_one_order
 from scfcmi.metrics._fairness import _f_beta, balance, batch_leakage, mnce
 from scfcmi.metrics._quality import accuracy, ari, nmi
 
@@ -37,6 +38,7 @@ def evaluate(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike, beta: fl
         If lengths differ, there are no cells, or a value is missing.
     """
     beta = _validate.number("beta", beta)
+    labels, clusters, groups = in_one_order(labels=labels, clusters=clusters, groups=groups).values()
     quality, fairness = nmi(labels, clusters), mnce(clusters, groups)
     return pd.Series(
         {

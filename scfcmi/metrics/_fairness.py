@@ -6,7 +6,7 @@ import numpy as np
 
 from scfcmi import _validate
 from scfcmi._logging import warn
-from scfcmi.metrics._contingency import contingency, entropy
+from scfcmi.metrics._contingency import contingency, entropy, in_one_order, joint_entropy
 from scfcmi.metrics._quality import nmi
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def f_beta(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike, beta: floa
         If lengths differ, there are no cells, a value is missing, or ``beta`` is negative.
     """
     beta = _validate.number("beta", beta)
+    labels, clusters, groups = in_one_order(labels=labels, clusters=clusters, groups=groups).values()
     return _f_beta(nmi(labels, clusters), mnce(clusters, groups), beta)
 
 
@@ -124,15 +125,14 @@ def batch_leakage(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike) -> 
     ValueError
         If lengths differ, there are no cells, or a value is missing.
     """
-    table = contingency(labels=labels, clusters=clusters, groups=groups)
-    total = entropy(table)
-    h_labels = entropy(table.sum(axis=(1, 2)))
-    h_labels_clusters = entropy(table.sum(axis=2))
-    h_labels_groups = entropy(table.sum(axis=1))
+    entropy_of = joint_entropy(labels=labels, clusters=clusters, groups=groups)
+    h_labels, h_labels_groups = entropy_of("labels"), entropy_of("labels", "groups")
     h_group_given_label = h_labels_groups - h_labels
     if np.isclose(h_group_given_label, 0, atol=1e-12):
         return 0.0
-    information = h_labels_clusters + h_labels_groups - total - h_labels
+    information = (
+        entropy_of("labels", "clusters") + h_labels_groups - entropy_of("labels", "clusters", "groups") - h_labels
+    )
     return float(max(information, 0.0) / h_group_given_label)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -289,7 +290,7 @@ def test_critic_of_dfc_makes_clusters_depend_less_on_groups(inverse_digits):
 
 
 def test_dfc_needs_as_many_cells_of_each_group_as_clusters(blobs):
-    with pytest.raises(ValueError, match="at most the cells of the smaller group, 2, got 3"):
+    with pytest.raises(ValueError, match=r"The smaller group has 2 cells. It needs as many as clusters, n_clusters=3"):
         METHODS["dfc"](blobs[0], np.arange(240) < 2, 3)
 
 
@@ -315,3 +316,25 @@ def test_batches_hold_every_cell_once_and_never_one_alone(n_cells):
     parts = list(_deep.batches(n_cells, 256, torch.Generator()))
     assert sorted(torch.cat(parts).tolist()) == list(range(n_cells))
     assert min(map(len, parts)) > 1
+
+
+@pytest.mark.parametrize("name", sorted(SHORT))
+def test_what_the_caller_has_told_torch_does_not_matter(name, blobs):
+    X, _, groups = blobs
+    settings = {"max_epochs": 2} | ({"pretrain_epochs": 2} if name in {"dec", "towards", "dfc"} else {})
+    expected = METHODS[name](X, groups, 3, **settings)
+    for told in (torch.no_grad(), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), torch.device("meta")):
+        with told:
+            np.testing.assert_array_equal(METHODS[name](X, groups, 3, **settings), expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(METHODS[name](X, groups, 3, **settings), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_groups_of_a_data_frame_are_matched_by_name(blobs):
+    X, _, groups = blobs
+    frame, groups = pd.DataFrame(X).rename(str), pd.Series(groups).rename(str)
+    expected = dfdc(frame, groups, 3, max_epochs=5)
+    np.testing.assert_array_equal(dfdc(frame, groups.sample(frac=1, random_state=0), 3, max_epochs=5), expected)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,7 +115,15 @@ def test_wrong_arguments():
         fair_repair(proba, [0, 1, 0])
     with pytest.raises(ValueError, match="proba contains NaN"):
         fair_repair(np.full((4, 2), np.nan), [0, 1, 0, 1])
+    with pytest.raises(ValueError, match=r"proba spans from -1e\+308 to 1e\+308"):
+        fair_repair(np.array([[1e308, 0], [-1e308, 0], [1, 0], [1, 0]]), [0, 1, 0, 1])
     with pytest.raises(ValueError, match="delta must be below 1, got 1"):
         fair_repair(proba, [0, 1, 0, 1], delta=1)
     with pytest.raises(ValueError, match="Expected 2D array"):
         fair_repair([0, 1, 0, 1], [0, 1, 0, 1])
+
+
+def test_groups_of_a_data_frame_are_matched_by_name(unfair):
+    proba, _, groups = unfair
+    frame, series = pd.DataFrame(proba).rename(str), pd.Series(groups).rename(str)
+    assert np.array_equal(fair_repair(frame, series.sample(frac=1, random_state=0)), fair_repair(proba, groups))

@@ -122,6 +122,11 @@ def test_components_of_as_many_cells_as_features():
     assert metrics.ari(np.arange(50) // 25, found) == 1
 
 
+def test_harmony_of_two_cells(blobs):
+    with pytest.raises(ValueError, match="Harmony needs three cells or more"):
+        METHODS["harmony_kmeans"](blobs[0][:2], [0, 1], 1)
+
+
 def test_unknown_answer_of_harmony(blobs, monkeypatch):
     monkeypatch.setattr(harmonypy, "run_harmony", lambda X, *_, **__: type("Harmony", (), {"Z_corr": X}))
     with pytest.raises(RuntimeError, match="answered with shape"):

@@ -247,6 +247,31 @@ def test_samples_without_a_label_are_told(digits, tmp_path):
         load(str(tmp_path / "some.h5ad"))
 
 
+def test_numbers_as_groups_of_many_genes(tmp_path):
+    counts = np.random.default_rng(0).poisson(1.0, (60, 3200)).astype(np.float32)
+    obs = pd.DataFrame({"group": np.arange(60) % 2, "label": np.arange(60) % 3}, index=np.arange(60).astype(str))
+    adata = ad.AnnData(counts, obs=obs)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    data = load(str(tmp_path / "cells.h5ad"))
+    assert set(data.groups) == {"0", "1"}
+    assert data.matrix.shape == (60, 2000)
+    adata.X[0, 0] = np.nan
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match="not finite"):
+        load(str(tmp_path / "cells.h5ad"))
+    ad.AnnData(obs=obs).write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match="has no X"):
+        load(str(tmp_path / "cells.h5ad"))
+
+
+def test_files_of_two_data_sets_have_two_names():
+    first, second = (Job(f"{name}.h5ad", "kmeans", 0).name for name in ("my data", "my_data"))
+    assert second == "my_data-kmeans-seed0"
+    assert first.startswith("my_data-")
+    assert first.endswith("-kmeans-seed0")
+    assert first != second
+
+
 def test_repair_starts_from_the_clusters():
     """Points nearer to the mean of another cluster stay in their own."""
     X = np.array([[0.0], [1.0], [10.0], [11.0], [4.0]])

@@ -177,7 +177,8 @@ def test_features_of_the_user(tmp_path):
     rng = np.random.default_rng(0)
     labels, groups = np.array(["male", "female"] * 5), np.array(["glasses", "no glasses"]).repeat(5)
     np.savez(path, features=rng.normal(size=(10, 2048)), label=labels, group=groups)
-    adata = datasets.mtfl(data_dir=tmp_path)
+    with pytest.warns(UserWarning, match=r"features.npz has 10 samples instead of 2000; .* Results will not compare"):
+        adata = datasets.mtfl(data_dir=tmp_path)
     assert adata.shape == (10, 2048)
     assert adata.uns["dataset"]["variant"] == "features of the user"
     np.savez(path, features=rng.normal(size=(10, 2048)), label=labels)

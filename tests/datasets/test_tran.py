@@ -17,6 +17,7 @@ from scfcmi.datasets._manifest import read_manifest
 from scfcmi.errors import ChecksumError, DatasetUnavailableError
 
 N_CELLS, N_GENES = 90, 300
+pytestmark = pytest.mark.filterwarnings("ignore:.*Results will not compare with published ones:UserWarning")
 
 
 def write_expression(path, counts: np.ndarray, cells, *, ending: str = "\n", corner: str | None = None) -> None:
@@ -59,6 +60,14 @@ def made_up(counts, tmp_path, monkeypatch):
         return paths, frame
 
     return make
+
+
+def test_other_numbers_of_cells(made_up, tmp_path):
+    made_up("human_dc")
+    with pytest.warns(
+        UserWarning, match=rf"has {N_CELLS} samples instead of 576; .*; and more. Results will not compare"
+    ):
+        datasets.human_dc(data_dir=tmp_path, download=False)
 
 
 @pytest.mark.parametrize("name", ["mouse_atlas", "human_dc", "pancreas"])

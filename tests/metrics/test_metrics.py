@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from scipy.stats import entropy as scipy_entropy
 
@@ -138,13 +139,27 @@ def test_reference_labels_do_not_leak(cells):
     assert metrics.batch_leakage(labels, labels, groups) == pytest.approx(0, abs=1e-9)
 
 
+def test_leakage_of_many_labels_clusters_and_batches():
+    """A table of all combinations would take 200 GB."""
+    each = np.arange(3000)
+    assert metrics.batch_leakage(each // 2, each, each) == pytest.approx(1)
+
+
+def test_tensors():
+    tensors = (torch.tensor(pd.factorize(np.array(values))[0]) for values in (LABELS, CLUSTERS, GROUPS))
+    pd.testing.assert_series_equal(metrics.evaluate(*tensors), metrics.evaluate(LABELS, CLUSTERS, GROUPS))
+
+
 def test_series_are_matched_by_name():
     names = [f"cell{i}" for i in range(10)]
     labels, clusters, groups = (pd.Series(values, index=names) for values in (LABELS, CLUSTERS, GROUPS))
     expected = metrics.evaluate(labels, clusters, groups)
     shuffled = metrics.evaluate(labels, clusters.sample(frac=1, random_state=0), groups.sample(frac=1, random_state=1))
     pd.testing.assert_series_equal(shuffled, expected)
-    # Without names, cells are taken in order.
+    # Without an index, cells are taken in order. Where Series differ in order, in whose?
+    for scores in (metrics.evaluate, metrics.f_beta, metrics.batch_leakage):
+        with pytest.raises(ValueError, match="Series whose indices differ, and groups has no index"):
+            scores(labels, clusters.sample(frac=1, random_state=0), groups.to_numpy())
     pd.testing.assert_series_equal(metrics.evaluate(LABELS, clusters, groups.to_numpy()), expected)
     with pytest.raises(ValueError, match=r"clusters is a Series .* index is not that of labels.*clusters.to_numpy\(\)"):
         metrics.ari(labels, clusters.rename(str.upper))
