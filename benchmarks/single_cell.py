@@ -119,10 +119,11 @@ N_MAIN = len(ROWS)
 for value in (0.2, 0.4, 0.5):
     ROWS[f"resolution {value}"] = from_codes(FREE, lambda codes, c, value=value: codes.at(value))
 for name, parts in GRAPHS.items():
-    ROWS[f"{name}, K"] = from_codes(K, lambda codes, c, parts=parts: codes.at_k(c.n_clusters, parts))
+    ROWS[f"{name}, K"] = from_codes(K, lambda codes, c, parts=parts: codes.at_k(c.n_clusters, parts, parts))
     ROWS[name] = from_codes(FREE, lambda codes, c, parts=parts: codes.at(parts=parts))
 ROWS["both, four graphs"] = from_codes(FREE, lambda codes, c: codes.at(parts=FOUR))
-ROWS["both, five graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, FIVE))
+ROWS["both, four graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, FOUR))
+ROWS["split in five graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, split_in=FIVE))
 ROWS["genes not weighted, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), weighted=False)
 ROWS["genes not weighted"] = from_codes(FREE, lambda codes, c: codes.model.labels_, weighted=False)
 ROWS["agreement 0, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), agreement=0.0)
@@ -151,7 +152,7 @@ CONSTANTS = {
     "Views, at K": {
         "weighted": "weighted, two graphs, K",
         "unscaled": "unscaled, two graphs, K",
-        "both": "scfcmi, K",
+        "both": "both, four graphs, K",
     },
     "Graphs, K not given": {
         "one, weighted": "weighted, one graph",
@@ -164,8 +165,8 @@ CONSTANTS = {
         "one, weighted": "weighted, one graph, K",
         "one, unscaled": "unscaled, one graph, K",
         "two": "both, two graphs, K",
-        "four": "scfcmi, K",
-        "five": "both, five graphs, K",
+        "four": "both, four graphs, K",
+        "five": "scfcmi, K",
     },
     "Weights of genes, K not given": {"none": "genes not weighted", "weights": "scfcmi"},
     "Weights of genes, at K": {"none": "genes not weighted, K", "weights": "scfcmi, K"},

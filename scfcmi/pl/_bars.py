@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfcmi.pl._labels import legend, name_columns
+from scfcmi.pl._labels import column_names_height, legend, name_columns, shown_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +25,11 @@ def bars_size(counts: pd.DataFrame) -> tuple[float, float]:
     n_parts, n_bars = counts.shape
     width, height = np.clip((_BAR * (n_bars + 1), _PART * n_parts), (_LEAST, _LOW), (_MOST, _HIGH)).tolist()
     return width, height
+
+
+def below_bars(counts: pd.DataFrame, size: tuple[float, float]) -> float:
+    """Return the inches that stand above and below the bars of :func:`draw_bars`."""
+    return BELOW + column_names_height(["all", *counts.columns], size[0])
 
 
 def draw_bars(
@@ -58,8 +63,8 @@ def draw_bars(
         ax.hlines(expected, -0.4, len(names) - 0.6, colors="black", lw=0.8, ls=(0, (4, 3)))
     texts = [f"{total:,}" for total in totals]
     upright = _LETTER * max(map(len, texts)) > width / len(names)
-    for i, text in enumerate(texts):
-        ax.text(i, 1.02, text, ha="center", va="bottom", fontsize="x-small", rotation=90 if upright else 0)
+    for i in shown_columns(len(texts), width):
+        ax.text(i, 1.02, texts[i], ha="center", va="bottom", fontsize="x-small", rotation=90 if upright else 0)
     name_columns(ax, names, width)
     ax.set(xlim=(-0.5, len(names) - 0.5), ylim=(0, 1))
     ax.tick_params(axis="y", labelsize="small")

@@ -7,11 +7,11 @@ import pandas as pd
 
 from scfcmi import _validate
 from scfcmi._adata import check_adata, own
-from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
+from scfcmi.pl._bars import BELOW, LEFT, bars_size, below_bars, draw_bars
 from scfcmi.pl._colors import categories, colors_of, keep_colors
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
-from scfcmi.pl._labels import legend_size
+from scfcmi.pl._labels import column_names_height, legend_size, row_names_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _KINDS = ("clusters", "batches", "enrichment")
 # Inches: a field of the heat map, the least and most of all of them.
 _WIDE, _HIGH, _LEAST, _MOST = 0.24, 0.24, (1.9, 0.9), (7.0, 3.6)
+# And what its label and its scale take.
+_LABEL, _OF_SCALE = 0.3, 0.8
 # The most that the heat map tells apart: sixteen times as many cells as expected.
 _SCALE = 4.0
 
@@ -40,7 +42,8 @@ def composition(
 ) -> list[Axes] | Figure | None:
     """Draw which batches are in each cluster, and which clusters are in each batch.
 
-    Each bar shows shares, with the number of cells above it. The first bar shows all cells. Dashed lines mark its shares in
+    Each bar shows shares, with the number of cells above it. The first bar shows all cells that have both a cluster and a
+    batch. Dashed lines mark its shares in
     the other bars, if there are at most twelve. A bar that follows these lines does not depend on the batch.
 
     The heat map compares each number of cells with the number expected if clusters did not depend on the batch. It shows
@@ -95,9 +98,18 @@ def composition(
     if "enrichment" in kinds:
         fields = (_WIDE * counts.shape[1], _HIGH * counts.shape[0])
         sizes["enrichment"] = tuple(np.clip(fields, _LEAST, _MOST).tolist())
-    beside = [0.8 if n == "enrichment" else legend_size(sides[n].index, sizes[n][1])[0] for n in kinds]
-    width = LEFT + max(sizes[name][0] + more for name, more in zip(kinds, beside, strict=True))
-    axes = panels(len(kinds), ax, width=width, height=[sizes[name][1] + BELOW for name in kinds])
+    # Panels stand below each other, so the widest names on each side make room for all.
+    left, right, heights = LEFT, 0.0, []
+    for name in kinds:
+        if name == "enrichment":
+            left, right = max(left, _LABEL + row_names_width(counts.index)), max(right, _OF_SCALE)
+            below = BELOW + column_names_height(counts.columns, sizes[name][0])
+        else:
+            right = max(right, legend_size(sides[name].index, sizes[name][1])[0])
+            below = below_bars(sides[name], sizes[name])
+        heights.append(sizes[name][1] + below)
+    width = left + max(size[0] for size in sizes.values()) + right
+    axes = panels(len(kinds), ax, width=width, height=heights)
     for name, panel in zip(kinds, axes, strict=True):
         if name == "enrichment":
             _draw_enrichment(panel, counts, sizes[name])

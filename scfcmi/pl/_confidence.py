@@ -7,7 +7,7 @@ import pandas as pd
 
 from scfcmi import _validate
 from scfcmi._adata import check_adata, proba_of
-from scfcmi.pl._bars import BELOW, LEFT, bars_size, draw_bars
+from scfcmi.pl._bars import LEFT, bars_size, below_bars, draw_bars
 from scfcmi.pl._colors import categories
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._labels import legend_size
@@ -79,7 +79,7 @@ def confidence(
 
     size = bars_size(counts)
     width = LEFT + size[0] + legend_size([*LEVELS, "assignment"], size[1])[0]
-    axes = panels(1, ax, width=width, height=size[1] + BELOW)
+    axes = panels(1, ax, width=width, height=size[1] + below_bars(counts, size))
     draw_bars(axes[0], counts, dict(zip(LEVELS, _COLORS, strict=True)), size, title="assignment")
     axes[0].set(xlabel=key, ylabel="share of cells")
     return hand_out(axes, given=ax, show=show, return_fig=return_fig, single=True)

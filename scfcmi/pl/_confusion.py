@@ -11,6 +11,7 @@ from scfcmi._adata import check_adata
 from scfcmi.pl._colors import categories
 from scfcmi.pl._figure import at_print_size, hand_out, panels
 from scfcmi.pl._heat import draw_heat_map
+from scfcmi.pl._labels import column_names_height, row_names_width
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 # Inches of a field, and the least and most of all of them.
 _WIDE, _HIGH, _LEAST, _MOST = 0.24, 0.2, 1.2, 7.0
-# Inches that a letter of a name takes, and what else stands beside and below the map.
-_LETTER, _BESIDE, _BELOW = 0.075, 1.1, 0.6
+# Inches that stand beside and below the map, without names.
+_BESIDE, _BELOW = 1.1, 0.6
 
 
 @at_print_size
@@ -80,8 +81,8 @@ def confusion(
     percent = 100 * shares.where(shares > 0.005)
 
     size = tuple(float(np.clip(n * s, _LEAST, _MOST)) for n, s in zip(counts.T.shape, (_WIDE, _HIGH), strict=True))
-    names = _LETTER * max(len(str(name)) for name in counts.index)
-    axes = panels(1, ax, width=size[0] + names + _BESIDE, height=size[1] + _BELOW)
+    width = size[0] + row_names_width(counts.index) + _BESIDE
+    axes = panels(1, ax, width=width, height=size[1] + column_names_height(counts.columns, size[0]) + _BELOW)
     draw_heat_map(axes[0], percent, size=size, cmap="Blues", limits=(0, 100), label=f"% of {normalize}", digits=0)
     axes[0].set(xlabel=key, ylabel=label_key)
     return hand_out(axes, given=ax, show=show, return_fig=return_fig, single=True)

@@ -148,6 +148,11 @@ def hand_out(
     return axes[0] if single else axes
 
 
+def is_light(background: tuple[float, ...]) -> bool:
+    """Return whether black reads better than white on a color, given as red, green and blue."""
+    return bool(np.dot(background[:3], (0.299, 0.587, 0.114)) > 0.5)
+
+
 def no_formulas(axes: list[Axes]) -> None:
     """Let dollars in texts be dollars."""
     from matplotlib.text import Text

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scfcmi.pl._figure import is_light
 from scfcmi.pl._labels import name_columns, name_rows, scale
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def draw_heat_map(
     name_rows(ax, table.index, height)
     ax.spines[:].set_visible(False)
     if label is not None:
-        scale(ax, image, label)
+        beyond = (np.nanmin(values) < limits[0], np.nanmax(values) > limits[1])
+        extend = {(True, False): "min", (False, True): "max", (True, True): "both"}.get(beyond, "neither")
+        scale(ax, image, label, extend=extend)
     # Zero plus a negative zero has no sign.
     texts = [[f"{v + 0.0:.{digits}f}" for v in row] for row in values.round(digits)]
     longest = max(len(text) for row in texts for text in row)
@@ -55,11 +58,5 @@ def draw_heat_map(
         return
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
-            ax.text(
-                *(j, i, texts[i][j]), ha="center", va="center", fontsize="x-small", color=_ink(image.to_rgba(value))
-            )
-
-
-def _ink(background: tuple[float, ...]) -> str:
-    """Return black or white, whichever reads better."""
-    return "black" if np.dot(background[:3], (0.299, 0.587, 0.114)) > 0.5 else "white"
+            color = "black" if is_light(image.to_rgba(value)) else "white"
+            ax.text(j, i, texts[i][j], ha="center", va="center", fontsize="x-small", color=color)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from scfcmi import _adata, _validate
 from scfcmi._adata import check_adata, in_memory, own
 from scfcmi.pl._colors import categories, colors_of
-from scfcmi.pl._figure import at_print_size, hand_out, no_formulas, panels
+from scfcmi.pl._figure import at_print_size, hand_out, is_light, no_formulas, panels
 from scfcmi.pl._labels import legend, legend_size, scale
 from scfcmi.pl._places import middle, spread
 from scfcmi.pl._values import values_of
@@ -27,7 +28,8 @@ _SIZE, _SMALL = 2.4, 1.7
 # Area of all points together, in square points, and the largest and least of one: maps are covered, few cells are no blots,
 # and a million of them no haze.
 _AREA, _MOST, _LEAST = 60_000, 40, 0.6
-_GRAY = "#e3e3e3"
+# Of cells of other panels, on a light and on a dark background.
+_GRAY, _DARK_GRAY = "#e3e3e3", "#3c3c3c"
 # Settings of scanpy that may have a value for each cell.
 _PER_CELL = ("size", "mask_obs", "alpha")
 # And for each panel.
@@ -35,6 +37,8 @@ _PER_PANEL = ("title", "vmin", "vmax", "vcenter", "norm", "cmap", "color_map", "
 # Points by which a name stands above a small cluster, and that stay free between names; the line to a cluster whose name
 # had to move away.
 _ABOVE, _GAP = 7.0, 1.5
+# Letters in a line: of a cluster's name, and of the title of a small panel.
+_LETTERS_OF_NAME, _LETTERS_OF_PANEL = 20, 17
 # Of more names, none could be read.
 _MOST_NAMES = 100
 _LINE = {"arrowstyle": "-", "lw": 0.6, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
@@ -161,8 +165,13 @@ def umap(
         (column,) = columns
         high = _SMALL * math.ceil(len(split.categories) / n_columns)
         width = _SMALL + _width_of_legend(light, column, high) / n_columns
-        axes = panels(len(split.categories), ax, width=width, height=_SMALL + 0.3, n_columns=n_columns)
-        _draw_split(light, key, column, split[order], split.value_counts(), axes, kwargs)
+        titles = [
+            textwrap.fill(f"{name} ({n:,})", _LETTERS_OF_PANEL)
+            for name, n in zip(split.categories, split.value_counts(), strict=True)
+        ]
+        panel_height = _SMALL + 0.1 + 0.2 * (1 + max(title.count("\n") for title in titles))
+        axes = panels(len(titles), ax, width=width, height=panel_height, n_columns=n_columns)
+        _draw_split(light, key, column, split[order], titles, axes, kwargs)
         if "legend_loc" not in kwargs:
             _explain(light, column, axes[n_columns - 1], high, kwargs, title=column)
 
@@ -222,7 +231,7 @@ def _draw_split(
     key: str,
     column: str,
     groups: pd.Categorical,
-    sizes: pd.Series,
+    titles: list[str],
     axes: list[Axes],
     settings: dict[str, Any],
 ) -> None:
@@ -234,9 +243,10 @@ def _draw_split(
     for number, (ax, group) in enumerate(zip(axes, groups.categories, strict=True)):
         mine = np.asarray(groups == group)
         of_group = {name: settings[name][mine] for name in _of_cells(settings, len(mine))}
-        of_panel = {"title": f"{group} ({sizes[group]:,})"} | _of_panel(settings, number, len(axes))
+        of_panel = {"title": titles[number]} | _of_panel(settings, number, len(axes))
         size = np.broadcast_to(settings["size"], len(mine))[~mine]
-        ax.scatter(*place[~mine].T, c=_GRAY, s=size, marker=".", linewidths=0)
+        gray = _GRAY if is_light(ax.figure.get_facecolor()) else _DARK_GRAY
+        ax.scatter(*place[~mine].T, c=gray, s=size, marker=".", linewidths=0)
         _draw(light[mine].copy(), key, column, ax, of_panel | of_group)
 
 
@@ -259,7 +269,7 @@ def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
         wanted.append((0.0, _ABOVE if hidden else 0.0))
         texts.append(
             ax.annotate(
-                str(name),
+                textwrap.fill(str(name), _LETTERS_OF_NAME, max_lines=3, placeholder=" …"),
                 center,
                 xytext=wanted[-1],
                 textcoords="offset points",
@@ -267,6 +277,9 @@ def _name_clusters(light: AnnData, key: str, ax: Axes) -> None:
                 va="center",
                 fontsize="small",
                 fontweight="bold",
+                # With its white line, also on a dark background.
+                color="black",
+                linespacing=0.9,
                 path_effects=[withStroke(linewidth=2, foreground="white")],
                 parse_math=False,
             )
@@ -302,6 +315,9 @@ def _explain(
     values = light.obs[column]
     if isinstance(values.dtype, pd.CategoricalDtype):
         colors = dict(zip(values.cat.categories, light.uns[f"{column}_colors"], strict=False))
+        if settings.get("groups") is not None:
+            wanted = np.atleast_1d(np.asarray(settings["groups"], dtype=object))
+            colors = {name: color for name, color in colors.items() if name in wanted}
         legend(ax, colors, height, title=title)
     elif "colorbar_loc" not in settings:
         scale(ax, ax.collections[-1], column)

@@ -294,3 +294,13 @@ def test_a_type_of_one_batch_keeps_its_cluster(data_dir, seed):
     mixed = pair.min(axis=1) / pair.sum(axis=1)
     assert (mixed[pair.sum(axis=1) > 10] < 0.07).all()
     assert set(pair.idxmax(axis=1)[pair.sum(axis=1) > 10]) == {"CD141", "CD1C"}
+
+
+def test_the_number_that_the_default_finds_gives_the_default_s_clusters(data_dir):
+    adata = ad.read_h5ad(data_dir / "singlecell" / "rnamix_2protocol.h5ad")
+    clusters = []
+    for n_clusters in (None, 7):
+        scfcmi.tl.fair_cluster(adata, "batch", n_clusters=n_clusters, max_epochs=20)
+        clusters.append(adata.obs["fcmi"].to_numpy())
+    assert len(set(clusters[0])) == 7
+    np.testing.assert_array_equal(*clusters)
