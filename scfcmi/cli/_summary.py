@@ -73,7 +73,7 @@ def _sizes(sizes: np.ndarray, names: pd.Index) -> str:
 def _lacking(lacked: np.ndarray, clusters: pd.Index, batches: np.ndarray) -> str:
     found = lacked.any(axis=1).nonzero()[0]
     if not len(found):
-        return f"no cluster lacks any of the {len(batches)} batches"
+        return f"no cluster clearly lacks any of the {len(batches)} batches"
     told = [
         f"{clusters[cluster]} lacks {listed(batches[lacked[cluster]], _MOST_BATCHES)}"
         for cluster in found[:_MOST_CLUSTERS]

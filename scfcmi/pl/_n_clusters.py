@@ -60,7 +60,7 @@ def n_clusters(
     curve = curve_of(adata, key)
     if curve is None:
         n_cells = adata.uns[f"{key}_n_clusters"]["n_cells"]
-        msg = f"The curve in adata.uns is of {n_cells} cells, adata has {adata.n_obs}. {hint[:-1]} again."
+        msg = f"The curve in adata.uns is of {n_cells} cells, adata has {adata.n_obs}. Run scfcmi.tl.choose_n_clusters(adata, key={key!r}) again."
         raise ValueError(msg)
     curve = curve.sort_values("resolution")
     used = adata.uns.get(key, {}).get("params", {}).get("resolution")

@@ -172,8 +172,8 @@ def diagnose(
     largest = np.full(adata.n_obs, np.nan) if proba is None else proba.max(axis=1)
     table["confidence"] = np.bincount(clusters, largest) / np.bincount(clusters)
     table["verdict"] = [
-        _verdict(row, found, batch_names[~absent], batch_names[absent])
-        for row, found, absent in zip(table.itertuples(), of_clusters, lacked, strict=True)
+        _verdict(row, found, batch_names[~absent], batch_names[absent], alone=not of_cluster[absent].any())
+        for row, found, absent, of_cluster in zip(table.itertuples(), of_clusters, lacked, counts, strict=True)
     ]
 
     of_batch = column(adata.obs, batch_key)
@@ -186,8 +186,8 @@ def diagnose(
     return table.copy()
 
 
-def _verdict(row: tuple, found: Presence | None, present: np.ndarray, absent: np.ndarray) -> str:
-    words = [] if found is None else [_cause(row, found, present, absent)]
+def _verdict(row: tuple, found: Presence | None, present: np.ndarray, absent: np.ndarray, *, alone: bool) -> str:
+    words = [] if found is None else [_cause(row, found, present, absent, alone=alone)]
     if row.own_links < _HELD:
         words.append("most of its links lead to other clusters")
     if row.n_parts > 1:
@@ -199,9 +199,10 @@ def _verdict(row: tuple, found: Presence | None, present: np.ndarray, absent: np
     return "; ".join(words) or "ok"
 
 
-def _cause(row: tuple, found: Presence, present: np.ndarray, absent: np.ndarray) -> str:
+def _cause(row: tuple, found: Presence, present: np.ndarray, absent: np.ndarray, *, alone: bool) -> str:
     only = len(present) <= len(absent)
-    where = f"only in {listed(present, _MOST_NAMED)}" if only else f"hardly in {listed(absent, _MOST_NAMED)}"
+    named, word = (present, "only" if alone else "mostly") if only else (absent, "not" if alone else "hardly")
+    where = f"{word} in {listed(named, _MOST_NAMED)}"
     there = "elsewhere" if only else "there"
     if not found.enough:
         return f"{where}; too few cells to judge {there}: cannot tell"

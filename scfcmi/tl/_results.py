@@ -190,7 +190,9 @@ def write_clusters(
     adata.obsm[f"X_{key}"] = embedding
     adata.obsm[f"{key}_proba"] = proba
     adata.uns[key] = {
-        "params": params | {"n_clusters": model.n_clusters_, "n_components": model.n_components_} | model.settings_,
+        "params": params
+        | {"n_cells": adata.n_obs, "n_clusters": model.n_clusters_, "n_components": model.n_components_}
+        | model.settings_,
         "history": storable(model.history_),
         "groups": np.asarray(model.groups_).astype(str).astype(object),
         "information": dict(model.information_),

@@ -86,3 +86,12 @@ def test_wrong_use_is_one_line_and_code_two(path, tmp_path, monkeypatch, capsys,
     assert error.count("\n") == 1
     assert [there.name for there in tmp_path.iterdir()] == ["cells.h5ad"]
     assert report(tmp_path / "none.h5ad", "-o", "page.html") == cli.WRONG_USE
+
+
+def test_a_new_sample_is_of_one_batch(path, tmp_path):
+    adata = ad.read_h5ad(path)
+    adata[adata.obs["tech"] == "10x"].copy().write_h5ad(tmp_path / "one.h5ad")
+    assert report(tmp_path / "one.h5ad", "-o", tmp_path / "page.html") == cli.OK
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "cells of one batch" in text
+    assert "What diagnose says" not in text

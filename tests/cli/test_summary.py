@@ -25,7 +25,7 @@ def lines(adata, key="fcmi", written=("out.h5ad",)) -> dict[str, str]:
 def test_batches_are_counted_as_the_model_counts_them(result):
     """1, 1.0 and "1" are one batch: before, each was one."""
     result.obs["tech"] = np.array([1, 1.0, "1", 2, "2.0", "2"], dtype=object)[np.arange(240) % 6]
-    assert lines(result)["batches"] == "no cluster lacks any of the 3 batches"
+    assert lines(result)["batches"] == "no cluster clearly lacks any of the 3 batches"
 
 
 def test_six_lines(result):
@@ -38,7 +38,7 @@ def test_six_lines(result):
     assert said == {
         "clusters": "3 in obs['fcmi'], of 240 cells; atlas mode at resolution 0.4",
         "sizes": "10 to 150 cells a cluster, median 80; smallest: 2 (10), 1 (80), 0 (150)",
-        "batches": "no cluster lacks any of the 2 batches",
+        "batches": "no cluster clearly lacks any of the 2 batches",
         "training": "settled after 30 epochs",
         "next": "scfcmi report 'folder/my out.h5ad' -o 'folder/my out.html' shows all of this on one page",
         "written": "folder/my out.h5ad, model.fcmi",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -79,3 +81,37 @@ def test_a_column_without_values(clustered):
     clustered.obs["none"] = np.nan
     with pytest.raises(ValueError, match="No cell has both"):
         scfcmi.pl.composition(clustered, "none")
+
+
+def test_long_names_take_no_room_from_the_plot(clustered):
+    """Panels are as large as with short names, and no longer name than forty letters is written."""
+    names = {
+        c: f"{c} monocytes, dendritic cells and whatever else there is" for c in clustered.obs["fcmi"].cat.categories
+    }
+    techs = {"10x": "10x Chromium 3' v1 (Zheng 2017)", "seqwell": "Seq-Well (another laboratory)"}
+    sizes = []
+    for named in (False, True):
+        if named:
+            clustered.obs["fcmi"] = clustered.obs["fcmi"].cat.rename_categories(names)
+            clustered.obs["tech"] = clustered.obs["tech"].cat.rename_categories(techs)
+        of_plots = []
+        for draw in (scfcmi.pl.composition, functools.partial(scfcmi.pl.confusion, label_key="label")):
+            figure = draw(clustered, return_fig=True)
+            figure.draw_without_rendering()
+            of_plots += [ax.get_window_extent().size / figure.dpi for ax in figure.axes]
+        sizes.append(np.array(of_plots))
+    assert (sizes[1] > 0.75 * sizes[0]).all()
+    assert max(len(label.get_text()) for label in figure.axes[0].get_xticklabels()) == 40
+
+
+def test_bars_with_a_few_cells_elsewhere_are_all_numbered_or_every_other(clustered):
+    clustered.obs["donor"] = np.arange(240) % 80
+    ax = scfcmi.pl.composition(clustered, "donor", kind="batches", show=False)[0]
+    assert 30 < len(ax.texts) < 60
+
+
+def test_a_scale_says_where_it_ends(clustered):
+    """Seven is drawn as four."""
+    clustered.obs["mine"] = pd.Categorical(np.where(clustered.obs["fcmi"] == "0", "x", "y"))
+    ax = scfcmi.pl.composition(clustered, "mine", kind="enrichment", show=False)[0]
+    assert ax.child_axes[0]._colorbar.extend == "min"

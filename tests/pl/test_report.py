@@ -377,8 +377,33 @@ def test_a_curve_of_other_cells_is_not_shown(small, put_map, tmp_path):
     scfcmi.pl.report(some, tmp_path / "some.html", n_markers=0)
     shown = [("Other resolutions" in (tmp_path / name).read_text()) for name in ("all.html", "some.html")]
     assert shown == [True, False]
-    assert "lie in one cluster, of" in (tmp_path / "some.html").read_text()
+    assert "lie in one cluster." in (tmp_path / "some.html").read_text()
     with pytest.raises(ValueError, match=rf"curve in adata.uns is of 240 cells, adata has {some.n_obs}. Run .* again"):
         scfcmi.pl.n_clusters(some, show=False)
     scfcmi.tl.choose_n_clusters(some, progress=False)
     scfcmi.pl.n_clusters(some, show=False)
+
+
+def test_cells_without_a_batch(mapped, page):
+    """Their clusters hold them, too: no share is above one."""
+    mapped.obs["tech"] = mapped.obs["tech"].astype(object)
+    mapped.obs.loc[mapped.obs_names[:100], "tech"] = np.nan
+    text = page(mapped).text
+    assert "100 cells have no batch or no cluster." in text
+    assert max(float(found) for found in re.findall(r"([\d.]+)\s?%", text)) <= 100
+
+
+def test_some_of_the_cells_that_were_clustered(mapped, page):
+    mapped.uns["fcmi"]["params"]["n_cells"] = mapped.n_obs
+    assert "scfcmi repeat cells.h5ad" in page(mapped, source="cells.h5ad").text
+    text = page(mapped[:50].copy(), source="cells.h5ad").text
+    assert "scfcmi repeat" not in text
+    assert "these are not the very cells that were clustered" in text
+
+
+def test_assigned_cells_of_one_batch_in_one_cluster(mapped, page):
+    mapped.uns["fcmi"]["params"] |= {"assigned": True, "matrix": "20 features of X"}
+    one = mapped[(mapped.obs["tech"] == "10x") & (mapped.obs["fcmi"] == "0")].copy()
+    text = page(one).text
+    assert f"{one.n_obs} cells of one batch (tech) lie in one cluster." in text
+    assert "Assigned by a saved model, on 20 features of X." in text

@@ -279,3 +279,23 @@ def test_batches_with_numbers_for_names_are_no_scale(small, put_map):
     put_map(small)
     axes = scfcmi.pl.umap(small, show=False)
     assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["1", "10"]
+
+
+def test_names_are_read_on_a_dark_background(mapped):
+    with plt.style.context("dark_background"):
+        ax = scfcmi.pl.umap(mapped, ["fcmi"], show=False)[0]
+        split = scfcmi.pl.umap(mapped, split_by="tech", show=False)[0]
+    assert {text.get_color() for text in ax.texts if text.get_text()} == {"black"}
+    # Cells of other batches are darker than their own.
+    assert split.collections[0].get_facecolor()[0, :3].max() < 0.4
+
+
+def test_the_legend_names_what_is_drawn(mapped):
+    ax = scfcmi.pl.umap(mapped, ["label"], groups=["1"], show=False)[0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["1"]
+
+
+def test_long_titles_are_broken(mapped):
+    mapped.obs["tech"] = mapped.obs["tech"].cat.rename_categories({"10x": "10x Chromium 3' v1 (Zheng 2017)"})
+    axes = scfcmi.pl.umap(mapped, split_by="tech", show=False)
+    assert max(len(line) for ax in axes for line in ax.get_title().split("\n")) <= 17

@@ -77,7 +77,7 @@ def gather(
         "key": key,
         "batch_key": batch_key,
         "label_key": label_key,
-        "summary": _summary(adata, stored, counts, batch_key, diagnosis),
+        "summary": _summary(adata, stored, clusters, counts, batch_key, diagnosis),
         "batches": list(zip(map(str, batches.categories), colors[batch_key], strict=False)),
         "clusters": _clusters(proba, np.asarray(clusters.codes), counts, colors[key], diagnosis.get("clusters")),
         "has_diagnosis": "clusters" in diagnosis,
@@ -90,7 +90,7 @@ def gather(
         "history": history_charts(table_in_memory(stored["history"])) if "history" in stored else [],
         "information": dict(diagnosis.get("information", {})),
         "call": _call(stored["params"], key),
-        "repeat": _repeat(stored["params"], key, name),
+        "repeat": _repeat(stored["params"], key, name, adata.n_obs),
         "params": sorted((str(k), str(v)) for k, v in stored["params"].items() if k != "call"),
         "versions": {
             "result": str(stored["params"].get("version", "unknown")),
@@ -109,15 +109,27 @@ def _counts(rows: pd.Categorical, columns: pd.Categorical) -> pd.DataFrame:
 
 
 def _summary(
-    adata: AnnData, stored: Mapping[str, Any], counts: pd.DataFrame, batch_key: str, diagnosis: Mapping[str, Any]
+    adata: AnnData,
+    stored: Mapping[str, Any],
+    clusters: pd.Categorical,
+    counts: pd.DataFrame,
+    batch_key: str,
+    diagnosis: Mapping[str, Any],
 ) -> list[str]:
-    sizes = counts.sum(axis=1)
+    sizes = np.bincount(clusters.codes[clusters.codes >= 0])
     sizes = sizes[sizes > 0]
-    n_batches, clusters = int((counts.sum() > 0).sum()), f"{len(sizes)} clusters" if len(sizes) > 1 else "one cluster"
-    said = [
-        f"{adata.n_obs:,} cells of {n_batches} batches ({batch_key}) lie in {clusters}, of {sizes.min():,} to {sizes.max():,} cells.",
-        f"Clustered in {stored['params'].get('mode', 'unknown')} mode on {stored['params'].get('matrix', 'unknown')}.",
-    ]
+    n_batches, params = int((counts.sum() > 0).sum()), stored["params"]
+    batches = f"{n_batches} batches" if n_batches != 1 else "one batch"
+    lie = (
+        f"lie in {len(sizes)} clusters, of {sizes.min():,} to {sizes.max():,} cells"
+        if len(sizes) > 1
+        else "lie in one cluster"
+    )
+    matrix = params.get("matrix", "an unknown matrix")
+    made = "Assigned by a saved model" if "assigned" in params else f"Clustered in {params.get('mode', 'unknown')} mode"
+    said = [f"{adata.n_obs:,} cells of {batches} ({batch_key}) {lie}.", f"{made}, on {matrix}."]
+    if n_without := adata.n_obs - int(counts.to_numpy().sum()):
+        said.append(f"{n_without:,} cells have no batch or no cluster.")
     if "training" in diagnosis:
         said.append(str(diagnosis["training"]))
     return said + _lacking(diagnosis.get("clusters"))
@@ -133,7 +145,7 @@ def _lacking(diagnosis: pd.DataFrame | None) -> list[str]:
         names = [str(name) for name in diagnosis.index[verdicts.str.contains(words, regex=False)]]
         if names:
             said.append(f"{heading}: {', '.join(names)}.")
-    return said or ["No cluster lacks a batch."]
+    return said or ["No cluster clearly lacks a batch."]
 
 
 def _clusters(
@@ -147,7 +159,8 @@ def _clusters(
     largest = None if proba is None else proba.max(axis=1)
     rows = []
     for code, (name, of_batches) in enumerate(counts.iterrows()):
-        size = int(of_batches.sum())
+        # Cells without a batch are of the cluster, too.
+        size, with_batch = int((codes == code).sum()), max(1, int(of_batches.sum()))
         if size == 0:
             continue
         sure = [] if largest is None else largest[codes == code]
@@ -159,8 +172,8 @@ def _clusters(
                 "name": str(name),
                 "color": colors[code],
                 "size": size,
-                "share": size / counts.to_numpy().sum(),
-                "batches": [(batch, int(n), n / size) for batch, n in enumerate(of_batches) if n],
+                "share": size / (codes >= 0).sum(),
+                "batches": [(batch, int(n), n / with_batch) for batch, n in enumerate(of_batches) if n],
                 "confidence": float(np.mean(sure)) if len(sure) else None,
                 "levels": (level / size).tolist() if len(sure) else [],
                 "verdict": "" if found is None else str(found["verdict"]),
@@ -234,9 +247,12 @@ def _call(params: Mapping[str, Any], key: str) -> str | None:
     return f"scfcmi.tl.fit_model(adata, {', '.join([repr(params['batch_key']), *words])})"
 
 
-def _repeat(params: Mapping[str, Any], key: str, name: str | None) -> str | None:
+def _repeat(params: Mapping[str, Any], key: str, name: str | None, n_cells: int) -> str | None:
     """Return the command that repeats the result; ``None`` if it cannot be repeated."""
     if "call" not in params or "assigned" in params or None in json.loads(params["call"]).values():
+        return None
+    if params.get("n_cells", n_cells) != n_cells:
+        # Some of the cells, or cells of several results.
         return None
     words = ["scfcmi", "repeat", name or "OUT.h5ad", "IN.h5ad", *(["--key-added", key] if key != "fcmi" else [])]
     return shlex.join(words)
