@@ -64,7 +64,7 @@ def test_all_samples_of_one_laboratory(shifted):
     assert verdicts[["0", "1"]].tolist() == ["ok", "ok"]
     assert verdicts["2"] == "not in b0, b1, b2; such cells there are in cluster 4: likely the batch"
     assert verdicts["4"] == "only in b0, b1, b2; such cells elsewhere are in cluster 2: likely the batch"
-    assert verdicts["3"] == "hardly in b0, b1, b2; no such cells there: likely biology"
+    assert verdicts["3"] == "not in b0, b1, b2; no such cells there: likely biology"
 
 
 def test_thin_evidence_says_nothing(shifted):
