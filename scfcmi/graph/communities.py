@@ -119,7 +119,8 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int, *, split_in: csr_ma
     Start from the communities at the default resolution. If there are too many, join the pair whose union costs least
     modularity until the number is reached; a lower resolution would cut off outliers instead. If there are too few,
     split the one that falls apart most clearly, again and again; a higher resolution would divide the largest one
-    instead, whatever it holds.
+    instead, whatever it holds. If there are fewer than half, types overlap too much for that: the resolution is doubled
+    until there are half.
 
     Parameters
     ----------
@@ -136,7 +137,10 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int, *, split_in: csr_ma
     -------
     Labels from zero, the largest community first, shape (n_cells,).
     """
-    labels = leiden(graph, RESOLUTION, seed)
+    resolution, labels = RESOLUTION, leiden(graph, RESOLUTION, seed)
+    while 2 * (labels.max() + 1) < n_clusters and resolution < _HIGHEST:
+        resolution *= 2
+        labels = leiden(graph, resolution, seed)
     if labels.max() + 1 < n_clusters:
         labels = split(graph if split_in is None else split_in, labels, n_clusters, seed)
     n_found = labels.max() + 1

@@ -57,6 +57,19 @@ def test_any_number_can_be_had(types, n_clusters):
         assert adjusted_rand_score(labels, found) > 0.95
 
 
+def test_types_that_overlap():
+    """The default resolution finds less than half of what is asked for. Splits of so few would cut across types."""
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(30, 20))
+    X = np.concatenate([center + rng.normal(scale=1.3, size=(100, 20)) for center in centers])
+    graph, labels = joint_graph([normalize(X).astype(np.float32)]), np.repeat(np.arange(30), 100)
+    coarse = leiden(graph, 0.3, 0)
+    assert coarse.max() + 1 < 15
+    found = leiden_at(graph, 30, 0)
+    assert found.max() + 1 == 30
+    assert adjusted_rand_score(labels, found) > 2 * adjusted_rand_score(labels, split(graph, coarse, 30, 0))
+
+
 def test_more_than_the_graph_holds_is_said():
     graph = sp.csr_matrix(np.ones((2, 2)) - np.eye(2))
     with pytest.warns(ConvergenceWarning, match=r"at most 2 parts. You get 2 clusters, not n_clusters=5"):
