@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anndata as ad
 from dask.distributed import Client
 from dask_jobqueue.slurm import SLURMCluster
@@ -13,7 +15,8 @@ if __name__ == "__main__":
     cluster.scale(jobs=16)
     with Client(cluster) as client:
         client.wait_for_workers(1)
-        adata = ad.experimental.read_lazy("in.zarr")
+        # From the root, since workers have folders of their own.
+        adata = ad.experimental.read_lazy(Path("in.zarr").absolute())
         scfcmi.tl.fair_cluster(adata, batch_key="tech")
     # Without expression, which stays in in.zarr.
     ad.AnnData(obs=adata.obs, obsm=dict(adata.obsm), uns=dict(adata.uns)).write_h5ad("results.h5ad")

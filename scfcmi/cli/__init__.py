@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Exit code: 0, 2 for wrong use (of arguments, keys or files), 1 for failure, 130 for an interrupt (SIGINT), 141 if the
     reader of standard output went away, 143 for SIGTERM.
     """
-    with _sigterm_raises(), warnings.catch_warnings():
+    with _sigterm_raises(), _any_name_printed(), warnings.catch_warnings():
         warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {_one_line(message)}")
         try:
             try:
@@ -92,6 +93,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 class _TerminatedError(BaseException):
     """SIGTERM, as an exception, so that temporary files are removed on the way out."""
+
+
+@contextmanager
+def _any_name_printed() -> Iterator[None]:
+    """Escape what the terminal has no letter for, such as the name of a file."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            stream.reconfigure(errors=errors)
 
 
 @contextmanager

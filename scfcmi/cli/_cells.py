@@ -55,6 +55,12 @@ def opened(argument: str, path: Path, *, with_dask: bool = False) -> Iterator[An
     import h5py
 
     name = f"{argument} {str(path)!r}"
+    if with_dask:
+        from scfcmi.rows import check_workers_see
+
+        # Workers have folders of their own.
+        path = path.absolute()
+        check_workers_see(path)
     if not is_store(path):
         _check_hdf5(path, name)
     if is_legacy(path):
@@ -94,6 +100,10 @@ def _opened(element: Any, *, with_dask: bool) -> Any:
     if encoding not in ("csr_matrix", "csc_matrix", "array"):
         return ad.io.read_elem(element)
     matrix = element if encoding == "array" else ad.io.sparse_dataset(element)
+    if encoding != "array":
+        from scfcmi.rows import check_whole
+
+        check_whole(matrix, element.name)
     if with_dask and encoding != "csc_matrix" and len(matrix.shape) == 2:
         from scfcmi.rows import rows_at_once
 
@@ -108,6 +118,14 @@ def _check_hdf5(path: Path, name: str) -> None:
     if not h5py.is_hdf5(path):
         msg = f"{name} is no HDF5 file, as every h5ad file is. Was it renamed, or is it compressed or cut short?"
         raise ValueError(msg)
+    try:
+        h5py.File(path).close()
+    except BlockingIOError as error:
+        msg = f"{name} is locked: another program is writing to it"
+        raise BlockingIOError(error.errno, msg) from error
+    except OSError:
+        # What else is wrong with it is told when it is read.
+        return
 
 
 def is_legacy(path: Path) -> bool:

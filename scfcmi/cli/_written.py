@@ -51,9 +51,12 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
     elif is_store(target):
         with replacing_folder(target) as temporary:
             shutil.copytree(source, temporary, dirs_exist_ok=True)
+            _make_writable(temporary)
             _put_into_store(adata, names, temporary)
     else:
+        import anndata as ad
         import h5py
+        import numpy as np
 
         with (
             replacing(target) as temporary,
@@ -63,8 +66,24 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
         ):
             # Object by object: in a copy of the whole file, an earlier result would still take its space.
             with cells_read(f"IN.h5ad {str(source)!r}"):
+                found = ad.io.read_elem(given["obs"][given["obs"].attrs["_index"]])
+            if not np.array_equal(found.astype(str), adata.obs_names.astype(str)):
+                msg = f"{str(source)!r} holds other cells than when it was read: it was replaced. Run again."
+                raise ValueError(msg)
+            with cells_read(f"IN.h5ad {str(source)!r}"):
                 _copy_without(given, root, names)
             _put(adata, names, root)
+
+
+def _make_writable(folder: Path) -> None:
+    """Let the owner of a copied folder write to it: the copy of one that is read-only could not even be removed."""
+    # Folders first: what is in one that may not be entered cannot be listed.
+    folder.chmod(folder.stat().st_mode | 0o700)
+    for path in folder.iterdir():
+        if path.is_dir():
+            _make_writable(path)
+        else:
+            path.chmod(path.stat().st_mode | 0o600)
 
 
 def write_results_only(adata: AnnData, key: str, target: Path) -> None:
@@ -96,12 +115,33 @@ def _copy_without(given: Any, root: Any, names: dict[str, tuple[str, ...]]) -> N
     root.attrs.update(given.attrs)
     for part, element in given.items():
         if part not in names:
-            given.copy(element, root, part)
+            _copy(element, root, part)
             continue
         root.create_group(part).attrs.update(element.attrs)
         for name, value in element.items():
             if name not in names[part]:
-                given.copy(value, root[part], name)
+                _copy(value, root[part], name)
+
+
+def _copy(element: Any, group: Any, name: str) -> None:
+    """Copy an object of an h5ad file; what it only refers to in other files is copied, too."""
+    import h5py
+    from sklearn.utils import gen_batches
+
+    if isinstance(element, h5py.Group) and element.visititems(
+        lambda _, found: getattr(found, "is_virtual", None) or None
+    ):
+        copied = group.create_group(name)
+        for key, value in element.items():
+            _copy(value, copied, key)
+    elif getattr(element, "is_virtual", False):
+        copied = group.create_dataset(name, element.shape, element.dtype, chunks=True)
+        for rows in gen_batches(element.shape[0], copied.chunks[0]):
+            copied[rows] = element[rows]
+    else:
+        element.file.copy(element, group, name, expand_soft=True, expand_external=True)
+        return
+    copied.attrs.update(element.attrs)
 
 
 def _put(adata: AnnData, names: dict[str, tuple[str, ...]], root: Any) -> None:
@@ -170,7 +210,7 @@ def write_cells(adata: AnnData, path: Path, compression: dict[str, Any] | None =
 def _write_store(adata: AnnData, folder: Path) -> None:
     with warnings.catch_warnings():
         # anndata warns users who choose a format. Here anndata chooses it.
-        warnings.filterwarnings("ignore", "Writing zarr v2 data")
+        warnings.filterwarnings("ignore", "Writing zarr v2 data|zarr v3 autosharding")
         adata.write_zarr(folder)
 
 

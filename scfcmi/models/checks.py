@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from sklearn.utils import gen_batches
 
 from scfcmi import _validate
+from scfcmi._logging import warn
 
 # Training needs optimizer steps, and costs them: where cells are many, a thousand mini-batches are enough for paper mode.
 _MAX_STEPS = 1000
@@ -17,6 +18,16 @@ _MAX_STEPS = 1000
 _LARGEST = 1e15
 # Rows looked at together, to see whether they differ.
 _FEW = 64
+
+
+def warn_of_empty(n_empty: int, n_cells: int, name: str) -> None:
+    """Warn of cells that are zero everywhere."""
+    if 0 < n_empty < n_cells:
+        msg = (
+            f"{n_empty} cell(s) have no expression in the genes of {name} that are used. Their cluster means nothing. "
+            "Remove them: sc.pp.filter_cells(adata, min_genes=1)."
+        )
+        warn(msg)
 
 
 def check_largest(largest: float, name: str = "X") -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from scfcmi.rows._chunked import ChunkedRows, local_rows
 from scfcmi.rows._csr import CSRRows
-from scfcmi.rows._dask import DaskRows
+from scfcmi.rows._dask import DaskRows, check_workers_see
 from scfcmi.rows._dense import DenseRows
 from scfcmi.rows._protocol import Rows
-from scfcmi.rows._stored import StoredRows, rows_at_once
+from scfcmi.rows._stored import StoredRows, check_whole, rows_at_once
 from scfcmi.rows._summary import Summary, summarize, value_range
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ __all__ = [
     "Rows",
     "StoredRows",
     "Summary",
+    "check_whole",
+    "check_workers_see",
     "outside",
     "rows_at_once",
     "rows_of",

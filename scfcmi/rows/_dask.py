@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -13,6 +14,7 @@ from scfcmi.rows._protocol import rows_per_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     import scipy.sparse as sp
     import torch
@@ -98,7 +100,7 @@ class DaskRows(ChunkedRows):
 
         def of_chunk(chunk: object) -> np.ndarray:
             block = as_block(chunk, columns, name)
-            if not len(block):
+            if not block.shape[0]:
                 return np.empty((0, n_features), np.float32)
             return function(block if isinstance(block, np.ndarray) else block.toarray())
 
@@ -195,6 +197,21 @@ def check_workers() -> None:
     if others:
         worker, version = next(iter(others.items()))
         msg = f"{len(others)} of {len(found)} Dask workers have another version of scfcmi, or none. {_NEEDED} {worker}: {version}"
+        raise RuntimeError(msg)
+
+
+def check_workers_see(path: Path) -> None:
+    """Raise ``RuntimeError`` unless all workers of the active client see a file: zarr takes what is not there for zeros."""
+    client = active_client()
+    if client is None:
+        return
+    found = client.run(os.path.exists, str(path), on_error="return")
+    blind = [worker for worker, exists in found.items() if exists is False]
+    if blind:
+        msg = (
+            f"{len(blind)} of {len(found)} Dask workers do not see {str(path)!r}, such as {blind[0]}. Put it where all machines "
+            "see it, under the same path."
+        )
         raise RuntimeError(msg)
 
 

@@ -41,6 +41,7 @@ class StoredRows(ChunkedRows, LocalRows):
             check_numbers(X.dtype, name)
             super().__init__(X.shape, columns, name)
             self._rows_at_once = rows_at_once(X)
+        check_whole(X, name)
         self._X = X
 
     def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
@@ -66,6 +67,22 @@ class StoredRows(ChunkedRows, LocalRows):
             msg = f"{self.name} has {chunk.shape[0]} rows where {stop - start} are wanted. Has the file changed?"
             raise ValueError(msg)
         return as_block(chunk, columns, self.name)
+
+
+def check_whole(X: object | CSRDataset, name: str) -> None:
+    """Raise ``ValueError`` if a sparse matrix in a zarr store lacks chunks: zarr would read them as zeros.
+
+    Chunks of a dense matrix may be missing because all of their values are zero.
+    """
+    group = getattr(X, "group", {})
+    for part in ("data", "indices"):
+        array = group.get(part)
+        n_missing = 0 if not hasattr(array, "nchunks_initialized") else array.nchunks - array.nchunks_initialized
+        if n_missing:
+            msg = (
+                f"{name}: {n_missing} of {array.nchunks} chunks of {part!r} are missing. Was the store copied in full?"
+            )
+            raise ValueError(msg)
 
 
 def rows_at_once(X: object | CSRDataset) -> int:

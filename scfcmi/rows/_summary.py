@@ -26,6 +26,8 @@ class Summary:
     """Shape (n_features,), double precision."""
     largest: float
     """Largest absolute value; NaN or infinite, if any value is."""
+    n_empty: int
+    """Number of rows that are zero everywhere."""
 
 
 def summarize(rows: Rows, tracked: Callable[[Iterator], Iterator] = iter) -> Summary:
@@ -33,16 +35,16 @@ def summarize(rows: Rows, tracked: Callable[[Iterator], Iterator] = iter) -> Sum
     # Differences from the first cell are zero where a feature is constant.
     origin = rows.take(np.zeros(1, np.int64))
 
-    def moments(block: Tensor, _: int) -> tuple[np.ndarray, np.ndarray, float]:
+    def moments(block: Tensor, _: int) -> tuple[np.ndarray, np.ndarray, float, int]:
         values = block - origin
         # In double precision, so that the mean does not depend on where blocks begin, which differs between sources.
         first, second = (part.sum(dim=0, dtype=torch.float64).cpu().numpy() for part in (values, values.square()))
-        lowest, highest = torch.aminmax(block)
-        return first, second, float(torch.maximum(-lowest, highest))
+        largest = torch.maximum(-block.amin(dim=1), block.amax(dim=1))
+        return first, second, float(largest.max()), int((largest == 0).sum())
 
-    first, second, largest = 0.0, 0.0, 0.0
-    for block_first, block_second, block_largest in tracked(rows.map(moments)):
-        first, second = first + block_first, second + block_second
+    first, second, largest, n_empty = 0.0, 0.0, 0.0, 0
+    for block_first, block_second, block_largest, block_empty in tracked(rows.map(moments)):
+        first, second, n_empty = first + block_first, second + block_second, n_empty + block_empty
         # numpy's maximum, unlike Python's, keeps NaN.
         largest = float(np.maximum(largest, block_largest))
     n_cells = len(rows)
@@ -50,7 +52,7 @@ def summarize(rows: Rows, tracked: Callable[[Iterator], Iterator] = iter) -> Sum
     with np.errstate(invalid="ignore", over="ignore"):
         mean = first / n_cells
         variance = np.maximum(second - n_cells * mean**2, 0) / max(n_cells - 1, 1)
-    return Summary(origin[0].double().cpu().numpy() + mean, variance, largest)
+    return Summary(origin[0].double().cpu().numpy() + mean, variance, largest, n_empty)
 
 
 def value_range(rows: Rows) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from scfcmi import _validate
 from scfcmi._adata import expression_of, in_memory
 from scfcmi._files import damage_told
 from scfcmi._logging import warn
+from scfcmi.models.checks import warn_of_empty
 from scfcmi.rows import ChunkedRows, outside
 from scfcmi.tl._mask import feature_mask
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import ArrayLike
 
+# What anndata calls names that it was told not to load.
+_NOT_LOADED = "_anndata_dummy_range_index"
 # Log-normalized expression stays below 10 or so, scaled expression is usually clipped at 10.
 _HUGE = 100
 # So many rows tell counts from the rest, and so many what batches lack.
@@ -100,6 +103,9 @@ def choose_matrix(
         _warn_of_scale(X, name)
         _warn_of_empty(X, name)
     names = adata.var_names if mask is None else adata.var_names[mask]
+    if names.name == _NOT_LOADED:
+        msg = "adata has no names of genes: it was opened with read_lazy(..., load_annotation_index=False). Leave that out."
+        raise ValueError(msg)
     return Matrix(X, f"{X.shape[1]} {which} of {name}", names.to_numpy(dtype=object))
 
 
@@ -152,12 +158,7 @@ def _warn_of_empty(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> N
         X = X.copy()
         X.eliminate_zeros()
     n_empty = int((np.diff(X.indptr) == 0).sum() if sp.issparse(X) else (~X.any(axis=1)).sum())
-    if 0 < n_empty < X.shape[0]:
-        msg = (
-            f"{n_empty} cell(s) have no expression in the genes of adata.{name} that are used. Their cluster means nothing. "
-            "Remove them: sc.pp.filter_cells(adata, min_genes=1)."
-        )
-        warn(msg)
+    warn_of_empty(n_empty, X.shape[0], f"adata.{name}")
 
 
 def _warn_of_scale(X: np.ndarray | sp.csr_matrix | sp.csr_array, name: str) -> None:

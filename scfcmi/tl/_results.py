@@ -133,13 +133,14 @@ def actual(adata: AnnData, *, copy: bool = False) -> AnnData:
     """Return what a tool may write to: a copy, or ``adata`` itself, made actual if it is a view."""
     if copy:
         # A file-backed AnnData is copied into memory.
-        return adata.to_memory() if adata.isbacked else adata.copy()
-    if adata.is_view:
+        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    elif adata.is_view:
         warn("Received a view of an AnnData. Making a copy.")
         adata._init_as_actual(adata.copy())
-    if not isinstance(adata.obs, pd.DataFrame):
-        # From read_lazy. Expression stays where it is.
-        adata.obs = adata.obs.to_memory()
+    for part in ("obs", "var"):
+        if not isinstance(table := getattr(adata, part), pd.DataFrame):
+            # From read_lazy. Expression stays where it is.
+            setattr(adata, part, table.to_memory())
     return adata
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import anndata as ad
 import h5py
@@ -202,3 +204,98 @@ def test_another_format_keeps_no_companion_of_an_earlier_result(cells):
     new = ad.read_zarr("new.zarr")
     assert "X_fcmi_umap" not in new.obsm
     assert "fcmi_umap" not in new.uns
+
+
+@pytest.mark.parametrize("part", ["data", "indices"])
+def test_a_store_without_a_chunk_is_refused(cells, capsys, part):
+    """zarr takes a chunk that is not there for zeros."""
+    root = zarr.open_group("in.zarr", mode="r")["X"][part]
+    stored = next(
+        path for path in (Path("in.zarr") / "X" / part).rglob("*") if path.is_file() and path.name[0].isdigit()
+    )
+    stored.unlink()
+    assert root.nchunks_initialized < root.nchunks
+    assert cluster("in.zarr", "out.zarr") == cli.WRONG_USE
+    assert f"chunks of '{part}' are missing" in capsys.readouterr().err
+    assert not Path("out.zarr").exists()
+
+
+def test_a_store_that_is_read_only(cells, tmp_path):
+    """Its copy can be written to, and removed. Root may write anywhere, so that only the modes are looked at."""
+    for path in [*Path("in.zarr").rglob("*"), Path("in.zarr")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    assert cluster("in.zarr", "out.zarr") == cli.OK
+    for path in [Path("out.zarr"), *Path("out.zarr").rglob("*")]:
+        assert path.stat().st_mode & 0o200
+    for path in [Path("in.zarr"), *Path("in.zarr").rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_other_files_hold_is_copied(cells, tmp_path):
+    """Files that are joined without copying refer to others, which lie elsewhere than the output."""
+    dense = cells.copy()
+    dense.X = cells.X.toarray()
+    dense.layers["half"] = cells.X.toarray() / 2
+    dense.write_h5ad("dense.h5ad")
+    with h5py.File("dense.h5ad", "r+") as root:
+        for name in ("X", "layers/half"):
+            with h5py.File("values.h5", "a") as values:
+                root.copy(root[name], values, name.replace("/", "-"))
+            attributes = dict(root[name].attrs)
+            layout = h5py.VirtualLayout(root[name].shape, root[name].dtype)
+            layout[:] = h5py.VirtualSource("values.h5", name.replace("/", "-"), root[name].shape)
+            del root[name]
+            if name == "X":
+                root.create_virtual_dataset(name, layout).attrs.update(attributes)
+            else:
+                root[name] = h5py.ExternalLink("values.h5", "layers-half")
+    (tmp_path / "there").mkdir()
+    assert cluster("dense.h5ad", "there/out.h5ad") == cli.OK
+    out = ad.read_h5ad("there/out.h5ad")
+    np.testing.assert_array_equal(out.X, dense.X)
+    np.testing.assert_array_equal(out.layers["half"], dense.layers["half"])
+
+
+def test_a_file_that_is_replaced_meanwhile(cells, capsys, monkeypatch):
+    fit = tl.fit_model
+
+    def replace(adata, *args, **kwargs):
+        model = fit(adata, *args, **kwargs)
+        cells[::-1].copy().write_h5ad("other.h5ad")
+        Path("other.h5ad").replace("in.h5ad")
+        return model
+
+    monkeypatch.setattr(tl, "fit_model", replace)
+    assert cluster("in.h5ad", "out.h5ad") != cli.OK
+    assert "holds other cells than when it was read" in capsys.readouterr().err
+    assert not Path("out.h5ad").exists()
+
+
+def test_a_file_that_is_being_written(cells, capsys):
+    write = "import h5py, time; f = h5py.File('in.h5ad', 'r+'); print('open', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", write], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "open\n"
+        assert cluster("in.h5ad", "out.h5ad") == cli.FAILURE
+        writer.kill()
+    assert "'in.h5ad' is locked: another program is writing to it" in capsys.readouterr().err
+
+
+def test_a_name_that_the_terminal_cannot_print(cells, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "scfcmi",
+        "cluster",
+        "in.h5ad",
+        "--batch-key",
+        "tech",
+        "--max-epochs",
+        "2",
+        "-o",
+        "β.h5ad",
+    ]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "latin1"}, check=False)
+    assert done.returncode == 0
+    assert b"\\u03b2.h5ad" in done.stdout
+    assert (tmp_path / "β.h5ad").exists()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from scfcmi import AtlasFCMI
-from scfcmi.rows import DaskRows, outside
+from scfcmi.rows import DaskRows, check_workers_see, outside
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
@@ -147,3 +147,10 @@ except RuntimeError as error:
         for process in (worker, scheduler):
             process.kill()
             process.wait()
+
+
+def test_workers_that_do_not_see_the_file(client, tmp_path):
+    (tmp_path / "in.zarr").mkdir()
+    check_workers_see(tmp_path / "in.zarr")
+    with pytest.raises(RuntimeError, match=r"2 of 2 Dask workers do not see '.*other.zarr'"):
+        check_workers_see(tmp_path / "other.zarr")

@@ -234,3 +234,42 @@ def test_from_counts_on_disk_by_scanpy_s_functions(tmp_path):
     # scanpy sums counts block by block, so that numbers agree to rounding only.
     assert scfcmi.metrics.ari(disk.obs["fcmi"].to_numpy(), counts.obs["fcmi"].to_numpy()) > 0.99
     np.testing.assert_allclose(disk.obsm["X_fcmi"], counts.obsm["X_fcmi"], atol=0.02)
+
+
+def test_translation_of_sparse_chunks(cells, tmp_path):
+    inside = cells[:, :30].copy()
+    lazy = with_matrix(inside, da.from_array(inside.X, chunks=(70, -1), asarray=False))
+    model = scfcmi.tl.fit_model(lazy, "tech", **QUICK)
+    scfcmi.tl.translate(lazy, model, "b")
+    scfcmi.tl.translate(inside, model, "b")
+    np.testing.assert_allclose(lazy.layers["fcmi_b"].compute(), inside.layers["fcmi_b"], atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["backed", "lazy"])
+def test_cells_without_expression_are_told(cells, tmp_path, form):
+    some = cells.copy()
+    some.X = sp.diags((np.arange(240) > 4).astype(np.float32)) @ some.X
+    some.X = sp.csr_matrix(some.X, dtype=np.float32)
+    some.write_h5ad(tmp_path / "some.h5ad")
+    read = {"backed": lambda path: ad.read_h5ad(path, backed="r"), "lazy": ad.experimental.read_lazy}[form]
+    with pytest.warns(UserWarning, match=r"5 cell\(s\) have no expression in the genes of adata.X that are used"):
+        scfcmi.tl.fair_cluster(read(tmp_path / "some.h5ad"), "tech", **QUICK)
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_a_lazy_one_gets_tables_in_memory(files, tmp_path, copy):
+    lazy = ad.experimental.read_lazy(files / "csr.h5ad")
+    found = scfcmi.tl.fair_cluster(lazy, "tech", copy=copy, **QUICK) if copy else lazy
+    if not copy:
+        scfcmi.tl.fair_cluster(lazy, "tech", **QUICK)
+    assert isinstance(found.obs, pd.DataFrame)
+    assert isinstance(found.var, pd.DataFrame)
+    assert isinstance(found.obs["fcmi"].dtype, pd.CategoricalDtype)
+    found.write_h5ad(tmp_path / "out.h5ad")
+    assert ad.read_h5ad(tmp_path / "out.h5ad").obs["fcmi"].nunique() == 3
+
+
+def test_names_that_were_not_loaded(files):
+    lazy = ad.experimental.read_lazy(files / "csr.h5ad", load_annotation_index=False)
+    with pytest.raises(ValueError, match="has no names of genes"):
+        scfcmi.tl.fair_cluster(lazy, "tech", **QUICK)

@@ -37,6 +37,7 @@ Yes, if version, seed, settings and libraries are the same, on one kind of machi
 | nothing, or the process | same labels | same labels |
 | cells dense, sparse (CSR, CSC), on disk or in a Dask array, on workers or not | same labels | same labels |
 | names of batches, of cells, or other columns of `obs` | same labels | same labels |
+| order of the cells or of the genes | same clusters, cells between two types may differ | same clusters, cells between two types may differ |
 | other threads of the process | same labels | same labels |
 | number of threads | same labels; with 100 clusters or more, single cells may differ | same labels; with images, or in bfloat16, cells between two types may differ |
 | Python 3.11 with scanpy 1.11, or 3.13 with scanpy 1.12 (the eight benchmark sets) | same labels | not measured |

@@ -22,7 +22,7 @@ from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, compone
 from scfcmi.models.atlas.projection import fit_projections
 from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, DecoderTraining, train_agreement
 from scfcmi.models.base import GroupedClusterer
-from scfcmi.models.checks import check_largest, epochs_for
+from scfcmi.models.checks import check_largest, epochs_for, warn_of_empty
 from scfcmi.models.device import choose_device
 from scfcmi.models.inference import BLOCK
 from scfcmi.models.objective import Weights
@@ -272,6 +272,9 @@ class AtlasFCMI(GroupedClusterer):
         if self.n_components is not None:
             summary = summarize(rows, stages.tracked("moments", rows.n_blocks()))
             check_largest(summary.largest, getattr(rows, "name", "X"))
+            if isinstance(rows, ChunkedRows):
+                # Of cells in memory, this is told before they come here.
+                warn_of_empty(summary.n_empty, len(rows), rows.name)
             projections = fit_projections(
                 rows,
                 summary,
