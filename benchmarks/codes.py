@@ -68,14 +68,9 @@ class Codes:
         """Return the communities at a resolution."""
         return leiden(self.graph(*parts), resolution, self.seed)[self.place]
 
-    def at_k(
-        self,
-        n_clusters: int,
-        parts: tuple[tuple[str, int], ...] = FIVE,
-        split_in: tuple[tuple[str, int], ...] = FOUR,
-    ) -> np.ndarray:
-        """Return so many communities: split without the fifth graph, as in the fit."""
-        return leiden_at(self.graph(*parts), n_clusters, self.seed, split_in=self.graph(*split_in))[self.place]
+    def at_k(self, n_clusters: int, parts: tuple[tuple[str, int], ...] = FOUR) -> np.ndarray:
+        """Return so many communities: found without the fifth graph, as in the fit."""
+        return leiden_at(self.graph(*parts), n_clusters, self.seed)[self.place]
 
 
 def views_of(embedding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -119,11 +119,10 @@ N_MAIN = len(ROWS)
 for value in (0.2, 0.4, 0.5):
     ROWS[f"resolution {value}"] = from_codes(FREE, lambda codes, c, value=value: codes.at(value))
 for name, parts in GRAPHS.items():
-    ROWS[f"{name}, K"] = from_codes(K, lambda codes, c, parts=parts: codes.at_k(c.n_clusters, parts, parts))
+    ROWS[f"{name}, K"] = from_codes(K, lambda codes, c, parts=parts: codes.at_k(c.n_clusters, parts))
     ROWS[name] = from_codes(FREE, lambda codes, c, parts=parts: codes.at(parts=parts))
 ROWS["both, four graphs"] = from_codes(FREE, lambda codes, c: codes.at(parts=FOUR))
-ROWS["both, four graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, FOUR))
-ROWS["split in five graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, split_in=FIVE))
+ROWS["both, five graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, FIVE))
 ROWS["genes not weighted, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), weighted=False)
 ROWS["genes not weighted"] = from_codes(FREE, lambda codes, c: codes.model.labels_, weighted=False)
 ROWS["agreement 0, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), agreement=0.0)
@@ -152,7 +151,7 @@ CONSTANTS = {
     "Views, at K": {
         "weighted": "weighted, two graphs, K",
         "unscaled": "unscaled, two graphs, K",
-        "both": "both, four graphs, K",
+        "both": "scfcmi, K",
     },
     "Graphs, K not given": {
         "one, weighted": "weighted, one graph",
@@ -165,8 +164,8 @@ CONSTANTS = {
         "one, weighted": "weighted, one graph, K",
         "one, unscaled": "unscaled, one graph, K",
         "two": "both, two graphs, K",
-        "four": "both, four graphs, K",
-        "five": "scfcmi, K",
+        "four": "scfcmi, K",
+        "five": "both, five graphs, K",
     },
     "Weights of genes, K not given": {"none": "genes not weighted", "weights": "scfcmi"},
     "Weights of genes, at K": {"none": "genes not weighted, K", "weights": "scfcmi, K"},

@@ -113,7 +113,7 @@ def _one_run(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
         return finder.fit_predict(graph)
 
 
-def leiden_at(graph: csr_matrix, n_clusters: int, seed: int, *, split_in: csr_matrix | None = None) -> np.ndarray:
+def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
     """Return ``n_clusters`` communities.
 
     Start from the communities at the default resolution. If there are too many, join the pair whose union costs least
@@ -130,8 +130,6 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int, *, split_in: csr_ma
         Number of communities. A :class:`~sklearn.exceptions.ConvergenceWarning` says so if there are fewer in the graph.
     seed
         Of all draws.
-    split_in
-        The graph in which communities are split, of the same shape. ``None`` is ``graph``.
 
     Returns
     -------
@@ -142,7 +140,7 @@ def leiden_at(graph: csr_matrix, n_clusters: int, seed: int, *, split_in: csr_ma
         resolution *= 2
         labels = leiden(graph, resolution, seed)
     if labels.max() + 1 < n_clusters:
-        labels = split(graph if split_in is None else split_in, labels, n_clusters, seed)
+        labels = split(graph, labels, n_clusters, seed)
     n_found = labels.max() + 1
     if n_found < n_clusters:
         msg = f"The neighbor graph falls into at most {n_found} parts. You get {n_found} clusters, not n_clusters={n_clusters}."

@@ -79,7 +79,7 @@ def choose_n_clusters(
     _validate.text("key", key)
     if progress is not None:
         _validate.boolean("progress", progress)
-    seed, found = seed_from(random_state, rng), graph_of(adata, key)
+    seed, found = seed_from(random_state, rng), graph_of(adata, key, for_resolution=True)
     if found is None:
         hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) in atlas mode first. Assigned cells have no graph."
         _validate.key_in(adata.obsp.keys(), f"{key}_connectivities", "adata.obsp", hint=hint)

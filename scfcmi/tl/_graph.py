@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
+def graph_of(adata: AnnData, key: str, *, for_resolution: bool = False) -> tuple[csr_matrix, np.ndarray] | None:
     """Return a neighbor graph, and the index of the cells in it, rising.
 
     ``fair_cluster`` stores the graph of up to 50,000 cells. With more cells, Leiden clusters a sample. The graph of the
@@ -25,6 +25,8 @@ def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
     ----------
     adata, key
         What ``fair_cluster`` wrote, and its ``key_added``.
+    for_resolution
+        Whether to return the graph that a resolution cuts, also after ``n_clusters``, whose stored graph lacks a part.
 
     Returns
     -------
@@ -32,9 +34,10 @@ def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
     """
     stored = own(adata, key)
     name = stored.get("connectivities_key", f"{key}_connectivities")
-    if name in adata.obsp:
-        return stored_graph(adata, name), np.arange(adata.n_obs)
     params = stored.get("params", {})
+    is_other = for_resolution and "views" in params and "resolution" not in params
+    if name in adata.obsp and not is_other:
+        return stored_graph(adata, name), np.arange(adata.n_obs)
     # A fit of atlas mode says which views it had. So do assigned cells, which are not those of the fit.
     if "views" not in params or "assigned" in params or f"X_{key}" not in adata.obsm:
         return None
@@ -44,6 +47,7 @@ def graph_of(adata: AnnData, key: str) -> tuple[csr_matrix, np.ndarray] | None:
         params["views"].count(",") + 1,
         stream(seed, Stream.SAMPLE),
         seed,
+        whiten=for_resolution or "resolution" in params,
     )
     return graph.of_cells(), graph.cells
 

@@ -64,6 +64,7 @@ def test_few_of_many_cells(small, monkeypatch, n_cells):
 
 
 def test_the_curve_of_a_number_is_that_of_the_default(small):
+    """Clusters at a number are of a graph with one part less; what is asked is what a resolution would give."""
     curves = []
     for choice in ({"n_clusters": 4}, {}):
         scfcmi.tl.fair_cluster(small, "tech", max_epochs=5, **choice)

@@ -30,8 +30,6 @@ class CellGraph(NamedTuple):
     """Their nodes, shape (n_in_graph,)."""
     links: csr_matrix
     """Of the nodes, symmetric, float32."""
-    links_of_views: csr_matrix
-    """The same without the graph in units of what varies within clusters."""
     seed: int
     """Of the communities."""
 
@@ -40,7 +38,7 @@ class CellGraph(NamedTuple):
         return with_copies(self.links, self.place)
 
 
-def cell_graph(embedding: np.ndarray, n_views: int, rng: np.random.Generator, seed: int) -> CellGraph:
+def cell_graph(embedding: np.ndarray, n_views: int, rng: np.random.Generator, seed: int, *, whiten: bool) -> CellGraph:
     """Return the neighbor graph of cells; of more than 50,000, that of a sample that keeps rare ones.
 
     Parameters
@@ -53,6 +51,8 @@ def cell_graph(embedding: np.ndarray, n_views: int, rng: np.random.Generator, se
         Source of the sample.
     seed
         Of the fit.
+    whiten
+        Whether to add the graph in units of what varies within clusters (:mod:`scfcmi.models.atlas.whitening`).
     """
     cells = rare_keeping_sample(embedding, _MAX_CELLS, rng)
     codes = taken(embedding, cells)
@@ -62,5 +62,7 @@ def cell_graph(embedding: np.ndarray, n_views: int, rng: np.random.Generator, se
         # Dimensions of the user's own may come in any order. Those that vary most lead.
         views = [views[0][:, np.argsort(-views[0].var(axis=0), kind="stable")]]
     seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
-    of_views = joint_graph(views)
-    return CellGraph(cells, codes, place, with_whitened_graph(of_views, views, seed), of_views, seed)
+    links = joint_graph(views)
+    if whiten:
+        links = with_whitened_graph(links, views, seed)
+    return CellGraph(cells, codes, place, links, seed)

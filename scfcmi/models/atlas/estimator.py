@@ -56,8 +56,9 @@ class AtlasFCMI(GroupedClusterer):
     2. In each view, an auto-encoder keeps what the components know (Eq. 11). Its decoder is told the group. Codes of
        counterparts are pulled together: ``L = L_rec + agreement L_agr``
        (:func:`scfcmi.models.objective.agreement_loss`). Cells without a counterpart are left alone.
-    3. The neighbor graphs of both views are added up, and one of both together, in units of what varies within clusters
-       (:mod:`scfcmi.models.atlas.whitening`). Leiden finds the communities of the sum (:mod:`scfcmi.graph.communities`).
+    3. The neighbor graphs of both views are added up; without ``n_clusters``, also one of both together, in units of what
+       varies within clusters (:mod:`scfcmi.models.atlas.whitening`). Leiden finds the communities of the sum
+       (:mod:`scfcmi.graph.communities`).
     4. A classifier learns the communities. It gives every cell its cluster, new cells included.
 
     The weights alpha and beta of Eq. 12 are 0: clusters need not be independent of the group, because cell types are not.
@@ -305,13 +306,12 @@ class AtlasFCMI(GroupedClusterer):
     def _find_communities(self, seed: int) -> None:
         """Set the graph, the classifier of its communities, and the labels that it gives."""
         rng = stream(seed, Stream.SAMPLE)
-        graph = cell_graph(self.embedding_, self._network.architecture.n_views, rng, seed)
+        # The whitened graph helps at a resolution, not where clusters are split or joined up to a number.
+        graph = cell_graph(
+            self.embedding_, self._network.architecture.n_views, rng, seed, whiten=self.n_clusters is None
+        )
         if self.n_clusters is not None:
-            # In units of what varies within clusters, types that one cluster holds are near each other. So it is split in
-            # the graph of the views.
-            communities = leiden_at(graph.links, self.n_clusters, graph.seed, split_in=graph.links_of_views)[
-                graph.place
-            ]
+            communities = leiden_at(graph.links, self.n_clusters, graph.seed)[graph.place]
         else:
             resolution = RESOLUTION if self.resolution is None else self.resolution
             communities = leiden(graph.links, resolution, graph.seed)[graph.place]
