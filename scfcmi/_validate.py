@@ -195,7 +195,8 @@ def group_values(groups: object, n_cells: int, name: str = "groups") -> pd.Categ
     if len(groups) != n_cells:
         msg = f"{name} has {len(groups)} entries for {n_cells} cells."
         raise ValueError(msg)
-    if hasattr(groups, "__array__") and not isinstance(groups, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+    known = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray, np.ma.MaskedArray)
+    if hasattr(groups, "__array__") and not isinstance(groups, known):
         # pandas takes each entry of a tensor for an object of its own.
         groups = np.asarray(groups)
     try:

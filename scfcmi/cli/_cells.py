@@ -100,13 +100,10 @@ def _opened(element: Any, *, with_dask: bool) -> Any:
     if encoding not in ("csr_matrix", "csc_matrix", "array"):
         return ad.io.read_elem(element)
     matrix = element if encoding == "array" else ad.io.sparse_dataset(element)
-    if encoding != "array":
-        from scfcmi.rows import check_whole
-
-        check_whole(matrix, element.name)
     if with_dask and encoding != "csc_matrix" and len(matrix.shape) == 2:
-        from scfcmi.rows import rows_at_once
+        from scfcmi.rows import rows_at_once, warn_of_missing_chunks
 
+        warn_of_missing_chunks(matrix, element.name)
         n_rows = min(rows_at_once(matrix), matrix.shape[0])
         return ad.experimental.read_elem_lazy(element, chunks=(max(1, n_rows), matrix.shape[1]))
     return matrix

@@ -45,9 +45,10 @@ def _run(options: argparse.Namespace) -> None:
     if f"X_{key}_umap" not in adata.obsm:
         tl.umap(adata, key)
     batch_key = options.batch_key or own(adata, key).get("params", {}).get("batch_key")
-    # Cells of one batch, as of a new sample, have no batch that a cluster could lack.
-    of_one_batch = batch_key in adata.obs and adata.obs[batch_key].nunique() < 2
-    if not of_one_batch and (batch_key is None or not diagnosis_of(adata, key, batch_key)):
+    # Cells of one batch, as of a new sample, have no batch that a cluster could lack. Nor can cells without a batch be judged.
+    batches = adata.obs.get(batch_key)
+    unjudged = batches is not None and (batches.nunique() == 1 or (batches.isna().any() and batches.notna().any()))
+    if not unjudged and (batch_key is None or not diagnosis_of(adata, key, batch_key)):
         tl.diagnose(adata, key, batch_key=batch_key)
     pl.report(
         adata,

@@ -43,20 +43,22 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
     names = names_under(key)
     if is_store(source) != is_store(target) or is_legacy(source):
         whole = read_cells("IN.h5ad", source)
+        _check_names(whole.obs_names, adata, source)
         for part, name in list(_present(whole, names)):
             del getattr(whole, part)[name]
         for part, name in _present(adata, names):
             getattr(whole, part)[name] = getattr(adata, part)[name]
         write_cells(whole, target, compression_of(source))
     elif is_store(target):
+        import zarr
+
         with replacing_folder(target) as temporary:
             shutil.copytree(source, temporary, dirs_exist_ok=True)
             _make_writable(temporary)
+            _check_names(_names_of(zarr.open_group(temporary, mode="r")), adata, source)
             _put_into_store(adata, names, temporary)
     else:
-        import anndata as ad
         import h5py
-        import numpy as np
 
         with (
             replacing(target) as temporary,
@@ -66,10 +68,8 @@ def write_results(adata: AnnData, key: str, source: Path, target: Path) -> None:
         ):
             # Object by object: in a copy of the whole file, an earlier result would still take its space.
             with cells_read(f"IN.h5ad {str(source)!r}"):
-                found = ad.io.read_elem(given["obs"][given["obs"].attrs["_index"]])
-            if not np.array_equal(found.astype(str), adata.obs_names.astype(str)):
-                msg = f"{str(source)!r} holds other cells than when it was read: it was replaced. Run again."
-                raise ValueError(msg)
+                found = _names_of(given)
+            _check_names(found, adata, source)
             with cells_read(f"IN.h5ad {str(source)!r}"):
                 _copy_without(given, root, names)
             _put(adata, names, root)
@@ -113,35 +113,61 @@ def _present(adata: AnnData, names: dict[str, tuple[str, ...]]) -> Iterator[tupl
 def _copy_without(given: Any, root: Any, names: dict[str, tuple[str, ...]]) -> None:
     """Copy an open h5ad file to another, without the parts of a result."""
     root.attrs.update(given.attrs)
-    for part, element in given.items():
+    for part in given:
         if part not in names:
-            _copy(element, root, part)
+            _copy(given, root, part)
             continue
-        root.create_group(part).attrs.update(element.attrs)
-        for name, value in element.items():
+        root.create_group(part).attrs.update(given[part].attrs)
+        for name in given[part]:
             if name not in names[part]:
-                _copy(value, root[part], name)
+                _copy(given[part], root[part], name)
 
 
-def _copy(element: Any, group: Any, name: str) -> None:
-    """Copy an object of an h5ad file; what it only refers to in other files is copied, too."""
+def _copy(given: Any, target: Any, name: str) -> None:
+    """Copy a member of a group of an h5ad file. What lies in other files is copied, too: they may not be where the copy is."""
     import h5py
-    from sklearn.utils import gen_batches
 
-    if isinstance(element, h5py.Group) and element.visititems(
-        lambda _, found: getattr(found, "is_virtual", None) or None
-    ):
-        copied = group.create_group(name)
-        for key, value in element.items():
-            _copy(value, copied, key)
-    elif getattr(element, "is_virtual", False):
-        copied = group.create_dataset(name, element.shape, element.dtype, chunks=True)
-        for rows in gen_batches(element.shape[0], copied.chunks[0]):
-            copied[rows] = element[rows]
+    link = given.get(name, getlink=True)
+    if isinstance(link, h5py.SoftLink):
+        target[name] = h5py.SoftLink(link.path)
+        return
+    element = given[name]
+    if isinstance(element, h5py.Group):
+        copied = target.create_group(name)
+        for key in element:
+            _copy(element, copied, key)
+    elif element.is_virtual or element.external:
+        copied = _in_parts(element, target, name)
     else:
-        element.file.copy(element, group, name, expand_soft=True, expand_external=True)
+        element.file.copy(element, target, name)
         return
     copied.attrs.update(element.attrs)
+
+
+def _in_parts(element: Any, target: Any, name: str) -> Any:
+    from sklearn.utils import gen_batches
+
+    if not element.size or not element.shape:
+        return target.create_dataset(name, data=element[()])
+    copied = target.create_dataset(name, element.shape, element.dtype, chunks=True, compression="gzip")
+    for rows in gen_batches(element.shape[0], copied.chunks[0]):
+        copied[rows] = element[rows]
+    return copied
+
+
+def _check_names(found: Any, adata: AnnData, source: Path) -> None:
+    """Raise ``ValueError`` if a file holds other cells than when it was read."""
+    import numpy as np
+
+    if not np.array_equal(np.asarray(found).astype(object), np.asarray(adata.obs_names, dtype=object)):
+        msg = f"{str(source)!r} holds other cells than when it was read: it was replaced. Run again."
+        raise ValueError(msg)
+
+
+def _names_of(root: Any) -> Any:
+    from anndata.io import read_elem
+
+    return read_elem(root["obs"][root["obs"].attrs["_index"]])
 
 
 def _put(adata: AnnData, names: dict[str, tuple[str, ...]], root: Any) -> None:

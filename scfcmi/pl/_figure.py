@@ -149,8 +149,8 @@ def hand_out(
 
 
 def is_light(background: tuple[float, ...]) -> bool:
-    """Return whether black reads better than white on a color, given as red, green and blue."""
-    return bool(np.dot(background[:3], (0.299, 0.587, 0.114)) > 0.5)
+    """Return whether black reads better than white on a color: red, green, blue, and how opaque it is."""
+    return background[3:] == (0,) or bool(np.dot(background[:3], (0.299, 0.587, 0.114)) > 0.5)
 
 
 def no_formulas(axes: list[Axes]) -> None:

@@ -48,7 +48,7 @@ def draw_heat_map(
     name_rows(ax, table.index, height)
     ax.spines[:].set_visible(False)
     if label is not None:
-        beyond = (np.nanmin(values) < limits[0], np.nanmax(values) > limits[1])
+        beyond = (bool((values < limits[0]).any()), bool((values > limits[1]).any()))
         extend = {(True, False): "min", (False, True): "max", (True, True): "both"}.get(beyond, "neither")
         scale(ax, image, label, extend=extend)
     # Zero plus a negative zero has no sign.

@@ -53,9 +53,9 @@ def _number(names: Collection[object]) -> str:
 
 
 def short(name: object) -> str:
-    """Return a name, cut if it is longer than plots have room for."""
-    text = str(name)
-    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
+    """Return a name without its middle, if it is longer than plots have room for: long names often differ at their end."""
+    text, half = str(name), _MOST_LETTERS // 2
+    return text if len(text) <= _MOST_LETTERS else f"{text[:half]}…{text[1 - half :]}"
 
 
 def row_names_width(names: Collection[object]) -> float:

@@ -316,7 +316,8 @@ def _explain(
     if isinstance(values.dtype, pd.CategoricalDtype):
         colors = dict(zip(values.cat.categories, light.uns[f"{column}_colors"], strict=False))
         if settings.get("groups") is not None:
-            wanted = np.atleast_1d(np.asarray(settings["groups"], dtype=object))
+            groups = settings["groups"]
+            wanted = {groups} if isinstance(groups, str) else set(groups)
             colors = {name: color for name, color in colors.items() if name in wanted}
         legend(ax, colors, height, title=title)
     elif "colorbar_loc" not in settings:

@@ -13,7 +13,7 @@ from scfcmi.rows._csr import CSRRows
 from scfcmi.rows._dask import DaskRows, check_workers_see
 from scfcmi.rows._dense import DenseRows
 from scfcmi.rows._protocol import Rows
-from scfcmi.rows._stored import StoredRows, check_whole, rows_at_once
+from scfcmi.rows._stored import StoredRows, rows_at_once, warn_of_missing_chunks
 from scfcmi.rows._summary import Summary, summarize, value_range
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ __all__ = [
     "Rows",
     "StoredRows",
     "Summary",
-    "check_whole",
     "check_workers_see",
     "outside",
     "rows_at_once",
     "rows_of",
     "summarize",
     "value_range",
+    "warn_of_missing_chunks",
 ]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from scfcmi._files import damage_told
+from scfcmi._logging import warn
 from scfcmi.rows._chunked import ChunkedRows, as_block, check_numbers, local_rows
 from scfcmi.rows._protocol import LocalRows, rows_per_block
 
@@ -41,7 +42,7 @@ class StoredRows(ChunkedRows, LocalRows):
             check_numbers(X.dtype, name)
             super().__init__(X.shape, columns, name)
             self._rows_at_once = rows_at_once(X)
-        check_whole(X, name)
+        warn_of_missing_chunks(X, name)
         self._X = X
 
     def blocks(self, n_rows: int | None = None) -> Iterator[torch.Tensor]:
@@ -69,20 +70,24 @@ class StoredRows(ChunkedRows, LocalRows):
         return as_block(chunk, columns, self.name)
 
 
-def check_whole(X: object | CSRDataset, name: str) -> None:
-    """Raise ``ValueError`` if a sparse matrix in a zarr store lacks chunks: zarr would read them as zeros.
+def warn_of_missing_chunks(X: object | CSRDataset, name: str) -> None:
+    """Warn if a sparse matrix in a zarr store lacks chunks: zarr takes these for zeros.
 
-    Chunks of a dense matrix may be missing because all of their values are zero.
+    Chunks of a dense matrix are often missing because all of their values are zero. Of a sparse one that hardly happens.
     """
     group = getattr(X, "group", {})
-    for part in ("data", "indices"):
+    for part in ("data", "indices", "indptr"):
         array = group.get(part)
-        n_missing = 0 if not hasattr(array, "nchunks_initialized") else array.nchunks - array.nchunks_initialized
-        if n_missing:
+        # Several chunks of a shard are one file. Not every store can list its files.
+        if not hasattr(array, "nchunks_initialized") or array.shards or not array.store.supports_listing:
+            continue
+        n_missing = array.nchunks - array.nchunks_initialized
+        if n_missing > 0:
             msg = (
-                f"{name}: {n_missing} of {array.nchunks} chunks of {part!r} are missing. Was the store copied in full?"
+                f"{name}: {n_missing} of {array.nchunks} chunks of {part!r} are missing, and are read as zeros. Was the store "
+                "copied in full?"
             )
-            raise ValueError(msg)
+            warn(msg)
 
 
 def rows_at_once(X: object | CSRDataset) -> int:

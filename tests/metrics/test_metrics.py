@@ -145,6 +145,11 @@ def test_leakage_of_many_labels_clusters_and_batches():
     assert metrics.batch_leakage(each // 2, each, each) == pytest.approx(1)
 
 
+def test_masked_labels_are_missing():
+    with pytest.raises(ValueError, match="labels is missing for 3 of 10 cells"):
+        metrics.ari(np.ma.MaskedArray(LABELS, mask=np.arange(10) < 3), CLUSTERS)
+
+
 def test_tensors():
     tensors = (torch.tensor(pd.factorize(np.array(values))[0]) for values in (LABELS, CLUSTERS, GROUPS))
     pd.testing.assert_series_equal(metrics.evaluate(*tensors), metrics.evaluate(LABELS, CLUSTERS, GROUPS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import types
 
 import anndata as ad
 import h5py
@@ -12,7 +13,7 @@ import scipy.sparse as sp
 import torch
 import zarr
 
-from scfcmi.rows import ChunkedRows, outside, rows_of, summarize
+from scfcmi.rows import ChunkedRows, outside, rows_of, summarize, warn_of_missing_chunks
 
 da = pytest.importorskip("dask.array")
 
@@ -144,3 +145,17 @@ def test_dask_with_empty_and_with_reversed_chunks(matrix):
     assert 0 in X.chunks[0]
     source = outside(X, "adata.X")
     np.testing.assert_array_equal(source.lazily(lambda block: block[:, columns] * 2).compute(), 2 * dense[kept])
+
+
+def test_missing_chunks_and_shards(tmp_path):
+    """Several chunks of a shard are one file: none is missing."""
+    root = zarr.open_group(tmp_path / "x.zarr", mode="w", zarr_format=3)
+    for name, shards in (("sharded", (16,)), ("plain", None)):
+        array = root.create_array(name, shape=(64,), chunks=(4,), shards=shards, dtype="float32")
+        array[4:] = 1
+        matrix = types.SimpleNamespace(group={"data": array})
+        if shards is None:
+            with pytest.warns(UserWarning, match="1 of 16 chunks of 'data' are missing"):
+                warn_of_missing_chunks(matrix, "adata.X")
+        else:
+            warn_of_missing_chunks(matrix, "adata.X")

@@ -177,3 +177,13 @@ def test_after_assign_training_is_judged_as_after_the_fit(small):
     few.obs["fcmi"] = few.obs["fcmi"].astype(str).replace("B", "T")
     assert "H_C" not in scfcmi.tl.evaluate(few, "fcmi", "tech")
     assert scfcmi.tl.diagnose(few)["confidence"].isna().all()
+
+
+def test_a_few_cells_elsewhere_are_not_none(shifted):
+    """Type 3 of a, with two cells of b."""
+    for n_few, words in ((0, "only in a; "), (2, "mostly in a; ")):
+        batches = shifted.obs["batch"].to_numpy().copy()
+        batches[np.flatnonzero((shifted.obs["mine"] == "3").to_numpy())[:n_few]] = "b"
+        shifted.obs["some"] = batches
+        scfcmi.tl.diagnose(shifted, "mine", batch_key="some", use_rep="rep")
+        assert shifted.uns["mine_diagnosis"]["clusters"]["verdict"]["3"].startswith(words)
