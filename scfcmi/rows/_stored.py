@@ -78,14 +78,17 @@ def warn_of_missing_chunks(X: object | CSRDataset, name: str) -> None:
     group = getattr(X, "group", {})
     for part in ("data", "indices", "indptr"):
         array = group.get(part)
-        # Several chunks of a shard are one file. Not every store can list its files.
-        if not hasattr(array, "nchunks_initialized") or array.shards or not array.store.supports_listing:
+        # Not every store can list its files.
+        if not hasattr(array, "nchunks_initialized") or not array.store.supports_listing:
             continue
-        n_missing = array.nchunks - array.nchunks_initialized
+        # A file is a chunk, or a shard of several.
+        (chunk,), (shard,) = array.chunks, getattr(array, "shards", None) or array.chunks
+        n_files = -(-array.shape[0] // shard)
+        n_missing = n_files - array.nchunks_initialized * chunk // shard
         if n_missing > 0:
             msg = (
-                f"{name}: {n_missing} of {array.nchunks} chunks of {part!r} are missing, and are read as zeros. Was the store "
-                "copied in full?"
+                f"{name}: {n_missing} of {n_files} files of {part!r} are missing, and are read as zeros. Was the store copied in "
+                "full?"
             )
             warn(msg)
 

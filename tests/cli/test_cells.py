@@ -216,7 +216,7 @@ def test_a_store_without_a_chunk_is_told_of(cells, capsys, part):
     stored.unlink()
     assert root.nchunks_initialized < root.nchunks
     cluster("in.zarr", "out.zarr")
-    assert f"chunks of '{part}' are missing, and are read as zeros" in capsys.readouterr().err
+    assert f"files of '{part}' are missing, and are read as zeros" in capsys.readouterr().err
 
 
 def test_a_store_that_is_read_only(cells, tmp_path):
