@@ -115,27 +115,27 @@ def _copy_without(given: Any, root: Any, names: dict[str, tuple[str, ...]]) -> N
     root.attrs.update(given.attrs)
     for part in given:
         if part not in names:
-            _copy(given, root, part)
+            _copy(given, root, part, given.filename)
             continue
         root.create_group(part).attrs.update(given[part].attrs)
         for name in given[part]:
             if name not in names[part]:
-                _copy(given[part], root[part], name)
+                _copy(given[part], root[part], name, given.filename)
 
 
-def _copy(given: Any, target: Any, name: str) -> None:
-    """Copy a member of a group of an h5ad file. What lies in other files is copied, too: they may not be where the copy is."""
+def _copy(given: Any, target: Any, name: str, home: str) -> None:
+    """Copy a member of a group of the h5ad file ``home``, and what it refers to in others: they may not be beside the copy."""
     import h5py
 
     link = given.get(name, getlink=True)
-    if isinstance(link, h5py.SoftLink):
+    if isinstance(link, h5py.SoftLink) and given.file.filename == home:
         target[name] = h5py.SoftLink(link.path)
         return
     element = given[name]
     if isinstance(element, h5py.Group):
         copied = target.create_group(name)
         for key in element:
-            _copy(element, copied, key)
+            _copy(element, copied, key, home)
     elif element.is_virtual or element.external:
         copied = _in_parts(element, target, name)
     else:
@@ -157,9 +157,8 @@ def _in_parts(element: Any, target: Any, name: str) -> Any:
 
 def _check_names(found: Any, adata: AnnData, source: Path) -> None:
     """Raise ``ValueError`` if a file holds other cells than when it was read."""
-    import numpy as np
-
-    if not np.array_equal(np.asarray(found).astype(object), np.asarray(adata.obs_names, dtype=object)):
+    # Some programs write numbers, which anndata makes text.
+    if [*map(str, found)] != [*map(str, adata.obs_names)]:
         msg = f"{str(source)!r} holds other cells than when it was read: it was replaced. Run again."
         raise ValueError(msg)
 

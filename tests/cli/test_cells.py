@@ -286,6 +286,26 @@ def test_a_link_within_a_file_stays_one(cells):
     np.testing.assert_array_equal(ad.read_h5ad("out.h5ad").layers["same"].toarray(), cells.X.toarray())
 
 
+@pytest.mark.filterwarnings("ignore:Transforming to str index")
+def test_numbers_as_names_of_cells_and_links_in_other_files(cells, tmp_path):
+    """As other programs write them."""
+    with h5py.File("in.h5ad", "r+") as root, h5py.File("values.h5", "w") as values:
+        index = root["obs"].attrs["_index"]
+        attributes = {"encoding-type": "array", "encoding-version": "0.2.0"}
+        del root["obs"][index]
+        root["obs"].create_dataset(index, data=np.arange(240)).attrs.update(attributes)
+        values.create_group("there").attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+        values["there/numbers"] = np.arange(3)
+        values["there/numbers"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        values["there/same"] = h5py.SoftLink("/there/numbers")
+        root["uns/more"] = h5py.ExternalLink("values.h5", "there")
+    assert cluster("in.h5ad", "out.h5ad") == cli.OK
+    (tmp_path / "values.h5").unlink()
+    with h5py.File("out.h5ad") as root:
+        np.testing.assert_array_equal(root["uns/more/same"], np.arange(3))
+    assert ad.read_h5ad("out.h5ad").obs["fcmi"].notna().all()
+
+
 def test_a_file_that_is_being_written(cells, capsys):
     write = "import h5py, time; f = h5py.File('in.h5ad', 'r+'); print('open', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", write], stdout=subprocess.PIPE, text=True) as writer:
