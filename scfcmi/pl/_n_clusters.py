@@ -55,12 +55,12 @@ def n_clusters(
     """
     check_adata(adata, written=False)
     _validate.text("key", key)
-    hint = f"Run scfcmi.tl.choose_n_clusters(adata, key={key!r}) first."
-    _validate.key_in(adata.uns.keys(), f"{key}_n_clusters", "adata.uns", hint=hint)
+    call = f"Run scfcmi.tl.choose_n_clusters(adata, key={key!r})"
+    _validate.key_in(adata.uns.keys(), f"{key}_n_clusters", "adata.uns", hint=f"{call} first.")
     curve = curve_of(adata, key)
     if curve is None:
         n_cells = adata.uns[f"{key}_n_clusters"]["n_cells"]
-        msg = f"The curve in adata.uns is of {n_cells} cells, adata has {adata.n_obs}. Run scfcmi.tl.choose_n_clusters(adata, key={key!r}) again."
+        msg = f"The curve in adata.uns is of {n_cells} cells, adata has {adata.n_obs}. {call} again."
         raise ValueError(msg)
     curve = curve.sort_values("resolution")
     used = adata.uns.get(key, {}).get("params", {}).get("resolution")
