@@ -64,6 +64,7 @@ copybutton_prompt_is_regexp = True
 
 html_theme = "sphinx_book_theme"
 html_title = "scfcmi"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["scfcmi.css"]
 html_context = {"default_mode": "auto"}
