@@ -269,7 +269,7 @@ class AtlasFCMI(GroupedClusterer):
 
     def _components(self, rows: Rows, codes: np.ndarray, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
         """Return a network that knows how to project, and what it is trained on, shape (n_views, n_cells, n_components)."""
-        n_components, projections = rows.shape[1], []
+        n_components, projections = rows.shape[1], {}
         if self.n_components is not None:
             summary = summarize(rows, stages.tracked("moments", rows.n_blocks()))
             check_largest(summary.largest, getattr(rows, "name", "X"))
@@ -284,15 +284,12 @@ class AtlasFCMI(GroupedClusterer):
                 seed,
                 stages.tracked("principal components"),
             )
-            n_components = projections[0].loadings.shape[1]
-        n_views = max(1, len(projections))
+            n_components = projections["loadings"].shape[2]
+        n_views = 2 if projections else 1
         architecture = AtlasArchitecture(rows.shape[1], n_components, int(codes.max()) + 1, n_views, bool(projections))
         network = initialized(lambda: AtlasNetwork(architecture), torch_stream(seed, Stream.WEIGHTS))
-        if projections:
-            network.mean = torch.from_numpy(projections[0].mean)
-            for name in ("scale", "clip", "center", "loadings"):
-                values = np.stack([getattr(projection, name) for projection in projections])
-                setattr(network, name, torch.from_numpy(values.astype(np.float32)))
+        for name, values in projections.items():
+            setattr(network, name, values)
         device = choose_device(self.device)
         components = components_of(network.to(rows.device), rows, stages.tracked("components", rows.n_blocks(BLOCK)))
         network, components = network.to(device), components.to(device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,22 +33,6 @@ _STRIP = 512
 _MAX_CLUSTERED = 5000
 
 
-@dataclass(frozen=True)
-class Projection:
-    """One view of expression: ``(clip((x - mean) / scale) - center) @ loadings``."""
-
-    mean: np.ndarray
-    """Shape (n_features,)."""
-    scale: np.ndarray
-    """Shape (n_features,); infinite where a feature is left out."""
-    clip: float
-    """Largest scaled value; infinite where features are not scaled."""
-    center: np.ndarray
-    """Mean after clipping, shape (n_features,)."""
-    loadings: np.ndarray
-    """Shape (n_features, n_components)."""
-
-
 def fit_projections(
     rows: Rows,
     summary: Summary,
@@ -57,7 +40,7 @@ def fit_projections(
     groups: np.ndarray,
     seed: int,
     tracked: Callable[[list], Iterable] = iter,
-) -> list[Projection]:
+) -> dict[str, Tensor]:
     """Find the principal components of scaled and of unscaled features: two views of the same cells.
 
     Scaled features are weighted by the square root of the share of variance that rough clusters explain
@@ -81,7 +64,9 @@ def fit_projections(
 
     Returns
     -------
-    The view of scaled features, then that of unscaled ones.
+    Buffers of :class:`scfcmi.models.atlas.network.AtlasNetwork`, float32: ``mean``, and for the view of scaled and then that of
+    unscaled features ``scale``, infinite where a feature is left out, ``clip``, ``center`` and ``loadings``. The components are
+    ``(clip((x - mean) / scale) - center) @ loadings``.
 
     Raises
     ------
@@ -123,19 +108,20 @@ def fit_projections(
     ]
     clusters = rough_clusters(components, codes, int(rng.integers(2**31 - 1)))
     weights = gene_weights(moments.kept(0).numpy(), codes, clusters)
-    views = [(weights, *moments.loadings(0, n_components, weights)), (np.ones_like(weights), *unweighted[1])]
-
-    projections = []
-    for (weight, center, vectors), scale, clip in zip(
-        views, (deviation, np.ones(n_features)), (_CLIP, np.inf), strict=True
-    ):
-        centers, loadings = np.zeros(n_features, np.float32), np.zeros((n_features, n_components), np.float32)
+    views = [moments.loadings(0, n_components, weights), unweighted[1]]
+    centers, loadings = np.zeros((2, n_features)), np.zeros((2, n_features, n_components))
+    for view, (weight, (center, vectors)) in enumerate(zip((weights, np.ones_like(weights)), views, strict=True)):
+        centers[view, columns] = center
         # Signs do not depend on the machine's linear algebra.
-        loadings[columns] = svd_flip(None, (weight[:, None] * vectors).T, u_based_decision=False)[1].T
-        centers[columns] = center
-        scale = np.where(used, scale, np.inf).astype(np.float32)
-        projections.append(Projection(mean.astype(np.float32), scale, clip, centers, loadings))
-    return projections
+        loadings[view, columns] = svd_flip(None, (weight[:, None] * vectors).T, u_based_decision=False)[1].T
+    buffers = {
+        "mean": mean,
+        "scale": np.where(used, [deviation, np.ones(n_features)], np.inf),
+        "clip": np.array([_CLIP, np.inf]),
+        "center": centers,
+        "loadings": loadings,
+    }
+    return {name: torch.from_numpy(values.astype(np.float32)) for name, values in buffers.items()}
 
 
 class _Moments:

@@ -279,8 +279,8 @@ def test_components_are_scanpy_s(pbmc, monkeypatch):
     for ours, theirs in ((scaled, pbmc.obsm["X_pca"]), (unscaled, unscaled_pca)):
         signs = np.sign((ours * theirs).sum(axis=0))
         np.testing.assert_allclose(ours * signs, theirs, atol=2e-3 * np.abs(theirs).max())
-    for projection in fit_projections(rows, summarize(rows), 10, np.zeros(len(rows), int), 0):
-        assert (projection.loadings[np.abs(projection.loadings).argmax(axis=0), np.arange(10)] > 0).all()
+    for loadings in fit_projections(rows, summarize(rows), 10, np.zeros(len(rows), int), 0)["loadings"].numpy():
+        assert (loadings[np.abs(loadings).argmax(axis=0), np.arange(10)] > 0).all()
 
 
 @pytest.mark.parametrize("seed", [0, 1])
