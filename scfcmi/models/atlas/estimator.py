@@ -20,7 +20,7 @@ from scfcmi.models.atlas.cell_graph import cell_graph
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS
 from scfcmi.models.atlas.network import AtlasArchitecture, AtlasNetwork, components_of, embed_in_place
 from scfcmi.models.atlas.projection import fit_projections
-from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, DecoderTraining, train_agreement
+from scfcmi.models.atlas.training import MAX_STEPS, AtlasSettings, decoder_training, train_agreement
 from scfcmi.models.base import GroupedClusterer
 from scfcmi.models.checks import check_largest, epochs_for, warn_of_empty
 from scfcmi.models.device import choose_device
@@ -182,7 +182,7 @@ class AtlasFCMI(GroupedClusterer):
         groups = torch.from_numpy(codes).to(device)
         history = train_agreement(network, components, groups, settings, stages=stages, callbacks=self.callbacks or ())
         self._network, self.groups_ = network.eval(), names
-        self._decoder_training = DecoderTraining.of(components, groups, settings)
+        self._decoder_training = decoder_training(components, groups, settings)
         if self.callbacks:
             # Callbacks may ask for codes after training.
             components = components.clone()
@@ -219,7 +219,7 @@ class AtlasFCMI(GroupedClusterer):
         # Another thread may do the same at the same time: both come to the same weights.
         training = self._decoder_training
         if training is not None:
-            self._network, self._decoder_training = training.trained(self._network), None
+            self._network, self._decoder_training = training(self._network), None
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"weights": torch.from_numpy(self._weights), "offsets": torch.from_numpy(self._offsets)}, {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -194,41 +195,34 @@ def _terms(
     return total_loss(reconstruction, weights, agreement=agreement), reconstruction, agreement
 
 
-@dataclass(frozen=True)
-class DecoderTraining:
-    """What it takes to train the decoders on codes as they are in the end.
+def decoder_training(components: Tensor, groups: Tensor, settings: AtlasSettings) -> partial[AtlasNetwork]:
+    """Return what trains the decoders of a network on codes as they are in the end, with at most 20,000 of the cells.
 
     This takes a quarter of the time of a small fit, and few users decode cells as members of another group. So training waits
     until someone does.
     """
+    cells = _some_cells(len(groups), _MAX_DECODED, stream(settings.seed, Stream.DECODER, 1))
+    return partial(
+        with_trained_decoders, components=_of_cells(components, cells), groups=groups[cells], settings=settings
+    )
 
-    components: Tensor
-    """Of some cells, shape (n_views, n_cells, n_components)."""
-    groups: Tensor
-    """Group codes of these cells, shape (n_cells,)."""
-    settings: AtlasSettings
 
-    @classmethod
-    def of(cls, components: Tensor, groups: Tensor, settings: AtlasSettings) -> DecoderTraining:
-        """Keep what training needs of at most 20,000 cells."""
-        cells = _some_cells(len(groups), _MAX_DECODED, stream(settings.seed, Stream.DECODER, 1))
-        return cls(_of_cells(components, cells), groups[cells], settings)
-
-    def trained(self, network: AtlasNetwork) -> AtlasNetwork:
-        """Return a copy of the network with its decoders trained."""
-        network = deepcopy(network).train()
-        optimizer = torch.optim.Adam(network.decoder.parameters(), fused=True)
-        rng, n_cells = stream(self.settings.seed, Stream.DECODER), len(self.groups)
-        device = network.unit.device
-        for _ in range(_DECODER_STEPS):
-            index = rng.choice(n_cells, min(self.settings.batch_size, n_cells), replace=False)
-            cells = torch.from_numpy(index).to(self.components.device)
-            inputs, groups = self.components[:, cells].to(device), self.groups[cells].to(device)
-            outputs = network.decode_views(codes_of(network, inputs), groups.expand(len(inputs), -1))
-            optimizer.zero_grad()
-            squared_distance(inputs, outputs).backward()
-            optimizer.step()
-        return network.eval()
+def with_trained_decoders(
+    network: AtlasNetwork, *, components: Tensor, groups: Tensor, settings: AtlasSettings
+) -> AtlasNetwork:
+    """Return a copy of a network with its decoders trained."""
+    network = deepcopy(network).train()
+    optimizer = torch.optim.Adam(network.decoder.parameters(), fused=True)
+    rng, n_cells, device = stream(settings.seed, Stream.DECODER), len(groups), network.unit.device
+    for _ in range(_DECODER_STEPS):
+        index = rng.choice(n_cells, min(settings.batch_size, n_cells), replace=False)
+        cells = torch.from_numpy(index).to(components.device)
+        inputs, of_cells = components[:, cells].to(device), groups[cells].to(device)
+        outputs = network.decode_views(codes_of(network, inputs), of_cells.expand(len(inputs), -1))
+        optimizer.zero_grad()
+        squared_distance(inputs, outputs).backward()
+        optimizer.step()
+    return network.eval()
 
 
 def codes_of(network: AtlasNetwork, components: Tensor) -> Tensor:

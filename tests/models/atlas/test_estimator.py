@@ -99,9 +99,9 @@ def test_of_many_cells_some_train_the_decoders(blobs, monkeypatch):
     X, _, groups = blobs
     monkeypatch.setattr(training, "_MAX_DECODED", 100)
     model = AtlasFCMI(3).fit(X, groups=groups)
-    kept = model._decoder_training
-    assert kept.components.shape[1] == len(kept.groups) == 100
-    assert set(kept.groups.tolist()) == {0, 1}
+    kept = model._decoder_training.keywords
+    assert kept["components"].shape[1] == len(kept["groups"]) == 100
+    assert set(kept["groups"].tolist()) == {0, 1}
     away = np.square(model.reconstruct(X, groups) - X).mean()
     assert away < 0.5 * X.var()
 
