@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -110,9 +110,9 @@ def train_agreement(
                 if step % every == 0:
                     before, codes = codes, codes_of(network, watched)
                     code_shift = agreement_loss(codes, before).mean().item()
-                    found = _pairs(network, components, members, settings, step)
+                    origins, pairs = _find_pairs(network, components, members, settings, step)
                 of_cells = groups[torch.from_numpy(cells).to(groups.device)]
-                terms = _terms(network, part.contiguous(), of_cells, found, rng, settings.weights)
+                terms = _terms(network, part.contiguous(), of_cells, origins, pairs, rng, settings.weights)
                 optimizer.zero_grad()
                 terms[0].backward()
                 optimizer.step()
@@ -123,7 +123,7 @@ def train_agreement(
             if not np.isfinite(row["loss"]):
                 msg = f"The loss is {row['loss']} after epoch {epoch + 1}. Lower learning_rate, or scale X."
                 raise FloatingPointError(msg)
-            share = float(np.mean([view.share for view in found.of_view]))
+            share = float(np.mean([found.share for found in pairs]))
             history.append(row | {"frac_with_counterpart": share, "code_shift": code_shift})
             codes_now = lambda: network.embed(codes_of(network, components)).cpu().numpy()
             for callback in callbacks:
@@ -143,17 +143,10 @@ def _of_cells(components: Tensor, cells: np.ndarray) -> Tensor:
     return taken(components.transpose(0, 1), cells).transpose(0, 1).contiguous()
 
 
-class _Pairs(NamedTuple):
-    """What one search for counterparts has found."""
-
-    components: Tensor
-    """Of the cells looked at, shape (n_views, n_cells, n_components)."""
-    of_view: list[Counterparts]
-    """Counterparts among these cells, in each view."""
-
-
-def _pairs(network: AtlasNetwork, components: Tensor, groups: np.ndarray, settings: AtlasSettings, step: int) -> _Pairs:
-    """Find counterparts among some cells, in each view."""
+def _find_pairs(
+    network: AtlasNetwork, components: Tensor, groups: np.ndarray, settings: AtlasSettings, step: int
+) -> tuple[Tensor, list[Counterparts]]:
+    """Return the components of some cells, shape (n_views, n_cells, n_components), and counterparts among them in each view."""
     cells = _some_cells(len(groups), _MAX_MATCHED, stream(settings.seed, Stream.COUNTERPARTS, step))
     origins, groups = _of_cells(components, cells), groups[cells]
     codes = codes_of(network, origins).cpu().numpy()
@@ -167,14 +160,15 @@ def _pairs(network: AtlasNetwork, components: Tensor, groups: np.ndarray, settin
         return Counterparts(first, second, len(cells), groups)
 
     # Most of the search has one thread. Each view has draws of its own, so it does not matter which is done first.
-    return _Pairs(origins, side_by_side(counterparts, range(len(codes))))
+    return origins, side_by_side(counterparts, range(len(codes)))
 
 
 def _terms(
     network: AtlasNetwork,
     inputs: Tensor,
     groups: Tensor,
-    pairs: _Pairs,
+    origins: Tensor,
+    pairs: list[Counterparts],
     rng: np.random.Generator,
     weights: Weights,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -182,13 +176,13 @@ def _terms(
     outputs = network.decode_views(network.encode_views(inputs), groups)
     reconstruction = squared_distance(inputs, outputs)
     agreement = reconstruction.new_zeros(())
-    if any(found.share for found in pairs.of_view):
-        drawn = np.stack([found.draw(inputs.shape[1], rng) for found in pairs.of_view], axis=1)
+    if any(found.share for found in pairs):
+        drawn = np.stack([found.draw(inputs.shape[1], rng) for found in pairs], axis=1)
         first, second = torch.from_numpy(drawn).to(inputs.device)
-        share = torch.tensor([found.share for found in pairs.of_view], device=inputs.device, dtype=inputs.dtype)
+        share = torch.tensor([found.share for found in pairs], device=inputs.device, dtype=inputs.dtype)
         view = torch.arange(len(inputs), device=inputs.device)[:, None]
         codes, counterparts = network.encode_views(
-            torch.cat([pairs.components[view, first], pairs.components[view, second]], dim=1)
+            torch.cat([origins[view, first], origins[view, second]], dim=1)
         ).chunk(2, dim=1)
         # Cells without a counterpart have no agreement to lose: they count as zero.
         agreement = (share * agreement_loss(codes, counterparts)).mean()
