@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,6 @@ from scfcmi.models.base import GroupedClusterer
 from scfcmi.models.checks import check_largest, epochs_for, warn_of_empty
 from scfcmi.models.device import choose_device
 from scfcmi.models.inference import BLOCK
-from scfcmi.models.objective import Weights
 from scfcmi.models.progress import Stages
 from scfcmi.rows import ChunkedRows, rows_of, summarize
 
@@ -167,18 +167,18 @@ class AtlasFCMI(GroupedClusterer):
             msg = "X has n_features=1. One dimension has no direction to compare cells by: give two or more."
             raise ValueError(msg)
         settings = AtlasSettings(
-            weights=Weights(agreement=float(self.agreement)),
+            agreement=float(self.agreement),
             n_neighbors=self.n_neighbors,
             learning_rate=float(self.learning_rate),
             batch_size=self.batch_size,
             max_epochs=epochs_for(
                 n_cells, self.batch_size, self.max_epochs, least=1, most=_MAX_EPOCHS, max_steps=MAX_STEPS
             ),
-            seed=seed_from(self.random_state),
+            random_state=seed_from(self.random_state),
         )
 
         rows, stages = rows_of(X, device), Stages(self.progress)
-        network, components = self._kept_components(rows, codes, settings.seed, stages)
+        network, components = self._kept_components(rows, codes, settings.random_state, stages)
         groups = torch.from_numpy(codes).to(device)
         history = train_agreement(network, components, groups, settings, stages=stages, callbacks=self.callbacks or ())
         self._network, self.groups_ = network.eval(), names
@@ -189,17 +189,11 @@ class AtlasFCMI(GroupedClusterer):
         self.embedding_ = embed_in_place(network, components).cpu().numpy()
         del components
         with stages.stage("communities"):
-            self._find_communities(settings.seed)
-        used = {
-            "alpha": settings.weights.compactness,
-            "beta": settings.weights.fairness,
-            "agreement": settings.weights.agreement,
-            "views": "weighted, unscaled" if network.architecture.projected else "as given",
-            "random_state": settings.seed,
-        }
+            self._find_communities(settings.random_state)
+        views = "weighted, unscaled" if network.architecture.projected else "as given"
+        used = {"alpha": 0.0, "beta": 0.0} | asdict(settings) | {"views": views}
         if self.n_clusters is None:
             used["resolution"] = float(RESOLUTION if self.resolution is None else self.resolution)
-        used |= {name: getattr(settings, name) for name in ("n_neighbors", "learning_rate", "batch_size", "max_epochs")}
         n_steps = settings.max_epochs * settings.n_batches(n_cells)
         settled = n_steps >= _MIN_STEPS and history[-1]["code_shift"] <= _SETTLED
         self._finish(history, used, codes, settled=settled)

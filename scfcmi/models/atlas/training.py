@@ -15,7 +15,7 @@ from scfcmi._scratch import taken
 from scfcmi._threads import side_by_side
 from scfcmi.models.atlas.counterparts import Counterparts, find_counterparts
 from scfcmi.models.callbacks import Epoch
-from scfcmi.models.objective import Weights, agreement_loss, squared_distance, total_loss
+from scfcmi.models.objective import agreement_loss, squared_distance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,13 +41,13 @@ _BLOCK = 8192
 class AtlasSettings:
     """Settings of one training run, every one decided."""
 
-    weights: Weights
-    """Eq. 12 with alpha = beta = 0, and the weight of the agreement term."""
+    agreement: float
+    """Weight of the agreement term; alpha and beta of Eq. 12 are 0."""
     n_neighbors: int
     learning_rate: float
     batch_size: int
     max_epochs: int
-    seed: int
+    random_state: int
 
     def n_batches(self, n_cells: int) -> int:
         """Return the number of mini-batches an epoch."""
@@ -96,11 +96,11 @@ def train_agreement(
     n_seen = n_cells if n_batches < MAX_STEPS else min(n_cells, n_batches * settings.batch_size)
     every = -(-n_batches * settings.max_epochs // _ROUNDS)
     members, step = groups.cpu().numpy(), 0
-    watched = _of_cells(components, _some_cells(n_cells, _MAX_MATCHED, stream(settings.seed, Stream.SAMPLE)))
+    watched = _of_cells(components, _some_cells(n_cells, _MAX_MATCHED, stream(settings.random_state, Stream.SAMPLE)))
     codes = codes_of(network, watched)
     with stages.stage("training", n_batches * settings.max_epochs, "batch") as bar:
         for epoch in range(settings.max_epochs):
-            rng = stream(settings.seed, Stream.ATLAS_ORDER, epoch)
+            rng = stream(settings.random_state, Stream.ATLAS_ORDER, epoch)
             total = torch.zeros(3, device=components.device)
             # Each view draws its own mini-batches, so their noise averages out.
             orders = np.stack([rng.permutation(n_cells)[:n_seen] for _ in range(n_views)])
@@ -112,7 +112,7 @@ def train_agreement(
                     code_shift = agreement_loss(codes, before).mean().item()
                     origins, pairs = _find_pairs(network, components, members, settings, step)
                 of_cells = groups[torch.from_numpy(cells).to(groups.device)]
-                terms = _terms(network, part.contiguous(), of_cells, origins, pairs, rng, settings.weights)
+                terms = _terms(network, part.contiguous(), of_cells, origins, pairs, rng, settings.agreement)
                 optimizer.zero_grad()
                 terms[0].backward()
                 optimizer.step()
@@ -147,7 +147,7 @@ def _find_pairs(
     network: AtlasNetwork, components: Tensor, groups: np.ndarray, settings: AtlasSettings, step: int
 ) -> tuple[Tensor, list[Counterparts]]:
     """Return the components of some cells, shape (n_views, n_cells, n_components), and counterparts among them in each view."""
-    cells = _some_cells(len(groups), _MAX_MATCHED, stream(settings.seed, Stream.COUNTERPARTS, step))
+    cells = _some_cells(len(groups), _MAX_MATCHED, stream(settings.random_state, Stream.COUNTERPARTS, step))
     origins, groups = _of_cells(components, cells), groups[cells]
     codes = codes_of(network, origins).cpu().numpy()
     if not np.isfinite(codes).all():
@@ -155,7 +155,7 @@ def _find_pairs(
         raise FloatingPointError(msg)
 
     def counterparts(view: int) -> Counterparts:
-        rng, origin = stream(settings.seed, Stream.COUNTERPARTS, step, 1 + view), origins[view].cpu().numpy()
+        rng, origin = stream(settings.random_state, Stream.COUNTERPARTS, step, 1 + view), origins[view].cpu().numpy()
         first, second = find_counterparts(codes[view], groups, settings.n_neighbors, rng, origin)
         return Counterparts(first, second, len(cells), groups)
 
@@ -170,7 +170,7 @@ def _terms(
     origins: Tensor,
     pairs: list[Counterparts],
     rng: np.random.Generator,
-    weights: Weights,
+    weight: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss of a mini-batch, L_rec and L_agr."""
     outputs = network.decode_views(network.encode_views(inputs), groups)
@@ -186,7 +186,7 @@ def _terms(
         ).chunk(2, dim=1)
         # Cells without a counterpart have no agreement to lose: they count as zero.
         agreement = (share * agreement_loss(codes, counterparts)).mean()
-    return total_loss(reconstruction, weights, agreement=agreement), reconstruction, agreement
+    return reconstruction + weight * agreement, reconstruction, agreement
 
 
 def decoder_training(components: Tensor, groups: Tensor, settings: AtlasSettings) -> partial[AtlasNetwork]:
@@ -195,7 +195,7 @@ def decoder_training(components: Tensor, groups: Tensor, settings: AtlasSettings
     This takes a quarter of the time of a small fit, and few users decode cells as members of another group. So training waits
     until someone does.
     """
-    cells = _some_cells(len(groups), _MAX_DECODED, stream(settings.seed, Stream.DECODER, 1))
+    cells = _some_cells(len(groups), _MAX_DECODED, stream(settings.random_state, Stream.DECODER, 1))
     return partial(
         with_trained_decoders, components=_of_cells(components, cells), groups=groups[cells], settings=settings
     )
@@ -207,7 +207,7 @@ def with_trained_decoders(
     """Return a copy of a network with its decoders trained."""
     network = deepcopy(network).train()
     optimizer = torch.optim.Adam(network.decoder.parameters(), fused=True)
-    rng, n_cells, device = stream(settings.seed, Stream.DECODER), len(groups), network.unit.device
+    rng, n_cells, device = stream(settings.random_state, Stream.DECODER), len(groups), network.unit.device
     for _ in range(_DECODER_STEPS):
         index = rng.choice(n_cells, min(settings.batch_size, n_cells), replace=False)
         cells = torch.from_numpy(index).to(components.device)
