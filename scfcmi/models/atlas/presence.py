@@ -159,10 +159,12 @@ class _Across:
     def __init__(self, units: np.ndarray, clusters: np.ndarray, is_absent: np.ndarray) -> None:
         self._units, self._clusters = units, clusters
         self._there, self._absent = np.flatnonzero(~is_absent), np.flatnonzero(is_absent)
-        self._index_there, self._index_absent = (
-            NearestNeighbors(algorithm="brute").fit(units[cells]) if len(cells) else None
-            for cells in (self._there, self._absent)
-        )
+
+    def _nearest(self, cells: np.ndarray, among: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances of some of ``cells`` to their furthest neighbor, and all neighbors."""
+        search = NearestNeighbors(n_neighbors=min(n_neighbors, len(among)), algorithm="brute").fit(self._units[among])
+        distances, nearest = search.kneighbors(self._units[cells[:: -(-len(cells) // _MAX_QUERIES)]])
+        return distances[:, -1], among[nearest]
 
     def _ratios(self, cluster: int) -> tuple[np.ndarray, np.ndarray]:
         """Return distances from a cluster to its nearest cells of lacked batches, divided by its own, and these cells.
@@ -170,14 +172,12 @@ class _Across:
         Both are empty if the cluster has too few cells.
         """
         own = self._there[self._clusters[self._there] == cluster]
-        if len(own) <= _NEIGHBOR or self._index_absent is None:
+        if len(own) <= _NEIGHBOR or not len(self._absent):
             return np.zeros(0), np.zeros(0, int)
-        asked = self._units[own[:: -(-len(own) // _MAX_QUERIES)]]
         # The nearest is the cell itself.
-        of_own = NearestNeighbors(n_neighbors=_NEIGHBOR + 1, algorithm="brute").fit(self._units[own]).kneighbors(asked)
-        yardstick = np.maximum(of_own[0][:, -1], 1e-6)
-        distances, nearest = self._index_absent.kneighbors(asked, min(_NEIGHBOR, len(self._absent)))
-        return distances[:, -1] / yardstick, self._absent[nearest]
+        yardstick, _ = self._nearest(own, own, _NEIGHBOR + 1)
+        distances, nearest = self._nearest(own, self._absent, _NEIGHBOR)
+        return distances / np.maximum(yardstick, 1e-6), nearest
 
     def shared(self, left_out: np.ndarray) -> float:
         """Return the median over clusters that both kinds of batches share; NaN if there are none."""
@@ -191,9 +191,8 @@ class _Across:
     def _returned(self, counterpart: int, cluster: int) -> float:
         """Return the share of ``counterpart``'s cells in lacked batches whose nearest cell elsewhere is in ``cluster``."""
         cells = self._absent[self._clusters[self._absent] == counterpart]
-        asked = self._units[cells[:: -(-len(cells) // _MAX_QUERIES)]]
-        back = self._index_there.kneighbors(asked, 1, return_distance=False)[:, 0]
-        return float((self._clusters[self._there[back]] == cluster).mean())
+        _, back = self._nearest(cells, self._there, 1)
+        return float((self._clusters[back] == cluster).mean())
 
     def presence(self, cluster: int, n_expected: float, frac_matched: float, shared: float) -> Presence:
         """Summarize what codes say of a cluster's cells in the batches that it lacks."""
