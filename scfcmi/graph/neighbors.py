@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
 from sklearn.utils import gen_batches
@@ -161,11 +162,9 @@ def distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (n_cells,).
     """
     rounded = np.round(normalize(codes), _DECIMALS) + 0.0
-    _, first, place = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[place.ravel()]
+    # Sets are numbered as they appear.
+    place = pd.factorize(np.array([row.tobytes() for row in rounded], dtype=object))[0]
+    return np.unique(place, return_index=True)[1], place
 
 
 def with_copies(graph: csr_matrix, place: np.ndarray) -> csr_matrix:
