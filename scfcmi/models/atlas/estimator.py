@@ -14,7 +14,7 @@ from scfcmi._initialization import initialized, with_gradients
 from scfcmi._logging import warn
 from scfcmi._random import Stream, seed_from, stream, torch_stream
 from scfcmi._scratch import in_order
-from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
+from scfcmi.graph.communities import RESOLUTION, by_size, leiden, leiden_at
 from scfcmi.models.assignment import classify, fit_classifier, with_all
 from scfcmi.models.atlas import checkpoint
 from scfcmi.models.atlas.cell_graph import cell_graph
@@ -179,6 +179,8 @@ class AtlasFCMI(GroupedClusterer):
 
         rows, stages = rows_of(X, device), Stages(self.progress)
         network, components = self._kept_components(rows, codes, settings.random_state, stages)
+        # Workers of Dask compute on processors.
+        network, components = network.to(device), components.to(device)
         groups = torch.from_numpy(codes).to(device)
         history = train_agreement(network, components, groups, settings, stages=stages, callbacks=self.callbacks or ())
         self._network, self.groups_ = network.eval(), names
@@ -189,11 +191,12 @@ class AtlasFCMI(GroupedClusterer):
         self.embedding_ = embed_in_place(network, components).cpu().numpy()
         del components
         with stages.stage("communities"):
-            self._find_communities(settings.random_state)
+            resolution = float(RESOLUTION if self.resolution is None else self.resolution)
+            self._find_communities(settings.random_state, resolution)
         views = "weighted, unscaled" if network.architecture.projected else "as given"
         used = {"alpha": 0.0, "beta": 0.0} | asdict(settings) | {"views": views}
         if self.n_clusters is None:
-            used["resolution"] = float(RESOLUTION if self.resolution is None else self.resolution)
+            used["resolution"] = resolution
         n_steps = settings.max_epochs * settings.n_batches(n_cells)
         settled = n_steps >= _MIN_STEPS and history[-1]["code_shift"] <= _SETTLED
         self._finish(history, used, codes, settled=settled)
@@ -258,17 +261,16 @@ class AtlasFCMI(GroupedClusterer):
         if found is None:
             found = self._components(rows, codes, seed, stages)
             checkpoint.keep(self.checkpoint, run, *found)
-        device = choose_device(self.device)
-        return found[0].to(device), found[1].to(device)
+        return found
 
     def _components(self, rows: Rows, codes: np.ndarray, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
         """Return a network that knows how to project, and what it is trained on, shape (n_views, n_cells, n_components)."""
         n_components, projections = rows.shape[1], {}
         if self.n_components is not None:
             summary = summarize(rows, stages.tracked("moments", rows.n_blocks()))
-            check_largest(summary.largest, getattr(rows, "name", "X"))
             if isinstance(rows, ChunkedRows):
                 # Of cells in memory, this is told before they come here.
+                check_largest(summary.largest, rows.name)
                 warn_of_empty(summary.n_empty, len(rows), rows.name)
             projections = fit_projections(
                 rows,
@@ -284,9 +286,7 @@ class AtlasFCMI(GroupedClusterer):
         network = initialized(lambda: AtlasNetwork(architecture), torch_stream(seed, Stream.WEIGHTS))
         for name, values in projections.items():
             setattr(network, name, values)
-        device = choose_device(self.device)
         components = components_of(network.to(rows.device), rows, stages.tracked("components", rows.n_blocks(BLOCK)))
-        network, components = network.to(device), components.to(device)
         n_cells = len(rows)
         lengths = torch.cat([torch.linalg.vector_norm(components[:, part], dim=2) for part in in_order(n_cells)], dim=1)
         network.unit = lengths.double().square().mean(dim=1).sqrt().clamp_min(1e-12).float()
@@ -294,7 +294,7 @@ class AtlasFCMI(GroupedClusterer):
             components[:, part] /= network.unit[:, None, None]
         return network, components
 
-    def _find_communities(self, seed: int) -> None:
+    def _find_communities(self, seed: int, resolution: float) -> None:
         """Set the graph, the classifier of its communities, and the labels that it gives."""
         rng = stream(seed, Stream.SAMPLE)
         # The whitened graph helps at a resolution, not where clusters are split or joined up to a number.
@@ -304,7 +304,6 @@ class AtlasFCMI(GroupedClusterer):
         if self.n_clusters is not None:
             communities = leiden_at(graph.links, self.n_clusters, graph.seed)[graph.place]
         else:
-            resolution = RESOLUTION if self.resolution is None else self.resolution
             communities = leiden(graph.links, resolution, graph.seed)[graph.place]
         self.graph_ = graph.of_cells()
         self._weights, self._offsets = fit_classifier(graph.codes, communities, rng)
@@ -316,6 +315,4 @@ class AtlasFCMI(GroupedClusterer):
             msg = f"Only {len(order)} of {len(sizes)} clusters have cells: the model cannot tell the others apart. Ask for fewer."
             warn(msg, ConvergenceWarning)
         self._weights, self._offsets = np.take(self._weights, order, axis=1), self._offsets[order]
-        place = np.zeros(len(sizes), np.int32)
-        place[order] = np.arange(len(order))
-        self.labels_ = place[labels]
+        self.labels_ = by_size(labels).astype(np.int32)
