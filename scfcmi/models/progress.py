@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tqdm import TqdmWarning
 
@@ -13,9 +11,6 @@ with warnings.catch_warnings():
     # A notebook without ipywidgets has no bar. That is no reason to warn.
     warnings.simplefilter("ignore", TqdmWarning)
     from tqdm.auto import tqdm
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Stages:
@@ -31,11 +26,9 @@ class Stages:
         # tqdm reads None so: on a terminal only.
         self._bar = partial(tqdm, disable=None if shown is None else not shown, leave=False)
 
-    @contextmanager
-    def stage(self, name: str, total: int | None = None, unit: str = "block") -> Iterator[tqdm]:
-        """Draw a bar for a stage of so many steps; of an unknown number, its name only."""
-        with self._bar(total=total, desc=f"FCMI: {name}", unit=unit) as bar:
-            yield bar
+    def stage(self, name: str, total: int | None = None, unit: str = "block") -> tqdm:
+        """Draw a bar for a stage of so many steps, until its ``with`` ends; of an unknown number, its name only."""
+        return self._bar(total=total, desc=f"FCMI: {name}", unit=unit)
 
     def tracked(self, name: str, total: int | None = None) -> partial[tqdm]:
         """Return a function that draws a bar as an iterator over so many blocks goes on; a list knows its own length."""

@@ -34,7 +34,7 @@ class Method:
 
 
 METHODS = {
-    "atlas": Method("scfcmi.models.atlas", "AtlasFCMI", {"max_epochs": None}),
+    "atlas": Method("scfcmi.models.atlas", "AtlasFCMI"),
     "paper": Method(
         "scfcmi.models.paper",
         "FCMI",
