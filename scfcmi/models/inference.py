@@ -1,9 +1,12 @@
-"""Encode and decode rows in blocks of one size: a cell's code must not depend on which cells it came with."""
+"""Encode and decode rows in blocks of one size: a cell's code must not depend on which cells it came with.
+
+A network here has ``encode(inputs)``, which returns codes of unit length, and ``decode(codes, groups)``.
+"""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import numpy as np
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from scfcmi.rows import Rows
 
@@ -25,20 +28,7 @@ T = TypeVar("T")
 BLOCK = 512
 
 
-class Network(Protocol):
-    """What inference needs of a network."""
-
-    def encode(self, inputs: Tensor) -> Tensor:
-        """Return codes of unit length, shape (n_cells, n_dims)."""
-
-    def decode(self, codes: Tensor, groups: Tensor) -> Tensor:
-        """Return reconstructions, each by the decoder of its group."""
-
-    def eval(self) -> Network:
-        """Switch to inference."""
-
-
-def encode(network: Network, rows: Rows, *, half_precision: bool = False) -> Tensor:
+def encode(network: nn.Module, rows: Rows, *, half_precision: bool = False) -> Tensor:
     """Return the codes of all rows, float32, shape (n_cells, n_dims), on the network's device."""
 
     def codes(inputs: Tensor, _: Tensor) -> Tensor:
@@ -48,14 +38,14 @@ def encode(network: Network, rows: Rows, *, half_precision: bool = False) -> Ten
     return in_blocks(network, rows, codes)
 
 
-def reconstruct(network: Network, rows: Rows, groups: Tensor) -> np.ndarray:
+def reconstruct(network: nn.Module, rows: Rows, groups: Tensor) -> np.ndarray:
     """Return all rows encoded and decoded, each by the decoder of its entry in ``groups``."""
     return in_blocks(
         network, rows, lambda inputs, index: network.decode(network.encode(inputs), groups[index]).cpu()
     ).numpy()
 
 
-def reconstruction_error(network: Network, rows: Rows, groups: Tensor) -> float:
+def reconstruction_error(network: nn.Module, rows: Rows, groups: Tensor) -> float:
     """Return L_rec of Eq. 11 over all rows, each by the decoder of its own group; memory does not grow with rows."""
 
     def errors(inputs: Tensor, index: Tensor) -> Tensor:
@@ -73,7 +63,7 @@ def autocast(device: torch.device, *, half: bool) -> AbstractContextManager:
 
 
 def in_blocks(
-    network: Network,
+    network: nn.Module,
     rows: Rows,
     function: Callable[[Tensor, Tensor], Tensor],
     *,
