@@ -77,6 +77,13 @@ def stream(seed: int, *purpose: int) -> np.random.Generator:
     return np.random.default_rng([seed, *purpose])
 
 
+def some_cells(n_cells: int, n_wanted: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the index of so many cells, rising; of all, and without a draw, if there are no more."""
+    if n_cells <= n_wanted:
+        return np.arange(n_cells)
+    return np.sort(rng.choice(n_cells, n_wanted, replace=False))
+
+
 def torch_stream(seed: int, *purpose: int) -> torch.Generator:
     """Return the torch generator (on the CPU) of one purpose, as :func:`stream`."""
     import torch

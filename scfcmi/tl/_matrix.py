@@ -13,6 +13,7 @@ from scfcmi import _validate
 from scfcmi._adata import expression_of, in_memory
 from scfcmi._files import damage_told
 from scfcmi._logging import warn
+from scfcmi._random import some_cells
 from scfcmi.models.checks import warn_of_empty
 from scfcmi.rows import ChunkedRows, outside
 from scfcmi.tl._mask import feature_mask
@@ -186,7 +187,7 @@ def warn_of_unmeasured(matrix: Matrix, batches: pd.Categorical) -> None:
         return
     X, codes = matrix.X, np.asarray(batches.codes)
     if len(codes) > _SOME:
-        drawn = np.sort(np.random.default_rng(0).choice(len(codes), _SOME, replace=False))
+        drawn = some_cells(len(codes), _SOME, np.random.default_rng(0))
         X, codes = X[drawn], codes[drawn]
     sizes = np.bincount(codes, minlength=len(batches.categories))
     # Of smaller ones nothing can be said.

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
+from scfcmi._random import some_cells
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
 
 # A cluster lacks batches if the others supply this share of it, as if all batches had equal size. Batches in which fewer
@@ -133,9 +134,7 @@ def presence_elsewhere(
     -------
     An entry for each cluster that lacks batches.
     """
-    drawn = np.arange(len(codes))
-    if len(codes) > _MAX_CELLS:
-        drawn = np.sort(rng.choice(len(codes), _MAX_CELLS, replace=False))
+    drawn = some_cells(len(codes), _MAX_CELLS, rng)
     units, found = normalize(np.asarray(codes)[drawn]), {}
     for absent in np.unique(lacked[lacked.any(axis=1)], axis=0):
         is_absent = absent[batches]

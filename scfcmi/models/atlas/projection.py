@@ -9,7 +9,7 @@ import torch
 from scipy.linalg import eigh
 from sklearn.utils.extmath import svd_flip
 
-from scfcmi._random import Stream, stream
+from scfcmi._random import Stream, some_cells, stream
 from scfcmi.models.atlas.weights import gene_weights, rough_clusters
 from scfcmi.models.products import product, rounded
 
@@ -86,7 +86,7 @@ def fit_projections(
         used = np.isin(np.arange(n_features), most)
     deviation = np.sqrt(np.where(used, variance, 1))
     rng = stream(seed, Stream.COMPONENTS)
-    cells = np.arange(n_cells) if n_cells <= _MAX_CELLS else np.sort(rng.choice(n_cells, _MAX_CELLS, replace=False))
+    cells = some_cells(n_cells, _MAX_CELLS, rng)
     columns = np.flatnonzero(used)
     n_components = max(1, min(n_components, n_cells - 1, len(columns)))
     moments = _Moments(

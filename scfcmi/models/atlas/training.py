@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from scfcmi._random import Stream, stream
+from scfcmi._random import Stream, some_cells, stream
 from scfcmi._scratch import taken
 from scfcmi._threads import side_by_side
 from scfcmi.models.atlas.counterparts import Counterparts, find_counterparts
@@ -96,7 +96,7 @@ def train_agreement(
     n_seen = n_cells if n_batches < MAX_STEPS else min(n_cells, n_batches * settings.batch_size)
     every = -(-n_batches * settings.max_epochs // _ROUNDS)
     members, step = groups.cpu().numpy(), 0
-    watched = _of_cells(components, _some_cells(n_cells, _MAX_MATCHED, stream(settings.random_state, Stream.SAMPLE)))
+    watched = _of_cells(components, some_cells(n_cells, _MAX_MATCHED, stream(settings.random_state, Stream.SAMPLE)))
     codes = codes_of(network, watched)
     with stages.stage("training", n_batches * settings.max_epochs, "batch") as bar:
         for epoch in range(settings.max_epochs):
@@ -133,12 +133,6 @@ def train_agreement(
     return history
 
 
-def _some_cells(n_cells: int, n_wanted: int, rng: np.random.Generator) -> np.ndarray:
-    if n_cells <= n_wanted:
-        return np.arange(n_cells)
-    return np.sort(rng.choice(n_cells, n_wanted, replace=False))
-
-
 def _of_cells(components: Tensor, cells: np.ndarray) -> Tensor:
     return taken(components.transpose(0, 1), cells).transpose(0, 1).contiguous()
 
@@ -147,7 +141,7 @@ def _find_pairs(
     network: AtlasNetwork, components: Tensor, groups: np.ndarray, settings: AtlasSettings, step: int
 ) -> tuple[Tensor, list[Counterparts]]:
     """Return the components of some cells, shape (n_views, n_cells, n_components), and counterparts among them in each view."""
-    cells = _some_cells(len(groups), _MAX_MATCHED, stream(settings.random_state, Stream.COUNTERPARTS, step))
+    cells = some_cells(len(groups), _MAX_MATCHED, stream(settings.random_state, Stream.COUNTERPARTS, step))
     origins, groups = _of_cells(components, cells), groups[cells]
     codes = codes_of(network, origins).cpu().numpy()
     if not np.isfinite(codes).all():
@@ -195,7 +189,7 @@ def decoder_training(components: Tensor, groups: Tensor, settings: AtlasSettings
     This takes a quarter of the time of a small fit, and few users decode cells as members of another group. So training waits
     until someone does.
     """
-    cells = _some_cells(len(groups), _MAX_DECODED, stream(settings.random_state, Stream.DECODER, 1))
+    cells = some_cells(len(groups), _MAX_DECODED, stream(settings.random_state, Stream.DECODER, 1))
     return partial(
         with_trained_decoders, components=_of_cells(components, cells), groups=groups[cells], settings=settings
     )
