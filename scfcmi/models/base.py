@@ -19,7 +19,7 @@ from scfcmi._logging import warn
 from scfcmi._scratch import in_order
 from scfcmi.errors import ModelFormatError
 from scfcmi.models import files, inference
-from scfcmi.models.checks import all_the_same, by_name, check_largest
+from scfcmi.models.checks import all_the_same, by_name, check_largest, check_varies
 from scfcmi.models.device import choose_device
 from scfcmi.models.objective import information
 from scfcmi.rows import ChunkedRows, rows_of
@@ -328,12 +328,7 @@ class GroupedClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transforme
         if not isinstance(X, ChunkedRows):
             values = X.data if sp.issparse(X) else X
             check_largest(max(values.max(initial=0), -values.min(initial=0)))
-        if not isinstance(X, ChunkedRows) and all_the_same(X):
-            msg = (
-                f"All {self.n_features_in_} features of X have the same value in all {n_cells} cells: there is nothing to "
-                "cluster by."
-            )
-            raise ValueError(msg)
+            check_varies(not all_the_same(X), X.shape)
         return X, *_validate.codes_by_appearance(np.zeros(n_cells, int) if groups is None else groups, n_cells)
 
     def _to_device(self) -> torch.device:

@@ -43,6 +43,13 @@ def check_largest(largest: float, name: str = "X") -> None:
         raise ValueError(msg)
 
 
+def check_varies(varies: bool, shape: tuple[int, ...]) -> None:  # noqa: FBT001  # the answer to what is asked
+    """Raise ``ValueError`` unless any feature varies."""
+    if not varies:
+        msg = f"All {math.prod(shape[1:])} features have the same value in all {shape[0]} cells: there is nothing to cluster by."
+        raise ValueError(msg)
+
+
 def epochs_for(
     n_cells: int, batch_size: int, max_epochs: int | None, *, least: int, most: int, max_steps: int = _MAX_STEPS
 ) -> int:

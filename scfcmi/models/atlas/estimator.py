@@ -227,16 +227,15 @@ class AtlasFCMI(GroupedClusterer):
 
     def _check_parameters(self) -> None:
         """Raise ``TypeError`` or ``ValueError`` for the first parameter that is wrong, whatever the cells are."""
-        check = _validate
         for name in ("n_clusters", "n_components", "max_epochs"):
             if getattr(self, name) is not None:
-                check.integer(name, getattr(self, name), minimum=1)
+                _validate.integer(name, getattr(self, name), minimum=1)
         for name, minimum in (("n_neighbors", 1), ("batch_size", 2)):
-            check.integer(name, getattr(self, name), minimum=minimum)
-        check.number("agreement", self.agreement)
-        check.number("learning_rate", self.learning_rate, strict=True)
+            _validate.integer(name, getattr(self, name), minimum=minimum)
+        _validate.number("agreement", self.agreement)
+        _validate.number("learning_rate", self.learning_rate, strict=True)
         if self.resolution is not None:
-            check.number("resolution", self.resolution, strict=True)
+            _validate.number("resolution", self.resolution, strict=True)
             if self.n_clusters is not None:
                 msg = f"Give n_clusters or resolution, not both: got n_clusters={self.n_clusters}, resolution={self.resolution}."
                 raise ValueError(msg)

@@ -11,6 +11,7 @@ from sklearn.utils.extmath import svd_flip
 
 from scfcmi._random import Stream, some_cells, stream
 from scfcmi.models.atlas.weights import gene_weights, rough_clusters
+from scfcmi.models.checks import check_varies
 from scfcmi.models.products import product, rounded
 
 if TYPE_CHECKING:
@@ -77,9 +78,7 @@ def fit_projections(
     mean, variance = summary.mean, summary.variance
     # Rounding leaves a constant feature a variance of about this size.
     used = variance > 1e-10 * (1 + mean**2)
-    if not used.any():
-        msg = f"All {n_features} features have the same value in all {n_cells} cells: there is nothing to cluster by."
-        raise ValueError(msg)
+    check_varies(bool(used.any()), rows.shape)
     if used.sum() > _MAX_FEATURES:
         # Of equal variances the first are taken, so that there are never more.
         most = np.argsort(-np.where(used, variance, -1).astype(np.float32), kind="stable")[:_MAX_FEATURES]
