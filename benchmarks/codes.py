@@ -13,7 +13,7 @@ import numpy as np
 from scfcmi import AtlasFCMI
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
 from scfcmi.graph.neighbors import N_NEIGHBORS, distinct, fuzzy_graph, nearest
-from scfcmi.models.atlas.whitening import with_whitened_graph
+from scfcmi.models.atlas.cell_graph import with_whitened_graph
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -30,7 +30,7 @@ from sets import SETS, load
 from scfcmi import AtlasFCMI
 from scfcmi.graph.communities import RESOLUTION, leiden
 from scfcmi.graph.neighbors import joint_graph
-from scfcmi.models.atlas.whitening import with_whitened_graph
+from scfcmi.models.atlas.cell_graph import with_whitened_graph
 
 KEYS = ["dataset", "seed"]
 # What labels are compared with, and how tables call it.

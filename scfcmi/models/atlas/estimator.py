@@ -57,7 +57,7 @@ class AtlasFCMI(GroupedClusterer):
        counterparts are pulled together: ``L = L_rec + agreement L_agr``
        (:func:`scfcmi.models.objective.agreement_loss`). Cells without a counterpart are left alone.
     3. The neighbor graphs of both views are added up; without ``n_clusters``, also one of both together, in units of what
-       varies within clusters (:mod:`scfcmi.models.atlas.whitening`). Leiden finds the communities of the sum
+       varies within clusters (:mod:`scfcmi.models.atlas.cell_graph`). Leiden finds the communities of the sum
        (:mod:`scfcmi.graph.communities`).
     4. A classifier learns the communities. It gives every cell its cluster, new cells included.
 

@@ -5,7 +5,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from scfcmi.graph.communities import leiden
 from scfcmi.graph.neighbors import joint_graph
-from scfcmi.models.atlas.whitening import whitened, with_whitened_graph
+from scfcmi.models.atlas.cell_graph import whitened, with_whitened_graph
 
 
 def types_and_a_gradient(n_cells: int = 600) -> tuple[np.ndarray, np.ndarray]:
