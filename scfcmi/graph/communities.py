@@ -41,25 +41,12 @@ _CURVE, _RUNS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0), 4
 
 
 def leiden(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
-    """Return communities of high modularity, by Leiden (Traag et al., 2019).
+    """Return communities of high modularity, by Leiden (Traag et al., 2019): labels from zero, the largest community first.
 
     Leiden is slow on many cells and fast on few nodes. So Louvain first finds many small communities, once. Five runs of
     Leiden join these, and the run of highest modularity is taken. In the end cells move between communities while
     modularity rises. On the eight sets this has a higher modularity than the best of five runs on the cells, in a tenth of
     the time.
-
-    Parameters
-    ----------
-    graph
-        Symmetric, shape (n_cells, n_cells).
-    resolution
-        Larger values give more communities.
-    seed
-        Of all runs. The same seed gives the same communities.
-
-    Returns
-    -------
-    Labels from zero, the largest community first, shape (n_cells,).
     """
     if not graph.nnz:
         return np.arange(graph.shape[0])
@@ -114,26 +101,13 @@ def _one_run(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
 
 
 def leiden_at(graph: csr_matrix, n_clusters: int, seed: int) -> np.ndarray:
-    """Return ``n_clusters`` communities.
+    """Return ``n_clusters`` communities, the largest first. A ``ConvergenceWarning`` says so if the graph has fewer.
 
     Start from the communities at the default resolution. If there are too many, join the pair whose union costs least
     modularity until the number is reached; a lower resolution would cut off outliers instead. If there are too few,
     split the one that falls apart most clearly, again and again; a higher resolution would divide the largest one
     instead, whatever it holds. If there are fewer than half, types overlap too much for that: the resolution is doubled
     until there are half.
-
-    Parameters
-    ----------
-    graph
-        Symmetric, shape (n_cells, n_cells).
-    n_clusters
-        Number of communities. A :class:`~sklearn.exceptions.ConvergenceWarning` says so if there are fewer in the graph.
-    seed
-        Of all draws.
-
-    Returns
-    -------
-    Labels from zero, the largest community first, shape (n_cells,).
     """
     resolution, labels = RESOLUTION, leiden(graph, RESOLUTION, seed)
     while 2 * (labels.max() + 1) < n_clusters and resolution < _HIGHEST:
@@ -245,22 +219,11 @@ def modularity(graph: csr_matrix, labels: np.ndarray, resolution: float = 1.0) -
 def resolution_curve(
     graph: csr_matrix, seed: int, tracked: Callable[[Sequence[float]], Iterable[float]] = iter
 ) -> pd.DataFrame:
-    """Return what a graph holds at each of eleven resolutions.
+    """Return what a graph holds at each of eleven resolutions, a row each; ``tracked`` wraps their list, to show progress.
 
-    Parameters
-    ----------
-    graph
-        Symmetric, shape (n_cells, n_cells).
-    seed
-        Of all draws.
-    tracked
-        Wraps the list of resolutions, to show progress.
-
-    Returns
-    -------
-    A row a resolution: ``resolution``; ``n_clusters``; ``modularity``; ``stability``, the mean adjusted Rand index
-    between these communities and those of four runs that each leave out a fifth of the links; ``separation``, the share
-    of its links that the least separated community keeps to itself.
+    ``n_clusters``; ``modularity``; ``stability``, the mean adjusted Rand index between these communities and those of four runs
+    that each leave out a fifth of the links; ``separation``, the share of its links that the least separated community keeps to
+    itself.
     """
     upper, rng, rows = triu(graph, 1).tocoo(), np.random.default_rng(seed), []
     for resolution in tracked(_CURVE):

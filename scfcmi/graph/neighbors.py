@@ -32,18 +32,9 @@ _MAX_ITER, _TOLERANCE, _MIN_SCALE = 64, 1e-5, 1e-3
 
 
 def nearest(codes: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nearest neighbors of every cell by cosine, the cell itself among them.
+    """Return cosine distances, rising, and indices of the nearest neighbors of every cell, the cell itself among them.
 
-    Parameters
-    ----------
-    codes
-        Shape (n_cells, n_dims).
-    n_neighbors
-        Number of neighbors; fewer where there are fewer cells.
-
-    Returns
-    -------
-    Cosine distances, rising, and indices, both of shape (n_cells, n_neighbors).
+    Both have the shape (n_cells, n_neighbors), of fewer neighbors where there are fewer cells.
     """
     units, n_cells = normalize(codes).astype(np.float32), len(codes)
     n_neighbors = min(n_neighbors, n_cells)
@@ -80,15 +71,10 @@ def _index(units: np.ndarray) -> Index:
 
 
 def fuzzy_graph(distances: np.ndarray, indices: np.ndarray) -> csr_matrix:
-    """Return the symmetric weighted graph of nearest neighbors of UMAP (McInnes et al., 2018).
+    """Return the symmetric weighted graph of nearest neighbors of UMAP (McInnes et al., 2018), from what :func:`nearest` returns.
 
     The weights equal those of ``umap.umap_.fuzzy_simplicial_set`` to 1e-5. They are computed here without umap-learn,
     which compiles for half a minute when it is first used.
-
-    Parameters
-    ----------
-    distances, indices
-        From :func:`nearest`.
     """
     n_cells, n_neighbors = distances.shape
     own = indices == np.arange(n_cells)[:, None]
@@ -128,16 +114,8 @@ def _scales(beyond: np.ndarray, target: float) -> np.ndarray:
 def joint_graph(views: Sequence[np.ndarray]) -> csr_matrix:
     """Return the sum of the graphs of several views of the same cells, each in all and in its leading dimensions.
 
-    Sets differ in which view separates their types. The sum is better than any one of them.
-
-    Parameters
-    ----------
-    views
-        Codes, each of shape (n_cells, n_dims), the most important dimension first.
-
-    Returns
-    -------
-    Symmetric, float32, shape (n_cells, n_cells).
+    Sets differ in which view separates their types. The sum is better than any one of them. The most important dimension of
+    a view comes first.
     """
 
     def graph_of(view: np.ndarray) -> csr_matrix:
@@ -151,15 +129,7 @@ def joint_graph(views: Sequence[np.ndarray]) -> csr_matrix:
 def distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find cells that are copies of each other: they would fill each other's neighborhoods.
 
-    Parameters
-    ----------
-    codes
-        Shape (n_cells, n_dims).
-
-    Returns
-    -------
-    The first cell of every set of copies, rising, shape (n_distinct,); and for every cell the number of its set, shape
-    (n_cells,).
+    Returns the first cell of every set of copies, rising, and for every cell the number of its set.
     """
     rounded = np.round(normalize(codes), _DECIMALS) + 0.0
     # Sets are numbered as they appear.
@@ -168,17 +138,10 @@ def distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_copies(graph: csr_matrix, place: np.ndarray) -> csr_matrix:
-    """Return a graph of all cells from one of distinct cells.
+    """Return a graph of all cells from one of distinct cells; ``place`` is from :func:`distinct`.
 
     A copy has the links of its distinct cell, each to one copy of the neighbor, and a link of weight one to the copy before
     it.
-
-    Parameters
-    ----------
-    graph
-        Symmetric, shape (n_distinct, n_distinct).
-    place
-        From :func:`distinct`.
     """
     if graph.shape[0] == len(place):
         return graph

@@ -13,23 +13,10 @@ _N_PARTS, _AMONG = 500, 5000
 
 
 def rare_keeping_sample(codes: np.ndarray, n_sample: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw cells so that every region of the codes is represented, however few cells it holds.
+    """Draw cells, their index rising, so that every region of the codes is represented, however few cells it holds.
 
     The cells are divided into 500 parts, each around one cell. The seeding of k-means++ (Arthur and Vassilvitskii, 2007) chooses
     these, far from each other. Small parts are kept whole; large ones give the same number of cells each.
-
-    Parameters
-    ----------
-    codes
-        Shape (n_cells, n_dims).
-    n_sample
-        Number of cells to draw.
-    rng
-        Source of the draw.
-
-    Returns
-    -------
-    Index of the cells, rising, shape (n_sample,); all cells, if there are no more.
     """
     if len(codes) <= n_sample:
         return np.arange(len(codes))

@@ -31,16 +31,9 @@ _MOST_RAISED = 100
 
 
 def soft_assignment(codes: Tensor, centers: Tensor, temperature: float) -> Tensor:
-    """Assign codes softly to centers by cosine: softmax over k of ``cos(h_i, mu_k) / temperature``.
+    """Assign codes softly to centers by cosine, all of unit length: softmax over k of ``cos(h_i, mu_k) / temperature``.
 
-    Parameters
-    ----------
-    codes
-        Codes of unit length, shape (n_cells, n_dims).
-    centers
-        Centers of unit length, shape (n_clusters, n_dims).
-    temperature
-        The smaller, the harder the assignment. The paper's code uses 0.1.
+    The smaller the temperature, the harder the assignment. The paper's code uses 0.1.
     """
     scores = product(codes, centers.T) / temperature
     # Written out, since the rounding of torch's softmax depends on the number of threads.
@@ -49,23 +42,10 @@ def soft_assignment(codes: Tensor, centers: Tensor, temperature: float) -> Tenso
 
 
 def fit_classifier(codes: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a multinomial logistic regression of clusters on codes.
+    """Fit a multinomial logistic regression of clusters on codes: weights, shape (n_dims, n_clusters), and offsets.
 
     It gives every cell its cluster, new cells too, with calibrated probabilities: of the cells assigned with 0.9, about 90 %
-    belong to that cluster in the graph.
-
-    Parameters
-    ----------
-    codes
-        Shape (n_cells, n_dims).
-    labels
-        Clusters from zero, none left out, shape (n_cells,).
-    rng
-        Source of the draw, where there are more than 20,000 cells.
-
-    Returns
-    -------
-    Weights, shape (n_dims, n_clusters), and offsets, shape (n_clusters,), both float32.
+    belong to that cluster in the graph. Labels count from zero, none left out; of more than 20,000 cells some are drawn.
     """
     drawn = np.ones(int(labels.max()) + 1)
     if len(codes) > _MAX_CELLS:
@@ -106,15 +86,7 @@ def fit_classifier(codes: np.ndarray, labels: np.ndarray, rng: np.random.Generat
 
 
 def with_all(codes: np.ndarray, labels: np.ndarray, weights: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return offsets with which every cluster has cells: a cluster that would have none is raised until it has half of its own.
-
-    Parameters
-    ----------
-    codes, labels
-        As :func:`fit_classifier` was given.
-    weights, offsets
-        What it returned.
-    """
+    """Return offsets with which every cluster has cells: a cluster that would have none is raised until it has half of its own."""
     offsets, n_clusters = offsets.copy(), len(offsets)
     for _ in range(_MOST_RAISED):
         proba = classify(codes, weights, offsets)

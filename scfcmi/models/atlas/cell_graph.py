@@ -55,18 +55,8 @@ class CellGraph(NamedTuple):
 def cell_graph(embedding: np.ndarray, n_views: int, rng: np.random.Generator, seed: int, *, whiten: bool) -> CellGraph:
     """Return the neighbor graph of cells; of more than 50,000, that of a sample that keeps rare ones.
 
-    Parameters
-    ----------
-    embedding
-        Codes in all views side by side, shape (n_cells, n_views * n_components).
-    n_views
-        Number of views.
-    rng
-        Source of the sample.
-    seed
-        Of the fit.
-    whiten
-        Whether to add the graph in units of what varies within clusters (:func:`whitened`).
+    The embedding holds the codes in all views side by side. ``rng`` draws the sample, ``seed`` is that of the fit. ``whiten``
+    adds the graph in units of what varies within clusters (:func:`whitened`).
     """
     cells = rare_keeping_sample(embedding, _MAX_CELLS, rng)
     codes = taken(embedding, cells)
@@ -86,19 +76,6 @@ def with_whitened_graph(graph: csr_matrix, views: Sequence[np.ndarray], seed: in
     """Add a graph of all views together, in units of the variation within clusters (:func:`whitened`).
 
     The clusters are those of the graph so far, at resolution 1. What is added weighs as much as the graph.
-
-    Parameters
-    ----------
-    graph
-        Of the views (:func:`scfcmi.graph.neighbors.joint_graph`), shape (n_cells, n_cells).
-    views
-        Codes, each of shape (n_cells, n_dims).
-    seed
-        Of the clusters.
-
-    Returns
-    -------
-    Symmetric, float32, of the same shape.
     """
     codes = whitened(np.hstack(views), leiden(graph, _RESOLUTION, seed))
     last = fuzzy_graph(*nearest(codes, N_NEIGHBORS))
@@ -106,22 +83,11 @@ def with_whitened_graph(graph: csr_matrix, views: Sequence[np.ndarray], seed: in
 
 
 def whitened(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return codes in which the cells of a cluster vary alike in all directions.
+    """Return codes in which the cells of a cluster vary alike in all directions; labels count from zero, none left out.
 
     Directions that vary within clusters, by noise, by cell cycle or by what is left of the batch, count less beside those in
     which clusters differ: the metric of linear discriminant analysis, and of relevant component analysis (Bar-Hillel et
     al., 2005).
-
-    Parameters
-    ----------
-    codes
-        Shape (n_cells, n_dims).
-    labels
-        Clusters from zero, none left out, shape (n_cells,).
-
-    Returns
-    -------
-    Float32, of the same shape.
     """
     n_cells, n_dims = codes.shape
     means, within = members(labels).T @ codes / np.bincount(labels)[:, None], np.zeros((n_dims, n_dims))

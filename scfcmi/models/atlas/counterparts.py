@@ -42,30 +42,14 @@ _BLOCK = 512
 def find_counterparts(
     codes: np.ndarray, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator, origin: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pair cells across groups.
+    """Pair cells across groups: return one and the other cell of each pair, both directions of a pair listed.
 
     Two cells are paired if three things hold. Each is among the other's ``n_neighbors`` nearest in the other's group, by
     cosine; at most a sixth of the group counts. Their difference, less the median difference of all mutual neighbors of
     these two groups, is no longer than the distance from a cell to its tenth neighbor in its own group, of the wider of
-    the two; in a group of fewer than 200 cells, to a nearer neighbor. The distance between their origins is no longer
-    than the median distance of two cells of one group, as the mean of the two groups.
-
-    Parameters
-    ----------
-    codes
-        Shape (n_cells, n_dims); taken by direction.
-    groups
-        Group codes, shape (n_cells,).
-    n_neighbors
-        Number of neighbors in each other group.
-    rng
-        Source of the draw of groups: each is matched with at most 8 others.
-    origin
-        The codes before training, of the same shape. ``None`` takes the codes.
-
-    Returns
-    -------
-    Indices of one and of the other cell of each pair, both directions of a pair listed, both shape (n_pairs,).
+    the two; in a group of fewer than 200 cells, to a nearer neighbor. The distance between their origins, the codes before
+    training, is no longer than the median distance of two cells of one group, as the mean of the two groups. Without
+    ``origin``, the codes are taken. Each group is matched with at most 8 others, which ``rng`` draws.
     """
     origin = normalize(codes if origin is None else origin)
     codes = normalize(codes)
@@ -156,17 +140,7 @@ def _squared_distance(cosines: np.ndarray) -> np.ndarray:
 
 
 class Counterparts:
-    """The pairs of one round, and how cells are drawn from them.
-
-    Parameters
-    ----------
-    first, second
-        From :func:`find_counterparts`.
-    n_looked_at
-        Number of cells that were matched.
-    groups
-        Group codes of all cells.
-    """
+    """The pairs of one round, from :func:`find_counterparts`, and how cells are drawn from them."""
 
     def __init__(self, first: np.ndarray, second: np.ndarray, n_looked_at: int, groups: np.ndarray) -> None:
         order = np.lexsort((groups[second], first))

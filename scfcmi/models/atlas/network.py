@@ -134,16 +134,9 @@ def components_of(network: AtlasNetwork, rows: Rows, tracked: Callable[[Iterator
 
 
 def embed_in_place(network: AtlasNetwork, components: Tensor) -> Tensor:
-    """Turn the components of cells into their embeddings, in the same memory.
+    """Turn the components of cells, from :func:`components_of`, into their embeddings, in the same memory.
 
     The embeddings equal those that the features of the cells give, to the last bit.
-
-    Parameters
-    ----------
-    network
-        Trained.
-    components
-        From :func:`components_of`. Lost afterwards.
     """
     by_cell = components.transpose(0, 1)
     rows = DenseRows(by_cell.cpu().numpy(), components.device)

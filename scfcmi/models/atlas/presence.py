@@ -77,19 +77,10 @@ class Presence:
 
 
 def lacked_batches(counts: np.ndarray) -> np.ndarray:
-    """Say which batches each cluster lacks.
+    """Say which batches each cluster lacks, from counts of the same shape, (n_clusters, n_batches).
 
     After correcting for batch size, a cluster lacks batches if the others supply at least 90 % of its cells and contribute
     nine times more per batch. Of the sets of batches that pass, the largest is taken.
-
-    Parameters
-    ----------
-    counts
-        Number of cells, shape (n_clusters, n_batches).
-
-    Returns
-    -------
-    Boolean, of the same shape.
     """
     of_batch = counts.sum(axis=0)
     return np.stack([_lacked(row, of_batch) for row in counts])
@@ -117,22 +108,10 @@ def _lacked(counts: np.ndarray, of_batch: np.ndarray) -> np.ndarray:
 def presence_elsewhere(
     codes: np.ndarray, clusters: np.ndarray, batches: np.ndarray, lacked: np.ndarray, rng: np.random.Generator
 ) -> dict[int, Presence]:
-    """Look for cells like those of each cluster in the batches that it lacks.
+    """Look for cells like those of each cluster in the batches that it lacks; an entry for each cluster that lacks any.
 
-    Parameters
-    ----------
-    codes
-        Shape (n_cells, n_dims); taken by direction.
-    clusters, batches
-        Numbers from zero, shape (n_cells,).
-    lacked
-        From :func:`lacked_batches`.
-    rng
-        Source of the draw of cells: 20,000 are looked at.
-
-    Returns
-    -------
-    An entry for each cluster that lacks batches.
+    Codes are taken by direction; clusters and batches are numbers from zero; ``lacked`` is from :func:`lacked_batches`. Of the
+    cells, 20,000 are looked at.
     """
     drawn = some_cells(len(codes), _MAX_CELLS, rng)
     units, found = normalize(np.asarray(codes)[drawn]), {}

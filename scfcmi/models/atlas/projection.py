@@ -47,32 +47,11 @@ def fit_projections(
     Scaled features are weighted by the square root of the share of variance that rough clusters explain
     (:mod:`scfcmi.models.atlas.weights`). No more than a block of rows is ever dense, but for 5,000 cells. Means and variances
     are of all cells, loadings of at most 100,000 that are drawn. Of more than 4,000 features the most variable take part.
+    There are as many components as features, or one less than cells, if that is fewer than ``n_components``.
 
-    Parameters
-    ----------
-    rows
-        Log-normalized expression.
-    summary
-        Moments of all cells, from :func:`scfcmi.rows.summarize`.
-    n_components
-        Number of components; as many as features, or one less than cells, if that is fewer.
-    groups
-        Group codes, shape (n_cells,).
-    seed
-        Of the draw of cells, and of rough clusters.
-    tracked
-        Wraps the list of parts of the cells, to show progress.
-
-    Returns
-    -------
-    Buffers of :class:`scfcmi.models.atlas.network.AtlasNetwork`, float32: ``mean``, and for the view of scaled and then that of
-    unscaled features ``scale``, infinite where a feature is left out, ``clip``, ``center`` and ``loadings``. The components are
-    ``(clip((x - mean) / scale) - center) @ loadings``.
-
-    Raises
-    ------
-    ValueError
-        If every feature has the same value in all cells.
+    Returns the buffers of :class:`scfcmi.models.atlas.network.AtlasNetwork`, float32: ``mean``, and for the view of scaled and
+    then that of unscaled features ``scale``, infinite where a feature is left out, ``clip``, ``center`` and ``loadings``. The
+    components are ``(clip((x - mean) / scale) - center) @ loadings``.
     """
     n_cells, n_features = rows.shape
     mean, variance = summary.mean, summary.variance
@@ -126,13 +105,8 @@ def fit_projections(
 class _Moments:
     """Sums and products of scaled and of unscaled features, from which the components of both views come.
 
-    Parameters
-    ----------
-    mean, deviation
-        Of the features, shape (n_features,).
-    by_cells
-        Whether loadings come from the cells that are kept, all of them, and not from products of features: faster where cells
-        are fewer.
+    With ``by_cells``, loadings come from the cells that are kept, all of them, and not from products of features: faster where
+    cells are fewer.
     """
 
     def __init__(self, mean: Tensor, deviation: Tensor, *, by_cells: bool) -> None:

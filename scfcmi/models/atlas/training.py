@@ -63,30 +63,10 @@ def train_agreement(
     stages: Stages,
     callbacks: Sequence[Callable[[Epoch], None]] = (),
 ) -> list[dict[str, float]]:
-    """Train a network on components; return one row an epoch.
+    """Train a network, in place, on components of shape (n_views, n_cells, n_components); return one row an epoch.
 
     Minimizes Eq. 12 with alpha = beta = 0 plus ``kappa L_agr``, as the mean over cells and views. A cell without a
-    counterpart takes part in L_rec only.
-
-    Parameters
-    ----------
-    network
-        Updated in place.
-    components
-        From :func:`scfcmi.models.atlas.network.components_of`, shape (n_views, n_cells, n_components).
-    groups
-        Group codes, shape (n_cells,).
-    settings
-        Settings of the run.
-    stages
-        Where to draw a progress bar.
-    callbacks
-        Called with the epoch that has ended.
-
-    Raises
-    ------
-    FloatingPointError
-        If the loss is no longer finite.
+    counterpart takes part in L_rec only. Raises ``FloatingPointError`` if the loss is no longer finite.
     """
     n_views, n_cells, _ = components.shape
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)

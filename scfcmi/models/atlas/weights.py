@@ -31,21 +31,7 @@ def gene_weights(values: np.ndarray, groups: np.ndarray, clusters: np.ndarray) -
 
 
 def rough_clusters(views: Sequence[np.ndarray], groups: np.ndarray, seed: int) -> np.ndarray:
-    """Cluster cells by their components, less the mean of their group.
-
-    Parameters
-    ----------
-    views
-        Components, each of shape (n_cells, n_components), the most important dimension first.
-    groups
-        Group codes from zero, none left out, shape (n_cells,).
-    seed
-        Of the clusters.
-
-    Returns
-    -------
-    Labels from zero, shape (n_cells,).
-    """
+    """Cluster cells by their components, less the mean of their group; the most important dimension of a view comes first."""
     apart = np.hstack([_within(view, groups) for view in views])
     # Copies of a cell would be a cluster of their own, which explains everything.
     first, place = distinct(apart)
@@ -57,18 +43,8 @@ def explained(values: np.ndarray, groups: np.ndarray, clusters: np.ndarray) -> n
 
     This is the correlation ratio, eta squared, corrected for what as many clusters explain by chance. Where a group holds most
     of a cluster, its mean takes part of what the cluster explains: what may be due to the group counts less. Means of
-    groups and clusters fitted together would not do so, and are worse by default (docs/atlas_mode.md).
-
-    Parameters
-    ----------
-    values
-        Shape (n_cells, n_features).
-    groups, clusters
-        Codes from zero, none left out, shape (n_cells,).
-
-    Returns
-    -------
-    Between 0 and 1, shape (n_features,).
+    groups and clusters fitted together would not do so, and are worse by default (docs/atlas_mode.md). Groups and clusters
+    count from zero, none left out.
     """
     apart = _within(values, groups)
     n_cells, n_groups, n_clusters = len(values), groups.max() + 1, clusters.max() + 1
