@@ -69,13 +69,13 @@ def integer(name: str, value: object, *, minimum: int) -> int:
     return int(value)
 
 
-def number(name: str, value: object, *, minimum: float = 0.0, strict: bool = False) -> float:
-    """Return ``value`` as a finite float of at least (``strict``: above) ``minimum``."""
+def number(name: str, value: object, *, strict: bool = False) -> float:
+    """Return ``value`` as a finite float of at least (``strict``: above) 0."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         msg = f"{name} must be a number, got {value!r} of type {type(value).__name__}."
         raise TypeError(msg)
-    if not math.isfinite(value) or value < minimum or (strict and value == minimum):
-        msg = f"{name} must be finite and {'above' if strict else 'at least'} {minimum:g}, got {value}."
+    if not math.isfinite(value) or value < 0 or (strict and value == 0):
+        msg = f"{name} must be finite and {'above' if strict else 'at least'} 0, got {value}."
         raise ValueError(msg)
     return float(value)
 
@@ -225,9 +225,9 @@ def group_codes(groups: object, n_cells: int, name: str = "groups") -> tuple[np.
     return _named(values.codes, values.categories.to_numpy())
 
 
-def codes_by_appearance(groups: object, n_cells: int, name: str = "groups") -> tuple[np.ndarray, np.ndarray]:
+def codes_by_appearance(groups: object, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Return :func:`group_codes` with the group of the first cell first, so that names do not change results."""
-    values = group_values(groups, n_cells, name)
+    values = group_values(groups, n_cells)
     codes, found = pd.factorize(values.codes)
     return _named(codes, values.categories.to_numpy()[found])
 

@@ -60,10 +60,10 @@ def outside(X: object, name: str) -> ChunkedRows | None:
     if len(getattr(X, "shape", ())) != 2:
         return None
     if hasattr(X, "__dask_graph__"):
-        return DaskRows(X, None, name)
+        return DaskRows(X, name)
     library = type(X).__module__.partition(".")[0]
     if library in ("h5py", "zarr") or (
         library == "anndata" and getattr(X, "format", None) == "csr" and hasattr(X, "group")
     ):
-        return StoredRows(X, None, name)
+        return StoredRows(X, name)
     return None

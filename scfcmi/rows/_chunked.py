@@ -27,18 +27,17 @@ class ChunkedRows(ABC):
     Parameters
     ----------
     shape
-        Shape of the whole matrix, before columns are chosen.
-    columns
-        Index of the columns to read, in the order in which they are wanted; ``None`` reads all.
+        Shape of the whole matrix.
     name
         How messages call the matrix.
     """
 
-    def __init__(self, shape: tuple[int, int], columns: np.ndarray | None, name: str) -> None:
-        self.shape = (shape[0], shape[1] if columns is None else len(columns))
+    def __init__(self, shape: tuple[int, int], name: str) -> None:
+        self.shape = tuple(shape)
         self.name = name
         self.device: torch.device | str = "cpu"
-        self._columns = columns
+        # Of the columns to read, in the order in which they are wanted. None reads all.
+        self._columns: np.ndarray | None = None
 
     @abstractmethod
     def _parts(self, index: np.ndarray | None, columns: np.ndarray) -> Iterator[np.ndarray | sp.csr_matrix]:

@@ -37,7 +37,7 @@ class DaskRows(ChunkedRows):
     ----------
     X
         A ``dask.array.Array`` of shape (n_cells, n_features).
-    columns, name
+    name
         As :class:`ChunkedRows`.
 
     Raises
@@ -47,7 +47,7 @@ class DaskRows(ChunkedRows):
         that whole ones would be large.
     """
 
-    def __init__(self, X: Any, columns: np.ndarray | None, name: str) -> None:
+    def __init__(self, X: Any, name: str) -> None:
         check_numbers(X.dtype, name)
         if any(math.isnan(size) for sizes in X.chunks for size in sizes):
             msg = f"{name} is a Dask array whose chunks have unknown sizes. Run {name}.compute_chunk_sizes() first."
@@ -61,7 +61,7 @@ class DaskRows(ChunkedRows):
                 )
                 raise ValueError(msg)
             X = X.rechunk({1: -1})
-        super().__init__(X.shape, columns, name)
+        super().__init__(X.shape, name)
         self._X = X
         self._ends = np.cumsum(X.chunks[0])
 

@@ -28,7 +28,7 @@ class StoredRows(ChunkedRows, LocalRows):
     ----------
     X
         An ``h5py.Dataset``, a ``zarr.Array``, or a sparse one as ``anndata.io.sparse_dataset`` opens it.
-    columns, name
+    name
         As :class:`ChunkedRows`.
 
     Raises
@@ -37,10 +37,10 @@ class StoredRows(ChunkedRows, LocalRows):
         If entries are no numbers, or the file is damaged: also when rows are read.
     """
 
-    def __init__(self, X: object | CSRDataset, columns: np.ndarray | None, name: str) -> None:
+    def __init__(self, X: object | CSRDataset, name: str) -> None:
         with damage_told(name):
             check_numbers(X.dtype, name)
-            super().__init__(X.shape, columns, name)
+            super().__init__(X.shape, name)
             self._rows_at_once = rows_at_once(X)
         warn_of_missing_chunks(X, name)
         self._X = X
