@@ -15,6 +15,7 @@ from scfcmi.models.files import check_run, network_tensors, read, read_network, 
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from torch import Tensor
 
@@ -40,8 +41,10 @@ def identity(rows: Rows, groups: np.ndarray, n_components: int | None, seed: int
     }
 
 
-def take_up(path: str | os.PathLike[str], run: dict[str, Any]) -> tuple[AtlasNetwork, Tensor] | None:
-    """Return the untrained network and the components that a file holds; ``None`` if there is no file.
+def kept(
+    path: str | os.PathLike[str], run: dict[str, Any], compute: Callable[[], tuple[AtlasNetwork, Tensor]]
+) -> tuple[AtlasNetwork, Tensor]:
+    """Return the untrained network and the components that a file holds; compute them and write the file if there is none.
 
     Raises
     ------
@@ -51,15 +54,12 @@ def take_up(path: str | os.PathLike[str], run: dict[str, Any]) -> tuple[AtlasNet
         If it belongs to a run with other data or settings.
     """
     if not Path(path).exists():
-        return None
+        network, components = compute()
+        tensors = network_tensors(network) | {"components": components.transpose(0, 1)}
+        write(path, "checkpoint", tensors, {"run": run, "architecture": asdict(network.architecture)})
+        return network, components
     tensors, content = read(path, "checkpoint")
     check_run(path, content["run"], run)
     network = read_network(lambda **a: AtlasNetwork(AtlasArchitecture(**a)), content["architecture"], tensors, path)
     logger.info("took up the components of %s", path)
     return network, tensors["components"].transpose(0, 1)
-
-
-def keep(path: str | os.PathLike[str], run: dict[str, Any], network: AtlasNetwork, components: Tensor) -> None:
-    """Write the untrained network and the components, shape (n_views, n_cells, n_components)."""
-    tensors = network_tensors(network) | {"components": components.transpose(0, 1)}
-    write(path, "checkpoint", tensors, {"run": run, "architecture": asdict(network.architecture)})

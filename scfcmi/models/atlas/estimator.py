@@ -253,14 +253,11 @@ class AtlasFCMI(GroupedClusterer):
 
     def _kept_components(self, rows: Rows, codes: np.ndarray, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
         """Return what :meth:`_components` does, or did in a run that was killed."""
+        compute = lambda: self._components(rows, codes, seed, stages)
         if self.checkpoint is None:
-            return self._components(rows, codes, seed, stages)
+            return compute()
         run = checkpoint.identity(rows, codes, self.n_components, seed)
-        found = checkpoint.take_up(self.checkpoint, run)
-        if found is None:
-            found = self._components(rows, codes, seed, stages)
-            checkpoint.keep(self.checkpoint, run, *found)
-        return found
+        return checkpoint.kept(self.checkpoint, run, compute)
 
     def _components(self, rows: Rows, codes: np.ndarray, seed: int, stages: Stages) -> tuple[AtlasNetwork, Tensor]:
         """Return a network that knows how to project, and what it is trained on, shape (n_views, n_cells, n_components)."""
