@@ -1,7 +1,7 @@
 """The objective of FCMI as pure functions of tensors, in nats: Eq. 4 to 12, and the agreement term.
 
-Paper mode minimizes :func:`total_loss`. Atlas mode minimizes :func:`squared_distance` plus kappa times
-:func:`agreement_loss`: alpha and beta are 0, which the paper calls "beta = 0" for its atlas. Equation numbers are those of Zeng et al., *Deep Fair Clustering via Maximizing and Minimizing Mutual
+Every method here minimizes :func:`total_loss`; a method is a choice of :class:`Weights`, of a network and of a way to
+cut. Equation numbers are those of Zeng et al., *Deep Fair Clustering via Maximizing and Minimizing Mutual
 Information*, CVPR 2023. Throughout, ``assignment`` is the soft cluster assignment, shape (n_cells, n_clusters),
 rows summing to one; ``groups`` holds integer group codes, shape (n_cells,); ``joint`` is the soft contingency
 table of groups and clusters, shape (n_groups, n_clusters), summing to one.
@@ -24,7 +24,7 @@ _PART = 100_000
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the terms of Eq. 12, each on its own. L_rec has weight one."""
+    """Weights of the terms of Eq. 12, each on its own, and of the agreement term. L_rec has weight one."""
 
     compactness: float = 0.0
     """Weight of H(C|X); the paper's alpha."""
@@ -32,6 +32,8 @@ class Weights:
     """Weight of -H(C); the paper's alpha as well."""
     fairness: float = 0.0
     """Weight of I(G;C); the paper's beta."""
+    agreement: float = 0.0
+    """Weight of L_agr; not in the paper."""
 
 
 def soft_contingency(assignment: Tensor, groups: Tensor, n_groups: int) -> Tensor:
@@ -119,24 +121,37 @@ def agreement_loss(codes: Tensor, counterparts: Tensor) -> Tensor:
     return (codes - counterparts).square().sum(dim=-1).mean(dim=-1) / 2
 
 
-def total_loss(reconstruction: Tensor, weights: Weights, *, assignment: Tensor, joint: Tensor) -> Tensor:
-    """L = L_rec + alpha L_clu + beta L_fair of Eq. 12, alpha's two halves weighted apart.
+def total_loss(
+    reconstruction: Tensor,
+    weights: Weights,
+    *,
+    assignment: Tensor | None = None,
+    joint: Tensor | None = None,
+    agreement: Tensor | None = None,
+) -> Tensor:
+    """L = L_rec + alpha L_clu + beta L_fair of Eq. 12, alpha's two halves weighted apart, plus kappa L_agr.
 
     Parameters
     ----------
     reconstruction
         L_rec, a scalar.
     weights
-        ``compactness = balance = alpha`` and ``fairness = beta`` give the paper's objective.
+        ``compactness = balance = alpha``, ``fairness = beta`` and ``agreement = 0`` give the paper's objective. Atlas
+        mode has ``alpha = beta = 0``, which the paper calls "beta = 0" for its atlas, and ``agreement > 0``.
     assignment, joint
-        Soft assignment and contingency table.
+        Soft assignment and contingency table. ``None`` where alpha and beta are 0.
+    agreement
+        L_agr, a scalar. ``None`` where its weight is 0.
     """
-    return (
-        reconstruction
-        + weights.compactness * assignment_entropy(assignment)
-        - weights.balance * cluster_entropy(joint)
-        + weights.fairness * group_information(joint)
-    )
+    loss = reconstruction
+    if assignment is not None:
+        loss = (
+            loss
+            + weights.compactness * assignment_entropy(assignment)
+            - weights.balance * cluster_entropy(joint)
+            + weights.fairness * group_information(joint)
+        )
+    return loss if agreement is None else loss + weights.agreement * agreement
 
 
 def information(assignment: Tensor, groups: Tensor, n_groups: int) -> dict[str, float]:

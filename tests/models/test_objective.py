@@ -188,6 +188,20 @@ def test_assignments_agree_at_least_as_codes_do():
             assert divergence <= bound + 1e-9
 
 
+def test_atlas_mode_is_the_same_objective_with_alpha_and_beta_zero():
+    """Eq. 12 without its last two terms, plus the agreement term: no assignment is needed."""
+    weights = objective.Weights(agreement=4.0)
+    assert (weights.compactness, weights.balance, weights.fairness) == (0, 0, 0)
+    found = objective.total_loss(torch.tensor(2.0), weights, agreement=torch.tensor(0.25))
+    assert float(found) == 3.0
+    soft = torch.softmax(torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    table = objective.soft_contingency(soft, torch.arange(40) % 2, 2)
+    with_terms = objective.total_loss(
+        torch.tensor(2.0), weights, assignment=soft, joint=table, agreement=torch.tensor(0.25)
+    )
+    torch.testing.assert_close(with_terms, found)
+
+
 def test_information_of_clusters_that_are_the_groups():
     """Hard clusters equal to two even groups: H(C) = I(G;C) = log 2, and nothing is left given the group."""
     found = objective.information(torch.eye(2).repeat(5, 1), torch.arange(10) % 2, 2)

@@ -15,7 +15,7 @@ from scfcmi._scratch import taken
 from scfcmi._threads import side_by_side
 from scfcmi.models.atlas.counterparts import Counterparts, find_counterparts
 from scfcmi.models.callbacks import Epoch
-from scfcmi.models.objective import agreement_loss, squared_distance
+from scfcmi.models.objective import Weights, agreement_loss, squared_distance, total_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,7 +160,8 @@ def _terms(
         ).chunk(2, dim=1)
         # Cells without a counterpart have no agreement to lose: they count as zero.
         agreement = (share * agreement_loss(codes, counterparts)).mean()
-    return reconstruction + weight * agreement, reconstruction, agreement
+    loss = total_loss(reconstruction, Weights(agreement=weight), agreement=agreement)
+    return loss, reconstruction, agreement
 
 
 def decoder_training(components: Tensor, groups: Tensor, settings: AtlasSettings) -> partial[AtlasNetwork]:
