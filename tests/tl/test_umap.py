@@ -53,8 +53,8 @@ def test_the_stored_graph_is_laid_out_as_scanpy_does(clustered):
     assert (np.linalg.norm(place[:, None] - middles, axis=-1).argmin(axis=1) == halves).all()
     assert clustered.uns["fcmi_umap"] == {
         "connectivities_key": "fcmi_connectivities",
-        "min_dist": 0.5,
-        "spread": 1.0,
+        "min_dist": 1.5,
+        "spread": 1.5,
         "random_state": 0,
     }
     assert (clustered.obsm["X_umap"] == 0).all()
@@ -64,7 +64,7 @@ def test_the_stored_graph_is_laid_out_as_scanpy_does(clustered):
     theirs = clustered.copy()
     theirs.uns["fcmi"]["params"] |= {"method": "umap", "use_rep": "X_fcmi"}
     theirs.uns["fcmi"]["distances_key"] = "fcmi_connectivities"
-    sc.tl.umap(theirs, neighbors_key="fcmi")
+    sc.tl.umap(theirs, neighbors_key="fcmi", min_dist=1.5, spread=1.5)
     np.testing.assert_array_equal(theirs.obsm["X_umap"], place)
 
 
