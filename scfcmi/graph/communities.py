@@ -196,8 +196,9 @@ def own_links(graph: csr_matrix, labels: np.ndarray) -> np.ndarray:
 def n_parts(graph: csr_matrix, labels: np.ndarray, seed: int) -> np.ndarray:
     """Return how many communities of its own each community holds, 1 if it is of one piece: shape (n_clusters,).
 
-    It has parts if, at resolution 1, its own communities keep at least 70 % of its links. A uniform cluster has communities,
-    too, but they keep less. The parts are counted at the default resolution.
+    It has parts if, at resolution 1, its own communities keep at least 70 % of its links. A uniform cluster of many dimensions
+    has communities, too, but they keep less; of one of few dimensions, such as a gradient, they may keep as much. The parts
+    are counted at the default resolution.
     """
     counts = np.ones(labels.max() + 1, int)
     for label, size in enumerate(np.bincount(labels)):
@@ -205,7 +206,7 @@ def n_parts(graph: csr_matrix, labels: np.ndarray, seed: int) -> np.ndarray:
             inside = labels == label
             part = graph[inside][:, inside]
             parts = _one_run(part, 1.0, seed)
-            if np.trace(links_between(part, parts)) >= _PARTS_KEEP:
+            if parts.any() and np.trace(links_between(part, parts)) >= _PARTS_KEEP:
                 counts[label] = max(2, _one_run(part, RESOLUTION, seed).max() + 1)
     return counts
 
@@ -223,19 +224,20 @@ def resolution_curve(
 
     ``n_clusters``; ``modularity``; ``stability``, the mean adjusted Rand index between these communities and those of four runs
     that each leave out a fifth of the links; ``separation``, the share of its links that the least separated community keeps to
-    itself.
+    itself. The last two are NaN for one community, which would always have 1.
     """
     upper, rng, rows = triu(graph, 1).tocoo(), np.random.default_rng(seed), []
     for resolution in tracked(_CURVE):
         labels = leiden(graph, resolution, seed)
         others = [leiden(_some_links(upper, rng), resolution, int(rng.integers(2**31 - 1))) for _ in range(_RUNS)]
+        several = labels.any()
         rows.append(
             {
                 "resolution": resolution,
                 "n_clusters": int(labels.max()) + 1,
                 "modularity": modularity(graph, labels),
-                "stability": float(np.mean([adjusted_rand_score(labels, other) for other in others])),
-                "separation": float(own_links(graph, labels).min()),
+                "stability": np.mean([adjusted_rand_score(labels, other) for other in others]) if several else np.nan,
+                "separation": own_links(graph, labels).min() if several else np.nan,
             }
         )
     return pd.DataFrame(rows)

@@ -54,9 +54,9 @@ def choose_n_clusters(
         Share of links within clusters, beyond what chance gives (at resolution 1).
     ``stability``
         Mean adjusted Rand index between these clusters and those of four runs that each leave out a fifth of the links.
-        1 means that the clusters do not change.
+        1 means that the clusters do not change. NaN for one cluster, which cannot change.
     ``separation``
-        Each cluster keeps a share of its links to itself. This is the lowest share.
+        Each cluster keeps a share of its links to itself. This is the lowest share. NaN for one cluster, which keeps all.
 
     Sets ``adata.uns[key + "_n_clusters"]``: ``curve``, the same table, and ``n_cells``, the number of cells.
     :func:`scfcmi.pl.n_clusters` draws it.

@@ -172,7 +172,14 @@ def diagnose(
     largest = np.full(adata.n_obs, np.nan) if proba is None else proba.max(axis=1)
     table["confidence"] = np.bincount(clusters, largest) / np.bincount(clusters)
     table["verdict"] = [
-        _verdict(row, found, batch_names[~absent], batch_names[absent], alone=not of_cluster[absent].any())
+        _verdict(
+            row,
+            found,
+            # Small batches without such cells are not said to lack them: by chance they may have none.
+            batch_names[~absent & (of_cluster > 0)],
+            batch_names[absent],
+            alone=not of_cluster[absent].any(),
+        )
         for row, found, absent, of_cluster in zip(table.itertuples(), of_clusters, lacked, counts, strict=True)
     ]
 

@@ -15,6 +15,7 @@ from scfcmi.graph.communities import (
     leiden,
     leiden_at,
     modularity,
+    n_parts,
     own_links,
     resolution_curve,
     split,
@@ -110,3 +111,10 @@ def test_curve(types):
     assert curve[["modularity", "stability", "separation"]].stack().between(0, 1).all()
     assert curve.loc[0.3, "stability"] > 0.9
     assert curve["n_clusters"].iloc[-1] > 5
+
+
+def test_one_community_has_no_parts_and_nothing_to_say_of_stability():
+    whole = sp.csr_matrix(np.ones((60, 60)) - np.eye(60))
+    assert n_parts(whole, np.zeros(60, int), 0).tolist() == [1]
+    curve = resolution_curve(whole, 0).set_index("n_clusters").loc[1]
+    assert curve[["stability", "separation"]].isna().all(axis=None)

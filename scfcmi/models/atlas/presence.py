@@ -17,9 +17,10 @@ from sklearn.preprocessing import normalize
 from scfcmi._random import some_cells
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
 
-# A cluster lacks batches if the others supply this share of it, as if all batches had equal size. Batches in which fewer
-# cells are expected are not judged, and others with fewer cells in the cluster are no evidence.
-_DOMINATED, _MIN_EXPECTED = 0.9, 5
+# A cluster lacks batches if the others supply this share of it, as if all batches had equal size.
+_DOMINATED = 0.9
+# Where a batch of the same composition would have no cell of some cluster more often than this, by chance, it is not judged.
+_BY_CHANCE = 0.05
 # The next four were set on the eight sets, with their labels: benchmarks/diagnose.py shows what the sets would choose with
 # one of them left out, and what that costs. Two clusters match if this share of the cells of one
 # has counterparts, and this share of the cells of the other is nearest to the first.
@@ -83,19 +84,21 @@ def lacked_batches(counts: np.ndarray) -> np.ndarray:
     nine times more per batch. Of the sets of batches that pass, the largest is taken.
     """
     of_batch = counts.sum(axis=0)
-    return np.stack([_lacked(row, of_batch) for row in counts])
+    # Of cells that come independently, none is there with probability exp(-expected). Every cluster is looked for in every batch.
+    least = np.log(counts.size / _BY_CHANCE)
+    return np.stack([_lacked(row, of_batch, least) for row in counts])
 
 
-def _lacked(counts: np.ndarray, of_batch: np.ndarray) -> np.ndarray:
+def _lacked(counts: np.ndarray, of_batch: np.ndarray, least: float) -> np.ndarray:
     rates, expected = counts / of_batch, counts.sum() * of_batch / of_batch.sum()
     order = np.argsort(-rates, kind="stable")
     for n_present in range(1, len(rates)):
         present, absent = order[:n_present], order[n_present:]
         if n_present > 1:
             # Of many small batches some lack any cluster by chance.
-            absent = absent[expected[absent] >= _MIN_EXPECTED]
+            absent = absent[expected[absent] >= least]
         # Nor do two cells of a batch of three say where a cluster belongs.
-        if min(expected[absent].sum(), counts[present].sum()) < _MIN_EXPECTED:
+        if min(expected[absent].sum(), counts[present].sum()) < least:
             continue
         inside, outside = rates[present], rates[absent]
         of_all = inside.sum() >= _DOMINATED * (inside.sum() + outside.sum())
@@ -110,25 +113,37 @@ def presence_elsewhere(
 ) -> dict[int, Presence]:
     """Look for cells like those of each cluster in the batches that it lacks; an entry for each cluster that lacks any.
 
-    Codes are taken by direction; clusters and batches are numbers from zero; ``lacked`` is from :func:`lacked_batches`. Of the
-    cells, 20,000 are looked at.
+    Codes are taken by direction; clusters and batches are numbers from zero; ``lacked`` is from :func:`lacked_batches`. Of more
+    than 20,000 cells some are looked at: as many of the lacked batches as of the others, where they have them.
     """
-    drawn = some_cells(len(codes), _MAX_CELLS, rng)
-    units, found = normalize(np.asarray(codes)[drawn]), {}
+    found = {}
     for absent in np.unique(lacked[lacked.any(axis=1)], axis=0):
-        is_absent = absent[batches]
-        others = np.flatnonzero((lacked & absent).any(axis=1))
-        looked_at = np.sort(rng.choice(len(units), min(len(units), _MAX_MATCHED), replace=False))
-        first, _ = find_counterparts(units[looked_at], is_absent[drawn][looked_at].astype(int), N_NEIGHBORS, rng)
-        matched = np.isin(np.arange(len(looked_at)), first)
-        rates = np.bincount(clusters[~is_absent], minlength=len(lacked)) / max(1, (~is_absent).sum())
-        across = _Across(units, clusters[drawn], is_absent[drawn])
-        shared = across.shared(others)
+        rates = np.bincount(clusters[~absent[batches]], minlength=len(lacked)) / (~absent[batches]).sum()
+        n_absent = absent[batches].sum()
+        drawn = _looked_at(absent[batches], rng)
+        units, of_cells, is_absent = normalize(np.asarray(codes)[drawn]), clusters[drawn], absent[batches[drawn]]
+        matched = some_cells(len(units), _MAX_MATCHED, rng)
+        first, _ = find_counterparts(units[matched], is_absent[matched].astype(int), N_NEIGHBORS, rng)
+        has_match = np.isin(np.arange(len(matched)), first)
+        across = _Across(units, of_cells, is_absent)
+        shared = across.shared(np.flatnonzero((lacked & absent).any(axis=1)))
         for cluster in np.flatnonzero((lacked == absent).all(axis=1)):
-            mine = matched[clusters[drawn][looked_at] == cluster]
+            mine = has_match[of_cells[matched] == cluster]
             frac_matched = float(mine.mean()) if len(mine) else np.nan
-            found[int(cluster)] = across.presence(cluster, rates[cluster] * is_absent.sum(), frac_matched, shared)
+            n_expected = rates[cluster] * n_absent
+            if n_expected >= ENOUGH > rates[cluster] * is_absent.sum():
+                # There may be such cells, but too few were looked at.
+                found[int(cluster)] = Presence(n_expected, frac_matched=frac_matched)
+            else:
+                found[int(cluster)] = across.presence(cluster, n_expected, frac_matched, shared)
     return found
+
+
+def _looked_at(is_absent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    sides = np.flatnonzero(~is_absent), np.flatnonzero(is_absent)
+    half = _MAX_CELLS // 2
+    sizes = (max(half, _MAX_CELLS - len(other)) for other in sides[::-1])
+    return np.sort(np.concatenate([side[some_cells(len(side), n, rng)] for side, n in zip(sides, sizes, strict=True)]))
 
 
 class _Across:

@@ -54,3 +54,47 @@ def test_presence_of_many_cells_is_that_of_a_draw(monkeypatch):
         }
         assert [found[1].counterpart, found[3].counterpart] == [3, 1]
         assert found[2].n_expected == pytest.approx(400 * 400 / 800)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_uneven_batches_the_small_one_is_looked_at_as_closely(seed, monkeypatch):
+    """A type of both batches whose part in the small one is a cluster of its own: a draw of all cells would hold 3 of its 40."""
+    rng, n_cells = np.random.default_rng(seed), 30_000
+    means = rng.normal(size=(9, 20)) * 2
+    batches, types = (rng.random(n_cells) < 0.03).astype(int), rng.integers(0, 8, n_cells)
+    for batch, size in ((0, 1500), (1, 45)):
+        types[rng.permutation(np.flatnonzero(batches == batch))[:size]] = 8
+    codes = means[types] + 0.6 * rng.normal(size=(n_cells, 20)) + 0.1 * rng.normal(size=20) * batches[:, None]
+    clusters = np.where((types == 8) & (batches == 1), 9, types)
+    counts = np.zeros((10, 2), int)
+    np.add.at(counts, (clusters, batches), 1)
+    monkeypatch.setattr("scfcmi.models.atlas.presence._MAX_CELLS", 2000)
+    monkeypatch.setattr("scfcmi.models.atlas.presence._MAX_MATCHED", 1000)
+    found = presence_elsewhere(codes, clusters, batches, lacked_batches(counts), np.random.default_rng(0))
+    assert found[8].n_expected > 30
+    assert found[8].cause != "biology"
+    assert found[8].counterpart == 9
+
+
+def test_too_few_cells_looked_at_are_no_verdict(monkeypatch):
+    """Of 100 cells expected in the lacked batch, five are among those looked at."""
+    rng = np.random.default_rng(0)
+    batches, clusters = np.arange(4000) % 2, np.repeat([0, 1], [3800, 200])
+    batches[clusters == 1] = 0
+    codes = rng.normal(size=(2, 8))[clusters] * 6 + rng.normal(size=(4000, 8))
+    lacked = np.array([[False, False], [False, True]])
+    for most, cause in ((20_000, "biology"), (200, "unknown")):
+        monkeypatch.setattr("scfcmi.models.atlas.presence._MAX_CELLS", most)
+        found = presence_elsewhere(codes, clusters, batches, lacked, np.random.default_rng(0))[1]
+        assert found.n_expected > 100
+        assert found.cause == cause
+
+
+@pytest.mark.parametrize("n_batches", [2, 50, 200])
+def test_batches_of_one_composition_lack_nothing(n_batches):
+    rng, flagged = np.random.default_rng(0), 0
+    for _ in range(20):
+        shares = rng.dirichlet(np.full(15, 0.5))
+        counts = rng.multinomial(300, shares, size=n_batches).T
+        flagged += lacked_batches(counts[counts.sum(axis=1) > 0]).any()
+    assert flagged <= 3
