@@ -218,8 +218,8 @@ def tables(path: Path) -> dict[str, str]:
         )
     }
     return {
-        "methods": _methods(means, spread, better, runs, [*list(ROWS)[:N_MAIN], *OTHERS]),
-        "ablations": _methods(means, spread, better, runs, [*list(ROWS)[:2], *list(ROWS)[N_MAIN:]]),
+        "methods": _methods(means, better, runs, [*list(ROWS)[:N_MAIN], *OTHERS]),
+        "ablations": _methods(means, better, runs, [*list(ROWS)[:2], *list(ROWS)[N_MAIN:]]),
         "sets": _sets(means, spread, better),
         "summary": _summary(means),
         "default": _default(means),
@@ -231,18 +231,18 @@ def tables(path: Path) -> dict[str, str]:
     }
 
 
-def _methods(
-    means: pd.DataFrame, spread: pd.DataFrame, better: dict[str, pd.DataFrame], runs: pd.DataFrame, methods: list[str]
-) -> str:
-    """Return a row a method, means over the sets that all of them ran on."""
+def _methods(means: pd.DataFrame, better: dict[str, pd.DataFrame], runs: pd.DataFrame, methods: list[str]) -> str:
+    """Return a row a method, means over the sets that all of them ran on, and how these means differ between seeds."""
     methods = [name for name in methods if name in means.index]
     if len(methods) < 3:
         return ""
     sets = [name for name in runs["dataset"].unique() if all((method, name) in means.index for method in methods)]
     rows = []
     for method in methods:
-        mine, sd = means.loc[method].loc[sets], 100 * spread.loc[method].reindex(sets).mean()
-        seeds = runs[(runs["method"] == method) & runs["dataset"].isin(sets)].groupby("dataset")["seed"].nunique()
+        mine, of_method = means.loc[method].loc[sets], runs[(runs["method"] == method) & runs["dataset"].isin(sets)]
+        seeds = of_method.groupby("dataset")["seed"].nunique()
+        of_seed = of_method.groupby("seed")
+        sd = 100 * of_seed[MEASURES].mean()[of_seed["dataset"].nunique() == len(sets)].std()
         differences = 100 * (mine[["nmi", "ari"]] - better[(ROWS | OTHERS)[method].setting]).dropna()
         scores = [
             f"{100 * mine[column].mean():.1f}" + ("" if pd.isna(sd[column]) else f" ± {sd[column]:.1f}")

@@ -13,7 +13,8 @@ def paper_table() -> pd.DataFrame:
     ``origin`` says where a row comes from: ``"own, one seed"`` (the authors' logs hold one), ``"re-run"`` by the authors,
     or ``"copied"`` from the papers of DFC or DFDC. Which rows were copied is told by equal numbers in DFDC's paper, by
     cells left out, and for the four networks on images by memory of DFC's paper alone. ``misprint`` names a number that
-    contradicts the rest of its row, and what the row implies: with two groups MNCE is a function of Bal.
+    contradicts the rest of its row, and what the row implies: with two groups MNCE is a function of Bal; with any number, MNCE
+    is 0 only where Bal is.
 
     Not comparable, though not misprinted: ScFC on the digits was run on samples in file order, which pairs each
     image with its own inverse; SpFC's graph was broken, with all samples in one cluster.

@@ -102,9 +102,9 @@ def squared_distance(inputs: Tensor, outputs: Tensor) -> Tensor:
 def agreement_loss(codes: Tensor, counterparts: Tensor) -> Tensor:
     """L_agr = E ||h - h'||^2 / 2 = 1 - E cos(h, h') over cells and their counterparts in other groups.
 
-    Not in the paper. By the bound behind Eq. 9 and 10, ``I(H;H') >= H(H) + E log q(h'|h)`` for any q. With the von
+    Not in the paper. By the bound behind Eq. 9 and 10, ``I(H;H') >= H(H') + E log q(h'|h)`` for any q. With the von
     Mises-Fisher density ``q(h'|h) ~ exp(kappa cos(h, h'))`` on the sphere, raising the information that the code of a
-    cell and that of its counterpart share is lowering ``kappa L_agr``, while L_rec holds H(H) up. The weight of the
+    cell and that of its counterpart share is lowering ``kappa L_agr``, while L_rec holds the entropy of codes up. The weight of the
     term is kappa.
 
     Parameters

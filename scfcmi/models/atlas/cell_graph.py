@@ -83,11 +83,10 @@ def with_whitened_graph(graph: csr_matrix, views: Sequence[np.ndarray], seed: in
 
 
 def whitened(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return codes in which the cells of a cluster vary alike in all directions; labels count from zero, none left out.
+    """Return codes in which the cells of a cluster vary more alike in all directions; labels count from zero, none left out.
 
     Directions that vary within clusters, by noise, by cell cycle or by what is left of the batch, count less beside those in
-    which clusters differ: the metric of linear discriminant analysis, and of relevant component analysis (Bar-Hillel et
-    al., 2005).
+    which clusters differ, as in linear discriminant analysis and relevant component analysis (Bar-Hillel et al., 2005).
     """
     n_cells, n_dims = codes.shape
     means, within = members(labels).T @ codes / np.bincount(labels)[:, None], np.zeros((n_dims, n_dims))
