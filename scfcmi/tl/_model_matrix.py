@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -127,9 +127,10 @@ def chunks(
 
 
 def decoder_only(model: GroupedClusterer) -> GroupedClusterer:
-    """Return a model without what it keeps of the cells of ``fit``, so that little travels to other processes."""
+    """Return a model without what it keeps of the cells of ``fit``, so that little travels to workers, which may have no GPU."""
     model.prepare_decoding()
     light = copy(model)
+    light.device, light._network = "cpu", deepcopy(model._network).cpu()
     for name in ("embedding_", "labels_", "graph_"):
         light.__dict__.pop(name, None)
     return light

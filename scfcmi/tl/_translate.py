@@ -99,11 +99,10 @@ def translate(
     order = None
     if names is not None and not np.array_equal(adata.var_names, names):
         order = np.argsort(adata.var_names.get_indexer(names))
-    decode = partial(_decode, decoder_only(model), to, order)
     if isinstance(matrix.X, DaskRows):
-        decoded = matrix.X.lazily(decode)
+        decoded = matrix.X.lazily(partial(_decode, decoder_only(model), to, order))
     else:
-        decoded = np.concatenate([decode(rows) for rows in chunks(matrix.X, model)])
+        decoded = np.concatenate([_decode(model, to, order, rows) for rows in chunks(matrix.X, model)])
 
     out = actual(adata, copy=copy)
     out.layers[layer_added] = decoded

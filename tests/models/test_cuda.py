@@ -48,10 +48,12 @@ def test_same_cells_from_a_sparse_matrix(blobs, model):
 
 def test_atlas_mode_finds_what_it_finds_on_the_processor(pbmc):
     batches = pbmc.obs["batch"]
-    labels = [
-        AtlasFCMI(device=device, progress=False).fit(pbmc.X, groups=batches).labels_ for device in ("cpu", "cuda")
-    ]
-    assert adjusted_rand_score(*labels) > 0.9
+    on_cpu, on_gpu = (
+        AtlasFCMI(device=device, progress=False).fit(pbmc.X, groups=batches) for device in ("cpu", "cuda")
+    )
+    # Products are rounded in another way. Of these cells, that is enough to move a border between two clusters.
+    np.testing.assert_allclose(on_gpu.embedding_, on_cpu.embedding_, atol=0.05)
+    assert adjusted_rand_score(on_cpu.labels_, on_gpu.labels_) > 0.8
 
 
 def test_half_precision_is_chosen(blobs):

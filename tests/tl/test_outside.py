@@ -243,6 +243,9 @@ def test_translation_of_sparse_chunks(cells, tmp_path):
     scfcmi.tl.translate(lazy, model, "b")
     scfcmi.tl.translate(inside, model, "b")
     np.testing.assert_allclose(lazy.layers["fcmi_b"].compute(), inside.layers["fcmi_b"], atol=1e-5)
+    # Wherever the model computes: workers may have no GPU.
+    scfcmi.tl.translate(lazy, model.set_params(device="cuda"), "b", layer_added="again")
+    np.testing.assert_array_equal(lazy.layers["again"].compute(), lazy.layers["fcmi_b"].compute())
 
 
 @pytest.mark.parametrize("form", ["backed", "lazy"])
