@@ -112,8 +112,10 @@ def test_commands_in_the_nextflow_file(samples, capsys):
         assert all(Path(name).exists() for name in promised)
 
 
+# Slurm keeps a copy of the script, which is removed once sbatch has ended.
 SBATCH = """#!/bin/sh
-setsid sh "$1" > "$1.log" 2>&1 &
+cp "$1" "$1.kept"
+setsid sh "$1.kept" > "$1.log" 2>&1 &
 echo "$!" >> jobs
 echo "Submitted batch job $!"
 """
