@@ -40,7 +40,6 @@ def cells(small, tmp_path, monkeypatch):
     plt.close("all")
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
 def test_in_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
