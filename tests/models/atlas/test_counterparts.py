@@ -79,3 +79,37 @@ def test_batches_of_one_cell_have_no_counterparts():
     pairs = Counterparts(first, first, 60, np.arange(60))
     assert pairs.share == 0
     assert (pairs.draw(5, np.random.default_rng(0))[0] == 0).all()
+
+
+@pytest.mark.parametrize("n_neighbors", [5, 20])
+def test_pairs_are_those_of_every_pair_looked_at(n_neighbors):
+    """Two groups, shifted, of four types; the definition, pair by pair, in plain numpy."""
+    rng = np.random.default_rng(0)
+    types, groups = rng.integers(0, 4, 330), np.repeat([0, 1], [90, 240])
+    origin = rng.normal(size=(4, 6))[types] + rng.normal(size=(330, 6))
+    codes = origin + groups[:, None] * rng.normal(size=6) + 1.5 * rng.normal(size=(330, 6))
+    found = set(zip(*find_counterparts(codes, groups, n_neighbors, np.random.default_rng(1), origin), strict=True))
+
+    origin, codes = (values / np.linalg.norm(values, axis=1, keepdims=True) for values in (origin, codes))
+    members, draws = [np.flatnonzero(groups == group) for group in (0, 1)], np.random.default_rng(1)
+    distances = np.linalg.norm(codes[:, None] - codes, axis=-1)
+    at_start = np.linalg.norm(origin[:, None] - origin, axis=-1)
+    usual, own = [], np.zeros(330)
+    for cells, nth in zip(members, (4, 10), strict=True):
+        shuffled = draws.permutation(cells)
+        usual.append(np.median(at_start[shuffled, np.roll(shuffled, 1)]))
+        own[cells] = np.sort(distances[np.ix_(cells, cells)], axis=1)[:, nth]
+    ranks = {}
+    for cells, others in (members, members[::-1]):
+        order = np.argsort(distances[np.ix_(cells, others)], axis=1)[:, : min(n_neighbors, len(others) // 6)]
+        ranks |= {int(cell): set(others[row].tolist()) for cell, row in zip(cells, order, strict=True)}
+    mutual = [(int(i), j) for i in members[0] for j in sorted(ranks[int(i)]) if int(i) in ranks[j]]
+    shift = np.median([codes[i] - codes[j] for i, j in mutual], axis=0)
+    expected = {
+        (i, j)
+        for i, j in mutual
+        if np.linalg.norm(codes[i] - codes[j] - shift) <= max(own[i], own[j]) and at_start[i, j] <= np.mean(usual)
+    }
+    # Both filters have something to do, and the shift is of all mutual pairs.
+    assert 20 < len(expected) < 0.9 * len(mutual) < 1800
+    assert found == expected | {(j, i) for i, j in expected}
