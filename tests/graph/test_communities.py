@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
+from scfcmi.graph import communities
 from scfcmi.graph.communities import (
     by_size,
     join,
@@ -118,3 +119,21 @@ def test_one_community_has_no_parts_and_nothing_to_say_of_stability():
     assert n_parts(whole, np.zeros(60, int), 0).tolist() == [1]
     curve = resolution_curve(whole, 0).set_index("n_clusters").loc[1]
     assert curve[["stability", "separation"]].isna().all(axis=None)
+
+
+def test_the_best_of_five_runs_is_kept(types, monkeypatch):
+    graph, _ = types
+    found, one_run = [], communities._one_run
+
+    def noted(*args) -> np.ndarray:
+        labels = one_run(*args)
+        found.append(modularity(args[0], labels, 5.0))
+        return labels
+
+    monkeypatch.setattr(communities, "_one_run", noted)
+    # Afterwards cells move, which would make up for a worse run.
+    monkeypatch.setattr(communities, "_settled", lambda graph, labels, resolution: labels)
+    labels = leiden(graph, 5.0, 0)
+    assert len(found) == 5
+    assert max(found) - min(found) > 1e-4
+    assert modularity(graph, labels, 5.0) == pytest.approx(max(found), abs=1e-9)

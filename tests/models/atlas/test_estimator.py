@@ -59,6 +59,8 @@ def test_finds_types_and_not_groups(blobs, fitted):
     history = fitted.history_
     np.testing.assert_allclose(history["loss"], history["L_rec"] + 4 * history["L_agr"], rtol=1e-5)
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    # Counterparts are searched five times; codes are compared each time, and in the end.
+    assert history["code_shift"].nunique() == 6
 
 
 def test_saved_and_loaded(blobs, fitted, tmp_path):
