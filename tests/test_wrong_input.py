@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import safe_open, save_file
 
 import scfcmi
-from scfcmi import FCMI
+from scfcmi import FCMI, _validate
 from scfcmi.errors import ModelFormatError
 
 
@@ -241,3 +241,19 @@ def test_a_sparse_matrix_that_points_outside_itself(blobs, part, value):
     ):
         with pytest.raises(ValueError, match="X is a damaged CSR matrix: its indices do not fit its shape"):
             fit()
+
+
+@pytest.mark.parametrize("value", [True, np.True_])
+def test_true_is_no_number(value):
+    with pytest.raises(TypeError, match="beta must be a number, got"):
+        _validate.number("beta", value)
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_matrix])
+def test_an_index_outside_of_a_sparse_matrix(kind, index):
+    X = kind(np.eye(3, dtype=np.float32))
+    _validate.sparse_structure("X", X)
+    X.indices[1] = index
+    with pytest.raises(ValueError, match=r"X is a damaged CS. matrix"):
+        _validate.sparse_structure("X", X)

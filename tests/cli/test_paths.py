@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import scfcmi
 from scfcmi import cli
 from scfcmi.cli import _written
+from scfcmi.cli._files import Input, Output, check_paths, write_outputs
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
 
@@ -193,3 +195,34 @@ def test_a_limit_of_file_size(folder, size):
     assert "--output 'out.h5ad' could not be written" in errors[0]
     assert not (folder / "out.h5ad").exists()
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_an_output_is_written_whatever_another_raises():
+    written = []
+
+    def fail():
+        raise RuntimeError("no room")
+
+    with pytest.raises(OSError, match=r"--a 'a' could not be written: RuntimeError: no room. Written: --b 'b'"):
+        write_outputs([("--a", Path("a"), fail), ("--b", Path("b"), lambda: written.append(1))])
+    assert written == [1]
+
+
+def test_a_folder_that_is_no_store_is_not_replaced(tmp_path):
+    (tmp_path / "mine.zarr").mkdir()
+    with pytest.raises(ValueError, match="exists and is no zarr store"):
+        check_paths([], [Output("--output", tmp_path / "mine.zarr", (".zarr",))], overwrite=True)
+
+
+def test_a_store_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "cells.zarr").write_text("")
+    with pytest.raises(FileNotFoundError, match=r"no folder at .*, which is a file"):
+        check_paths([Input("IN.h5ad", tmp_path / "cells.zarr", (".h5ad", ".zarr"))], [], overwrite=False)
+
+
+def test_what_was_wrong_with_the_input_is_a_value_error():
+    def fail():
+        raise ValueError("it was replaced")
+
+    with pytest.raises(ValueError, match="could not be written: ValueError: it was replaced"):
+        write_outputs([("--output", Path("a"), fail)])

@@ -137,3 +137,25 @@ def test_the_best_of_five_runs_is_kept(types, monkeypatch):
     assert len(found) == 5
     assert max(found) - min(found) > 1e-4
     assert modularity(graph, labels, 5.0) == pytest.approx(max(found), abs=1e-6)
+
+
+def test_no_cell_would_rather_be_in_another_community():
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(6, 8))[np.arange(240) % 6] + 0.9 * rng.normal(size=(240, 8))).astype(np.float32)
+    graph = joint_graph([X])
+    labels = leiden(graph, 1.0, 0)
+    best = modularity(graph, labels)
+    for cell in range(0, 240, 3):
+        for other in range(labels.max() + 1):
+            moved = labels.copy()
+            moved[cell] = other
+            assert modularity(graph, moved) <= best + 1e-9
+
+
+def test_modularity_of_the_curve_is_at_resolution_1():
+    rng = np.random.default_rng(0)
+    links = np.triu(rng.random((30, 30)) * (rng.random((30, 30)) < 0.3), 1)
+    graph = sp.csr_matrix(links + links.T)
+    curve = resolution_curve(graph, 0).set_index("resolution")["modularity"]
+    for resolution in (0.05, 2.0):
+        assert curve[resolution] == pytest.approx(modularity(graph, leiden(graph, resolution, 0)))

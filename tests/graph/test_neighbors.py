@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
@@ -72,3 +73,25 @@ def test_copies_share_one_place():
     assert abs(every - every.T).max() < 1e-6
     assert connected_components(every)[0] == connected_components(graph)[0]
     assert with_copies(graph, np.arange(50)) is graph
+
+
+def test_a_link_leads_to_one_copy_of_the_neighbor():
+    """Three copies each of two cells: copy i is linked to copy i, and copies of one cell are a chain."""
+    graph = sp.csr_matrix(np.float32([[0, 0.5], [0.5, 0]]))
+    found = with_copies(graph, np.tile([0, 1], 3)).toarray()
+    expected = np.zeros((6, 6), np.float32)
+    for i, j, weight in ((0, 1, 0.5), (2, 3, 0.5), (4, 5, 0.5), (0, 2, 1), (2, 4, 1), (1, 3, 1), (3, 5, 1)):
+        expected[i, j] = expected[j, i] = weight
+    np.testing.assert_array_equal(found, expected)
+
+
+def types(seed=0, n_dims=30):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(300) % 5
+    return (rng.normal(size=(5, n_dims))[labels] * 2 + rng.normal(size=(300, n_dims))).astype(np.float32), labels
+
+
+def test_leading_dimensions_have_a_graph_of_their_own():
+    X, _ = types()
+    expected = fuzzy_graph(*nearest(X, 15)) + fuzzy_graph(*nearest(X[:, :20], 15))
+    assert abs(joint_graph([X]) - expected).max() < 1e-6

@@ -11,6 +11,7 @@ from hypothesis import given
 from scipy.stats import entropy as scipy_entropy
 
 from scfcmi import metrics
+from scfcmi.models import objective
 
 PUBLISHED = {
     "har": (88.203, 80.680, 40.678, 99.310, 89.031),
@@ -172,3 +173,30 @@ def test_series_are_matched_by_name():
     assert metrics.ari(labels.set_axis(twice), clusters.set_axis(twice)) == pytest.approx(1)
     with pytest.raises(ValueError, match="index is not that of"):
         metrics.balance(clusters.set_axis(twice), groups.set_axis(twice)[::-1])
+
+
+def test_beta_reaches_evaluate():
+    for beta in (0, 2):
+        expected = metrics.f_beta(LABELS, CLUSTERS, GROUPS, beta=beta)
+        assert (
+            metrics.evaluate(LABELS, CLUSTERS, GROUPS, beta=beta)["f_beta"]
+            == expected
+            != pytest.approx(metrics.f_beta(LABELS, CLUSTERS, GROUPS))
+        )
+
+
+def test_rounding_is_no_leakage():
+    """Every label in one group, in such numbers that the entropies differ by rounding."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        labels = rng.integers(9, size=100)
+        assert metrics.batch_leakage(labels, rng.integers(4, size=100), labels % 3) == 0
+
+
+def test_nothing_is_negative():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        labels, groups = rng.integers(7, size=40), rng.integers(3, size=40)
+        assert metrics.batch_leakage(labels, labels, groups) >= 0
+        soft = torch.from_numpy(rng.dirichlet(np.ones(4), 40))
+        assert min(objective.information(soft, torch.zeros(40, dtype=torch.int64), 1).values()) >= 0

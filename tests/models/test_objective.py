@@ -216,3 +216,26 @@ def test_squared_distance_is_the_reconstruction_loss_times_the_features():
     torch.testing.assert_close(
         objective.squared_distance(inputs, outputs), 7 * objective.reconstruction_loss(inputs, outputs)
     )
+
+
+def test_agreement_is_one_minus_the_cosine():
+    codes, others = F.normalize(torch.randn(2, 3, 50, 6, generator=torch.Generator().manual_seed(0)), dim=-1)
+    expected = 1 - (codes * others).sum(dim=-1).mean(dim=-1)
+    torch.testing.assert_close(objective.agreement_loss(codes, others), expected)
+
+
+def test_information_does_not_depend_on_the_parts(monkeypatch):
+    soft = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    groups = torch.arange(50) % 3
+    whole = objective.information(soft, groups, 3)
+    monkeypatch.setattr(objective, "_PART", 7)
+    assert objective.information(soft, groups, 3) == pytest.approx(whole, rel=1e-9)
+    table = objective.soft_contingency(soft.double(), groups, 3)
+    assert whole["H_C_given_X"] == pytest.approx(objective.assignment_entropy(soft.double()).item())
+    assert whole["H_C"] == pytest.approx(objective.cluster_entropy(table).item())
+
+
+def test_an_empty_cluster_has_no_chance_information():
+    assignment = torch.eye(3)[torch.arange(20) % 2]
+    table = objective.soft_contingency(assignment, torch.arange(20) % 4 // 2, 2)
+    assert objective.chance_information(assignment, table).item() == pytest.approx(1 / 40)

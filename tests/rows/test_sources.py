@@ -160,3 +160,29 @@ def test_missing_chunks_and_shards(tmp_path, shards, n_files):
         break
     with pytest.warns(UserWarning, match=f"1 of {n_files} files of 'data' are missing"):
         warn_of_missing_chunks(matrix, "adata.X")
+
+
+def test_the_largest_value_keeps_nan():
+    X = np.ones((70_000, 30), np.float32)
+    for row in (0, 69_999):
+        bad = X.copy()
+        bad[row, 3] = np.nan
+        assert np.isnan(summarize(rows_of(bad)).largest)
+
+
+def test_chunks_without_rows_are_passed_over():
+    dense = np.arange(103 * 3, dtype=np.float32).reshape(103, 3)
+    kept = (np.arange(103) // 17) != 1
+    X = da.from_array(dense, chunks=(17, -1))[da.from_array(kept, chunks=17)]
+    X.compute_chunk_sizes()
+    source = outside(X, "adata.X")
+    np.testing.assert_array_equal(torch.cat(list(source.blocks(5))), dense[kept])
+    np.testing.assert_allclose(summarize(source).mean, dense[kept].mean(axis=0), rtol=1e-6)
+    assert len(list(source.blocks(5))) == source.n_blocks(5)
+
+
+def test_a_matrix_stored_by_columns_is_no_source_of_rows(tmp_path):
+    X = sp.random(20, 10, density=0.3, format="csc", dtype=np.float32, random_state=0)
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        ad.io.write_elem(root, "X", X)
+        assert outside(ad.io.sparse_dataset(root["X"]), "adata.X") is None

@@ -8,6 +8,7 @@ import scanpy as sc
 from sklearn.cluster import KMeans
 
 import scfcmi
+from scfcmi.models.atlas import presence
 
 
 @pytest.fixture
@@ -199,3 +200,36 @@ def test_a_batch_without_such_cells_is_not_named_as_one_that_has_them():
     adata = ad.AnnData(obs=obs.astype("category").set_index(obs.index.astype(str)), obsm={"rep": X})
     table = scfcmi.tl.diagnose(adata, "mine", batch_key="batch", use_rep="rep")
     assert table["verdict"]["0"] == "not in c; no such cells there: likely biology"
+
+
+def test_unsure_clusters_are_told(clustered):
+    clustered.uns["fcmi"]["params"] |= {"settled": True, "n_epochs": 30}
+    proba = clustered.obsm["fcmi_proba"]
+    labels = proba.argmax(axis=1)
+    assert not scfcmi.tl.diagnose(clustered, batch_key="tech")["verdict"].str.contains("unsure").any()
+    first = labels == 0
+    proba[first] = np.float32([0.6, 0.2, 0.2])
+    table = scfcmi.tl.diagnose(clustered, batch_key="tech")
+    assert table["verdict"].str.contains("unsure of its cells").tolist() == [True, False, False]
+    assert table["confidence"].iloc[0] == pytest.approx(0.6)
+
+
+def test_shares_are_of_batches_of_one_size(clustered):
+    """Ninety cells of a large batch and thirty of one a quarter its size: the small one has the larger share."""
+    clustered.uns["fcmi"]["params"] |= {"settled": True, "n_epochs": 30}
+    clustered.obs["tech"] = ["large"] * 192 + ["small"] * 48
+    clustered.obs["mine"] = ["0"] * 90 + ["1"] * 102 + ["0"] * 30 + ["1"] * 18
+    table = scfcmi.tl.diagnose(clustered, "mine", batch_key="tech", use_rep="X_fcmi")
+    assert table["batch"].tolist() == ["small", "large"]
+    small, large = (30 / 48, 90 / 192), (102 / 192, 18 / 48)
+    np.testing.assert_allclose(table["batch_share"], [rates[0] / sum(rates) for rates in (small, large)])
+
+
+def test_a_diagnosis_can_be_repeated(clustered, monkeypatch):
+    monkeypatch.setattr(presence, "_MAX_CELLS", 150)
+    monkeypatch.setattr(presence, "_MAX_MATCHED", 100)
+    clustered.uns["fcmi"]["params"] |= {"settled": True, "n_epochs": 30}
+    clustered.obs["tech"] = np.where((np.arange(240) % 2 == 0) & (clustered.obs["fcmi"] != "0"), "b", "a")
+    tables = [scfcmi.tl.diagnose(clustered, batch_key="tech") for _ in range(2)]
+    assert tables[0]["distance_elsewhere"].notna().any()
+    pd.testing.assert_frame_equal(*tables)

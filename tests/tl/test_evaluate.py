@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import scfcmi
 from scfcmi import metrics, pl, tl
 
 
@@ -51,3 +52,13 @@ def test_renamed_clusters_keep_their_probabilities_and_joined_ones_lose_them(clu
     with pytest.raises(ValueError, match="joined or split since"):
         pl.confidence(clustered)
     assert "H_C" not in tl.evaluate(clustered, "fcmi", "tech")
+
+
+def test_beta_reaches_the_metrics(clustered):
+    obs, rng = clustered.obs, np.random.default_rng(0)
+    obs["label"], obs["tech"] = rng.permutation(obs["fcmi"].to_numpy()), rng.integers(2, size=240)
+    obs.loc[obs.index[60:], "label"] = obs["fcmi"].to_numpy()[60:]
+    scores = [scfcmi.tl.evaluate(clustered, "fcmi", "tech", "label", beta=beta)["f_beta"] for beta in (1, 2)]
+    expected = [metrics.f_beta(obs["label"], obs["fcmi"], obs["tech"], beta=beta) for beta in (1, 2)]
+    assert scores == expected
+    assert abs(scores[0] - scores[1]) > 0.01

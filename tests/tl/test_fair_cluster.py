@@ -14,6 +14,7 @@ import scfcmi
 from scfcmi import metrics
 from scfcmi.models.paper.composition import THRESHOLD, composition_imbalance
 from scfcmi.rows import rows_of
+from scfcmi.tl._matrix import Matrix, warn_of_unmeasured
 
 QUICK = {"n_clusters": 3, "max_epochs": 15}
 pytestmark = pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
@@ -403,3 +404,12 @@ def test_fit_model_takes_no_copy(small):
 def test_callbacks_are_no_part_of_the_call(small):
     scfcmi.tl.fit_model(small, "tech", n_clusters=3, max_epochs=1, callbacks=[print])
     assert "callbacks" not in small.uns["fcmi"]["params"]["call"]
+
+
+def test_a_gene_is_expected_at_the_rate_of_the_other_batches():
+    """Half of the forty other cells have it, so that a hundred of these two hundred would."""
+    X = np.ones((240, 10), np.float32)
+    X[:200, 0], X[200::2, 0] = 0, 0
+    batches = pd.Categorical(["a"] * 200 + ["b"] * 40)
+    with pytest.warns(UserWarning, match="At least 1 of 10 genes are zero in every cell of batch 'a'"):
+        warn_of_unmeasured(Matrix(X, "X"), batches)

@@ -105,3 +105,21 @@ def _no_compiling(monkeypatch):
             return codes[:, :2]
 
     monkeypatch.setattr("umap.UMAP", Reducer)
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_another_seed_is_another_map(clustered, monkeypatch, graph):
+    seen = []
+    monkeypatch.setattr(
+        "scanpy.tl.umap", lambda adata, **told: seen.append(told) or adata.obsm.update(X_umap=np.zeros((240, 2)))
+    )
+    monkeypatch.setattr(
+        "umap.UMAP",
+        lambda **told: seen.append(told) or type("Reducer", (), {"fit_transform": lambda _, codes: codes[:, :2]})(),
+    )
+    if graph:
+        clustered.obsp["fcmi_connectivities"] = sp.csr_matrix(np.ones((240, 240), np.float32))
+        clustered.uns["fcmi"]["connectivities_key"] = "fcmi_connectivities"
+    for seed in (0, 3, 2**32 + 5):
+        scfcmi.tl.umap(clustered, random_state=seed)
+    assert [told["random_state"] for told in seen] == [0, 3, 5]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scfcmi.models.atlas.counterparts import find_counterparts
+from scfcmi.models.atlas.counterparts import _mutual, find_counterparts
 from scfcmi.models.atlas.training import Counterparts
 
 
@@ -113,3 +113,37 @@ def test_pairs_are_those_of_every_pair_looked_at(n_neighbors):
     # Both filters have something to do, and the shift is of all mutual pairs.
     assert 20 < len(expected) < 0.9 * len(mutual) < 1800
     assert found == expected | {(j, i) for i, j in expected}
+
+
+def test_neighbors_are_at_most_a_sixth_of_a_group():
+    cosines = np.random.default_rng(0).random((60, 12), np.float32)
+    rows, columns = _mutual(cosines, 40, np.random.default_rng(0))
+    assert np.bincount(rows).max() <= 12 // 6
+    assert np.bincount(columns).max() <= 60 // 6
+    rows, columns = _mutual(cosines, 3, np.random.default_rng(0))
+    assert np.bincount(columns).max() <= 3
+
+
+@pytest.mark.parametrize(("moved", "paired"), [(0.0, True), (1.2, False), (4.0, False)])
+def test_types_that_training_has_pulled_together_are_no_counterparts(moved, paired):
+    """Codes of both groups are alike; before training the second lay farther off than two cells of a group do."""
+    rng = np.random.default_rng(0)
+    codes = np.eye(1, 20) + 0.02 * rng.normal(size=(400, 20))
+    groups, origin = np.repeat([0, 1], 200), np.eye(1, 20) + 0.02 * rng.normal(size=(400, 20))
+    apart = 0.02 * np.sqrt(2 * 19)
+    origin[200:, 1] += moved * apart
+    first, _ = find_counterparts(codes, groups, 10, np.random.default_rng(0), origin)
+    assert len(first) > 100 if paired else len(first) < 20
+
+
+def test_one_pair_shows_no_shift():
+    """Thirty degrees apart, where the nearest of one's own group is ten: the shift of one pair would be all of that."""
+    angles = np.deg2rad([0, 10, 90, -30, -40, -120])
+    codes = np.column_stack([np.cos(angles), np.sin(angles)])
+    assert len(find_counterparts(codes, np.repeat([0, 1], 3), 40, np.random.default_rng(0))[0]) == 0
+
+
+def test_copies_have_no_more_pairs_than_others():
+    rows, columns = _mutual(np.ones((60, 60), np.float32), 5, np.random.default_rng(0))
+    assert len(rows) == len(set(zip(rows, columns, strict=True))) == 60 * 5
+    assert (np.diff(rows) >= 0).all()

@@ -296,3 +296,26 @@ def test_a_type_of_one_batch_keeps_its_cluster(data_dir, seed):
     mixed = pair.min(axis=1) / pair.sum(axis=1)
     assert (mixed[pair.sum(axis=1) > 10] < 0.07).all()
     assert set(pair.idxmax(axis=1)[pair.sum(axis=1) > 10]) == {"CD141", "CD1C"}
+
+
+def test_a_resolution_cuts_one_graph_more_than_a_number(blobs):
+    X, _, groups = blobs
+    at_resolution, at_number = (AtlasFCMI(**how, max_epochs=1).fit(X, groups=groups) for how in ({}, {"n_clusters": 3}))
+    np.testing.assert_array_equal(at_resolution.embedding_, at_number.embedding_)
+    # What is added weighs as much as the rest.
+    assert at_resolution.graph_.sum() == pytest.approx(2 * at_number.graph_.sum(), rel=1e-5)
+
+
+def test_as_many_clusters_as_cells(blobs):
+    X, _, groups = blobs
+    assert AtlasFCMI(6, max_epochs=1).fit(X[:6], groups=groups[:6]).n_clusters_ <= 6
+
+
+def test_components_have_mean_zero_whatever_is_clipped():
+    """Two cells lie beyond ten deviations in each gene: what is clipped takes the mean with it."""
+    rng = np.random.default_rng(0)
+    X = rng.random((400, 20)).astype(np.float32)
+    X[0], X[1, ::2] = 100, 80
+    network = AtlasFCMI(n_components=5, max_epochs=1).fit(X)._network
+    components = components_of(network, rows_of(X))
+    assert components.mean(dim=1).abs().max() < 1e-4

@@ -100,3 +100,46 @@ def test_batches_of_one_composition_lack_nothing(n_batches):
         counts = rng.multinomial(300, shares, size=n_batches).T
         flagged += lacked_batches(counts[counts.sum(axis=1) > 0]).any()
     assert flagged <= 3
+
+
+def test_a_few_cells_in_each_of_many_batches_are_not_lacked():
+    """One batch has it at twenty times the rate of the others, but these hold a third of it together."""
+    counts = np.array([[100] + [5] * 10, [0] + [95] * 10])
+    assert not lacked_batches(counts)[0].any()
+    assert lacked_batches(np.array([[100] + [1] * 10, [0] + [99] * 10]))[0].tolist() == [False] + [True] * 10
+
+
+def test_distances_by_hand():
+    """A circle: own cells at whole places, those of the lacked batch between them; lengths do not matter."""
+    place = np.concatenate([np.arange(400), np.arange(400) + 0.5]) * (2 * np.pi / 400)
+    lengths = np.random.default_rng(0).uniform(1, 5, 800)[:, None]
+    codes = (np.column_stack([np.cos(place), np.sin(place)]) * lengths).astype(np.float32)
+    clusters, batches = np.repeat([0, 1], 400), np.repeat([0, 1], 400)
+    lacked = np.array([[False, True], [False, False]])
+    found = presence_elsewhere(codes, clusters, batches, lacked, np.random.default_rng(0))[0]
+    # The fifth neighbor is 2.5 places away there, and 3 among its own.
+    assert found.distance == pytest.approx(2.5 / 3, rel=0.01)
+    assert (found.counterpart, found.n_expected) == (1, 400)
+    assert found.returned == 1
+
+
+def test_cells_that_are_copies_have_no_distance_of_zero():
+    rng = np.random.default_rng(0)
+    codes = np.concatenate([np.tile([[1.0, 0, 0]], (40, 1)), rng.normal(size=(40, 3))])
+    clusters = batches = np.repeat([0, 1], 40)
+    lacked = np.array([[False, True], [False, False]])
+    found = presence_elsewhere(codes, clusters, batches, lacked, np.random.default_rng(0))[0]
+    assert 1e3 < found.distance < np.inf
+
+
+@pytest.mark.parametrize("n_absent", [8, 4])
+def test_only_clusters_of_all_batches_show_how_far_batches_lie_apart(n_absent):
+    """Neither one that lacks batches, nor one of which these hold next to nothing."""
+    rng = np.random.default_rng(0)
+    clusters = np.repeat([0, 1, 2], [400, 400 + n_absent, 400])
+    batches = np.concatenate([np.arange(400) % 2, np.repeat([0, 1], [400, n_absent]), np.zeros(400, int)])
+    centers = rng.normal(size=(4, 10)) * 5
+    codes = centers[np.where((clusters == 1) & (batches == 1), 3, clusters)] + rng.normal(size=(len(clusters), 10))
+    lacked = np.array([[False, False], [False, n_absent == 8], [False, True]])
+    found = presence_elsewhere(codes, clusters, batches, lacked, np.random.default_rng(0))[2]
+    assert 0.8 < found.shared < 1.2

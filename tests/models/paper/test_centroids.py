@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 from torch.nn import functional as F
 
 from scfcmi.models.paper import centroids
+from scfcmi.models.paper.centroids import refine_centers
 
 
 def generator(seed=0):
@@ -102,3 +103,30 @@ def test_matches_lloyd_by_hand():
     centers = centroids.refine_centers(codes, codes[[0, 2]])
     expected = np.deg2rad([10, 100])
     torch.testing.assert_close(centers, torch.from_numpy(np.c_[np.cos(expected), np.sin(expected)]).float())
+
+
+def test_centers_are_those_of_all_cells(monkeypatch):
+    """Restarts see a sample; the winner is refined on all."""
+    g = torch.Generator().manual_seed(0)
+    modes = F.normalize(torch.randn(4, 6, generator=g), dim=1)
+    codes = F.normalize(modes.repeat(500, 1) + 0.2 * torch.randn(2000, 6, generator=g), dim=1)
+    monkeypatch.setattr(centroids, "_RESTART_SAMPLE", 100)
+    found = centroids.find_centers(codes, 4, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(centroids.refine_centers(codes, found, max_iter=1), found)
+
+
+def test_a_restart_is_numbered_after_the_last_centers():
+    g = torch.Generator().manual_seed(1)
+    modes = F.normalize(torch.randn(6, 8, generator=g), dim=1)
+    codes = F.normalize(modes.repeat(30, 1) + 0.02 * torch.randn(180, 8, generator=g), dim=1)
+    # One center is lost among the others: a restart wins.
+    last = modes.clone()
+    last[5] = F.normalize(modes[0] + 0.01 * torch.randn(8, generator=g), dim=0)
+    found = centroids.find_centers(codes, 6, torch.Generator().manual_seed(0), last=last)
+    assert (found[:5] * modes[:5]).sum(dim=1).min() > 0.98
+    assert (found[5] * modes[5]).sum() > 0.98
+
+
+def test_a_center_whose_codes_cancel_out_stays():
+    codes, center = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    torch.testing.assert_close(refine_centers(codes, center), center)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -11,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from scfcmi import FCMI, metrics
 from scfcmi.models.paper import training
 from scfcmi.models.paper.composition import composition_imbalance
+from scfcmi.models.paper.training import _mini_batches, has_ended
 from scfcmi.rows import rows_of
 
 QUICK = {"max_epochs": 8, "warmup_epochs": 2}
@@ -270,3 +273,36 @@ def test_callbacks_are_told_of_every_epoch(blobs):
     np.testing.assert_array_equal(seen[-1].labels, model.labels_)
     np.testing.assert_array_equal(seen[-1].codes(), model.embedding_)
     assert seen[0].history["loss"] == model.history_["loss"].iloc[0]
+
+
+def test_mini_batches_are_even_and_drawn_anew():
+    of = lambda seed, epoch, n_cells=10, size=4: [
+        index.tolist() for index in _mini_batches(n_cells, SimpleNamespace(seed=seed, batch_size=size), epoch)
+    ]
+    assert [len(index) for index in of(0, 0)] == [4, 3, 3]
+    assert sorted(np.concatenate(of(0, 0))) == list(range(10))
+    assert of(0, 0) == of(0, 0)
+    assert of(0, 0) != of(0, 1)
+    assert of(0, 0) != of(1, 0)
+    # None is of one cell.
+    assert [len(index) for index in of(0, 0, 3, 2)] == [3]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "changed", "ended"),
+    [(20, [1, 1], True), (8, [0, 0], False), (9, [0, 0.0011, 0, 0, 0], False), (9, [1, 0.001, 0, 0, 0], True)],
+)
+def test_training_ends_after_settled_epochs(epoch, changed, ended):
+    """Four in a row, after five of warm-up."""
+    settings = SimpleNamespace(max_epochs=20, warmup_epochs=5, patience=4)
+    progress = SimpleNamespace(epoch=epoch, history=[{"changed": share} for share in changed])
+    assert has_ended(progress, settings) is ended
+    assert has_ended(progress, SimpleNamespace(max_epochs=20, warmup_epochs=5, patience=None)) is (epoch == 20)
+
+
+@pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
+def test_what_half_precision_hands_out_is_exact(blobs):
+    X, _, groups = blobs
+    model = FCMI(3, precision="bfloat16", max_epochs=1, warmup_epochs=0).fit(X[:60], groups=groups[:60])
+    np.testing.assert_array_equal(model.transform(X[:60]), model.embedding_)
+    np.testing.assert_array_equal(model.predict(X[:60]), model.labels_)

@@ -128,3 +128,11 @@ def test_training_that_settles_leaves_its_end(tmp_path, blobs, monkeypatch):
     again = FCMI(**settings).fit(X, groups=groups)
     assert again.n_iter_ == whole.n_iter_ < 200
     np.testing.assert_array_equal(again.embedding_, whole.embedding_)
+
+
+@pytest.mark.filterwarnings("ignore:.*changed cluster in the last epoch:UserWarning")
+def test_a_checkpoint_of_other_groups(tmp_path, blobs):
+    X, _, groups = blobs
+    model = FCMI(3, max_epochs=1, checkpoint=tmp_path / "state").fit(X, groups=groups)
+    with pytest.raises(ValueError, match=r"\['groups'\] differ"):
+        model.fit(X, groups=np.roll(groups, 1))

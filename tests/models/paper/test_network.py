@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from scfcmi.models.paper.estimator import FCMI as Paper
 from scfcmi.models.paper.network import Architecture, AutoEncoder, FullyConnectedBranches, GroupedBatchNorm
+from scfcmi.rows import rows_of
 
 
 def architecture(**changes) -> Architecture:
@@ -124,3 +127,29 @@ def test_a_group_of_one_cell_learns(decoder):
     loss = (network.decode(network.encode(inputs), groups) - inputs)[-1].square().mean()
     loss.backward()
     assert network.stem[0].weight.grad.abs().sum() > 0
+
+
+def test_running_statistics_are_those_of_torch():
+    """Two groups, of five cells and of one, which has no variance."""
+    X = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    ours, theirs = GroupedBatchNorm(2, 3).train(), torch.nn.BatchNorm1d(3).train()
+    block = torch.stack([X, X + 7])
+    outputs = ours(block, torch.tensor([0, 1]), torch.tensor([5, 1]))
+    torch.testing.assert_close(outputs[0], theirs(X))
+    torch.testing.assert_close(ours.running_mean[0, 0], theirs.running_mean)
+    torch.testing.assert_close(ours.running_var[0, 0], theirs.running_var)
+    torch.testing.assert_close(ours.running_mean[1, 0], torch.zeros(3))
+    torch.testing.assert_close(ours.running_var[1, 0], torch.ones(3))
+    torch.testing.assert_close(outputs[1, 0], (X[0] + 7) / (1 + 1e-5) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "decoder"),
+    [([256, 256], "branches"), ([255, 300], "shared"), ([256] * 3, "branches"), ([256] * 4, "shared")],
+)
+def test_decoder_is_chosen_by_number_and_size_of_groups(sizes, decoder):
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    model = Paper(3)
+    model.n_features_in_ = 2
+
+    assert model._architecture(rows_of(np.zeros((len(codes), 2), np.float32)), codes).decoder == decoder
