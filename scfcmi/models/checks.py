@@ -46,7 +46,7 @@ def check_largest(largest: float, name: str = "X") -> None:
 def check_varies(varies: bool, shape: tuple[int, ...]) -> None:  # noqa: FBT001  # the answer to what is asked
     """Raise ``ValueError`` unless any feature varies."""
     if not varies:
-        msg = f"All {math.prod(shape[1:])} features have the same value in all {shape[0]} cells: there is nothing to cluster by."
+        msg = f"All {math.prod(shape[1:])} features of X have the same value in all {shape[0]} cells: there is nothing to cluster by."
         raise ValueError(msg)
 
 

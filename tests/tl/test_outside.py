@@ -161,7 +161,7 @@ def test_bad_values_are_told_before_training(cells, bad, monkeypatch):
         scfcmi.tl.fair_cluster(given, "tech", **QUICK)
     assert list(given.obs) == ["tech", "type"]
     same = with_matrix(cells, da.ones((240, 40), chunks=(100, -1), dtype=np.float32))
-    with pytest.raises(ValueError, match="All 30 features have the same value"):
+    with pytest.raises(ValueError, match="All 30 features of X have the same value"):
         scfcmi.tl.fair_cluster(same, "tech", **QUICK)
 
 
