@@ -59,7 +59,9 @@ def test_any_temperature_is_finite():
 @pytest.mark.parametrize(("penalty", "unit"), [(1000, 0.02), (0.02, 1)])
 def test_the_classifier_is_that_of_scikit_learn(monkeypatch, penalty, unit):
     """Three types that run into each other, in units so small that the penalty matters."""
-    monkeypatch.setattr(module, "_PENALTY", penalty)
+    # The first is what we use.
+    if penalty != 1000:
+        monkeypatch.setattr(module, "_PENALTY", penalty)
     monkeypatch.setattr(module, "_MAX_ITER", 1000)
     monkeypatch.setattr(module, "_SLOPE", 1e-7)
     rng = np.random.default_rng(0)
