@@ -298,6 +298,21 @@ def test_a_type_of_one_batch_keeps_its_cluster(data_dir, seed):
     assert set(pair.idxmax(axis=1)[pair.sum(axis=1) > 10]) == {"CD141", "CD1C"}
 
 
+def test_finer_batches_join_what_differs_within_one(data_dir):
+    """Alpha cells of some sequencing runs of one study differ from its others: docs/atlas_mode.md."""
+    adata = ad.read_h5ad(data_dir / "singlecell" / "pancreas_wang_xin.h5ad")
+    adata.obs["part"] = adata.obs["batch"].astype(str)
+    runs = adata.obs_names[adata.obs["batch"] == "wang"].sort_values()
+    for number, part in enumerate(np.array_split(runs, 8)):
+        adata.obs.loc[part, "part"] = f"wang {number}"
+    leakage = {}
+    for key in ("batch", "part"):
+        scfcmi.tl.fair_cluster(adata, key)
+        leakage[key] = metrics.batch_leakage(adata.obs["label"], adata.obs["fcmi"], adata.obs["batch"])
+    assert leakage["batch"] > 0.05
+    assert leakage["part"] < 0.01
+
+
 def test_a_resolution_cuts_one_graph_more_than_a_number(blobs):
     X, _, groups = blobs
     at_resolution, at_number = (AtlasFCMI(**how, max_epochs=1).fit(X, groups=groups) for how in ({}, {"n_clusters": 3}))
