@@ -43,12 +43,13 @@ def diagnose(
     Each cluster is asked four questions:
 
     * *Which batches does it lack?* After correcting for batch size, a cluster lacks a batch if the other batches supply at
-      least 90 % of its cells and contribute nine times as much per batch. It may lack all samples of one laboratory together.
+      least 90 % of its cells and contribute, on average, nine times as much as it does. It may lack all samples of one laboratory together.
       The cause is *likely the batch* if another cluster holds the counterparts of its cells: their mutual nearest neighbors
       in the batches it lacks (:func:`scfcmi.models.atlas.counterparts.find_counterparts`). The cause is *likely biology* if
       the nearest cells of these batches lie clearly farther away than its own cells lie from each other, and than cells of
       one type usually lie across batches. Otherwise ``diagnose`` *cannot tell*: fewer than 30 cells are expected in these
-      batches, or similar cells there may be of a related type.
+      batches, or among those of them that are looked at (10,000, or more where the other batches have fewer cells); or similar
+      cells there may be of a related type.
     * *Does the graph hold it together?* Yes, if it keeps at least half of its links.
     * *Could it be split?* Yes, if communities within it keep at least 70 % of its links.
     * *Is it sure of its cells?* Yes, if the largest probability of its cells is 0.75 or more on average.
@@ -175,10 +176,11 @@ def diagnose(
         _verdict(
             row,
             found,
-            # Small batches without such cells are not said to lack them: by chance they may have none.
             batch_names[~absent & (of_cluster > 0)],
             batch_names[absent],
             alone=not of_cluster[absent].any(),
+            # Small batches without such cells are not said to lack them: by chance they may have none.
+            all_judged=(absent | (of_cluster > 0)).all(),
         )
         for row, found, absent, of_cluster in zip(table.itertuples(), of_clusters, lacked, counts, strict=True)
     ]
@@ -193,8 +195,10 @@ def diagnose(
     return table.copy()
 
 
-def _verdict(row: tuple, found: Presence | None, present: np.ndarray, absent: np.ndarray, *, alone: bool) -> str:
-    words = [] if found is None else [_cause(row, found, present, absent, alone=alone)]
+def _verdict(
+    row: tuple, found: Presence | None, present: np.ndarray, absent: np.ndarray, *, alone: bool, all_judged: bool
+) -> str:
+    words = [] if found is None else [_cause(row, found, present, absent, alone=alone, all_judged=all_judged)]
     if row.own_links < _HELD:
         words.append("most of its links lead to other clusters")
     if row.n_parts > 1:
@@ -206,8 +210,11 @@ def _verdict(row: tuple, found: Presence | None, present: np.ndarray, absent: np
     return "; ".join(words) or "ok"
 
 
-def _cause(row: tuple, found: Presence, present: np.ndarray, absent: np.ndarray, *, alone: bool) -> str:
-    only = len(present) <= len(absent)
+def _cause(
+    row: tuple, found: Presence, present: np.ndarray, absent: np.ndarray, *, alone: bool, all_judged: bool
+) -> str:
+    # Elsewhere is in all other batches.
+    only = all_judged and len(present) <= len(absent)
     named, word = (present, "only" if alone else "mostly") if only else (absent, "not" if alone else "hardly")
     where = f"{word} in {listed(named, _MOST_NAMED)}"
     there = "elsewhere" if only else "there"

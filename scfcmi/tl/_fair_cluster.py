@@ -271,8 +271,9 @@ def _run(
     if n_clusters is None and mode == "paper":
         msg = "mode='paper' needs n_clusters. Give a number, or use mode='atlas'."
         raise ValueError(msg)
-    if n_clusters is not None:
-        _validate.integer("n_clusters", n_clusters, minimum=2)
+    if n_clusters is not None and _validate.integer("n_clusters", n_clusters, minimum=2) > adata.n_obs:
+        msg = f"n_clusters={n_clusters} is more than the number of cells, {adata.n_obs}."
+        raise ValueError(msg)
     _check_n_runs(n_runs, mode, parameters)
     matrix = choose_matrix(adata, use_rep=use_rep, layer=layer, mask_var=mask_var)
     warn_of_unmeasured(matrix, batches)

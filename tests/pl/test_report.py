@@ -105,9 +105,11 @@ def test_charts():
     ends = sorted(float(y) for y in re.findall(r'<text class="line\d" x="[\d.]+" y="([\d.]+)"', drawn))
     assert len(ends) == 3
     assert np.diff(ends).min() > 11
-    # One epoch, the same value throughout, or no number at all.
-    for values in (np.array([2.0]), np.array([np.nan])):
-        assert "</svg>" in line_chart(np.array([1.0]), {"": values}, title="", x_label="")
+    # One epoch, the same value throughout: a dot. No number at all: not even a name.
+    dot = line_chart(np.array([1.0]), {"": np.array([2.0])}, title="", x_label="")
+    assert re.search(r'points="([\d.]+,[\d.]+) \1"', dot)
+    some = line_chart(x, {"a": lines["two"], "b": np.full(3, np.nan)}, title="", x_label="x")
+    assert some.count("<polyline") == some.count('<text class="line') == 1
 
 
 def test_many_batches_go_down_the_page(mapped, page):

@@ -190,16 +190,18 @@ def test_a_few_cells_elsewhere_are_not_none(shifted):
         assert shifted.uns["mine_diagnosis"]["clusters"]["verdict"]["3"].startswith(words)
 
 
-def test_a_batch_without_such_cells_is_not_named_as_one_that_has_them():
+@pytest.mark.parametrize("lacking", [["c"], ["c", "e"]])
+def test_a_batch_without_such_cells_is_not_named_as_one_that_has_them(lacking):
     """Batch d has 8 cells, none of cluster 0: too few to lack it, and no batch that holds it."""
     rng = np.random.default_rng(0)
-    sizes = {("1", "a"): 900, ("1", "b"): 900, ("1", "c"): 1000, ("1", "d"): 8, ("0", "a"): 100, ("0", "b"): 100}
+    sizes = {("1", "a"): 900, ("1", "b"): 900, ("1", "d"): 8, ("0", "a"): 100, ("0", "b"): 100}
+    sizes |= {("1", name): 1000 for name in lacking}
     obs = pd.DataFrame([name for name, size in sizes.items() for _ in range(size)], columns=["mine", "batch"])
     means = {name: rng.normal(size=10) * 4 for name in "01"}
     X = np.stack([means[name] for name in obs["mine"]]) + 0.3 * rng.normal(size=(len(obs), 10))
     adata = ad.AnnData(obs=obs.astype("category").set_index(obs.index.astype(str)), obsm={"rep": X})
     table = scfcmi.tl.diagnose(adata, "mine", batch_key="batch", use_rep="rep")
-    assert table["verdict"]["0"] == "not in c; no such cells there: likely biology"
+    assert table["verdict"]["0"] == f"not in {', '.join(lacking)}; no such cells there: likely biology"
 
 
 def test_unsure_clusters_are_told(clustered):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import scanpy as sc
 import scipy.sparse as sp
+import torch
 import zarr
 
 import scfcmi
@@ -100,6 +101,16 @@ def test_layers_and_genes_of_choice(files, cells):
             scfcmi.tl.fair_cluster(inside, "tech", **QUICK, **given)
             scfcmi.tl.fair_cluster(lazy_one, "tech", **QUICK, **given)
             np.testing.assert_array_equal(lazy_one.obsm["X_fcmi"], inside.obsm["X_fcmi"])
+
+
+@pytest.mark.parametrize("mode", ["atlas", "paper"])
+def test_too_many_clusters_are_told_before_anything_is_read(cells, mode):
+    def read(block):
+        raise AssertionError
+
+    X = da.zeros((240, 40), chunks=(50, -1), dtype=np.float32).map_blocks(read, dtype=np.float32)
+    with pytest.raises(ValueError, match="n_clusters=241 is more than the number of cells, 240"):
+        scfcmi.tl.fair_cluster(with_matrix(cells, X), "tech", mode=mode, n_clusters=241)
 
 
 def test_a_model_matches_genes_by_name(files, cells):
@@ -243,8 +254,9 @@ def test_translation_of_sparse_chunks(cells, tmp_path):
     scfcmi.tl.translate(lazy, model, "b")
     scfcmi.tl.translate(inside, model, "b")
     np.testing.assert_allclose(lazy.layers["fcmi_b"].compute(), inside.layers["fcmi_b"], atol=1e-5)
-    # Wherever the model computes: workers may have no GPU.
-    scfcmi.tl.translate(lazy, model.set_params(device="cuda"), "b", layer_added="again")
+    # Wherever the model computes: workers may have no GPU. Nothing of what it keeps is there, either.
+    model.set_params(device="cuda")._network.__dict__["_projected_centers"] = torch.zeros(2, 1, 50, device="meta")
+    scfcmi.tl.translate(lazy, model, "b", layer_added="again")
     np.testing.assert_array_equal(lazy.layers["again"].compute(), lazy.layers["fcmi_b"].compute())
 
 

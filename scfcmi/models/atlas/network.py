@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from scfcmi.rows import DenseRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Self
 
     from scfcmi.rows import Rows
 
@@ -87,14 +88,19 @@ class AtlasNetwork(nn.Module):
         pairs = zip(self.center, self.loadings, strict=True)
         return torch.stack([product(center[None], loadings) for center, loadings in pairs])
 
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:
+        # Moving parameters to another device does not move what is derived from them.
+        self.__dict__.pop("_projected_centers", None)
+        return super()._apply(*args, **kwargs)
+
     def project(self, inputs: Tensor) -> Tensor:
         """Return components in units of their root mean square length, shape (n_views, n_cells, n_components)."""
         if not self.architecture.projected:
             return inputs[None] / self.unit[:, None, None]
         centered, views = inputs - self.mean, []
         # The same as scaling and clipping the cells, in one pass over them instead of three.
-        centers = self._projected_centers.to(inputs.device)
-        for scale, clip, center, loadings in zip(self.scale, self.clip, centers, self.loadings, strict=True):
+        pairs = zip(self.scale, self.clip, self._projected_centers, self.loadings, strict=True)
+        for scale, clip, center, loadings in pairs:
             clipped = centered if clip.isinf() else centered.clamp(-clip * scale, clip * scale)
             views.append(product(clipped, loadings / scale[:, None]) - center)
         return torch.stack(views) / self.unit[:, None, None]

@@ -80,8 +80,8 @@ class Presence:
 def lacked_batches(counts: np.ndarray) -> np.ndarray:
     """Say which batches each cluster lacks, from counts of the same shape, (n_clusters, n_batches).
 
-    After correcting for batch size, a cluster lacks batches if the others supply at least 90 % of its cells and contribute
-    nine times more per batch. Of the sets of batches that pass, the largest is taken.
+    After correcting for batch size, a cluster lacks batches if the others supply at least 90 % of its cells and contribute, on
+    average, nine times as much as any of those lacked. Of the sets of batches that pass, the largest is taken.
     """
     of_batch = counts.sum(axis=0)
     # Of cells that come independently, none is there with probability exp(-expected). Every cluster is looked for in every batch.
@@ -102,8 +102,8 @@ def _lacked(counts: np.ndarray, of_batch: np.ndarray, least: float) -> np.ndarra
             continue
         inside, outside = rates[present], rates[absent]
         of_all = inside.sum() >= _DOMINATED * (inside.sum() + outside.sum())
-        on_the_mean = inside.mean() >= _DOMINATED * (inside.mean() + outside.mean())
-        if of_all and on_the_mean:
+        of_each = inside.mean() >= _DOMINATED * (inside.mean() + outside.max(initial=0))
+        if of_all and of_each:
             return np.isin(np.arange(len(rates)), absent)
     return np.zeros(len(rates), bool)
 

@@ -71,7 +71,7 @@ def line_chart(
     mark: float | None = None,
     width: int = _WIDTH,
 ) -> Markup:
-    """Return lines over ``x`` as SVG; values that are no numbers leave a gap.
+    """Return lines over ``x`` as SVG; values that are no numbers are left out.
 
     Parameters
     ----------
@@ -122,8 +122,12 @@ def line_chart(
     ends = np.array([(0.0, y_of(values[-1]) if np.isfinite(values[-1]) else top) for values in lines.values()])
     ends = spread(ends, np.full((len(ends), 2), (width, 12.0)), np.array([[-width, 0.0], [width, _HEIGHT]]))
     for number, (name, values) in enumerate(lines.items()):
-        points = " ".join(f"{x_of(a)},{y_of(b)}" for a, b in zip(x, values, strict=True) if np.isfinite(b))
-        parts.append(Markup('<polyline class="line{}" points="{}"/>').format(number, points))
+        points = [f"{x_of(a)},{y_of(b)}" for a, b in zip(x, values, strict=True) if np.isfinite(b)]
+        if not points:
+            continue
+        # A line from a point to itself is drawn as a dot.
+        points += points[: len(points) == 1]
+        parts.append(Markup('<polyline class="line{}" points="{}"/>').format(number, " ".join(points)))
         if len(lines) > 1:
             end = Markup('<text class="line{}" x="{}" y="{}">{}</text>')
             parts.append(end.format(number, width - right + 6, round(float(ends[number, 1]) + 3.5, 1), name))

@@ -106,6 +106,9 @@ def test_a_few_cells_in_each_of_many_batches_are_not_lacked():
     """One batch has it at twenty times the rate of the others, but these hold a third of it together."""
     counts = np.array([[100] + [5] * 10, [0] + [95] * 10])
     assert not lacked_batches(counts)[0].any()
+    # Nor is a batch that holds it in full lacked because the others have none.
+    of_half = np.array([[50] * 10 + [0] * 10, [100] * 20])
+    assert lacked_batches(of_half).tolist() == [[False] * 10 + [True] * 10, [False] * 20]
     assert lacked_batches(np.array([[100] + [1] * 10, [0] + [99] * 10]))[0].tolist() == [False] + [True] * 10
 
 
