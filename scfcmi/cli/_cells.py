@@ -126,7 +126,7 @@ def _check_hdf5(path: Path, name: str) -> None:
 
 
 def is_legacy(path: Path) -> bool:
-    """Whether a file was written by an anndata that did not say what its parts are; no file is, that cannot be read."""
+    """Whether a file was written by an anndata that did not say what its parts are. A file that cannot be read is not."""
     import h5py
 
     if is_store(path) or not h5py.is_hdf5(path):

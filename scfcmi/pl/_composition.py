@@ -126,7 +126,7 @@ def batch_of(adata: AnnData, key: str) -> str:
     """Return the batch key that ``fair_cluster`` stored; ``ValueError`` if it stored none."""
     params = own(adata, key).get("params", {})
     if "batch_key" not in params:
-        msg = f"batch_key must be given: adata.uns[{key!r}] names none. ad.concat loses it, and so does assign without batch_key."
+        msg = f"batch_key must be given: adata.uns[{key!r}] names none. ad.concat drops it, and assign keeps none without batch_key."
         raise ValueError(msg)
     return params["batch_key"]
 

@@ -47,9 +47,9 @@ def diagnose(
       The cause is *likely the batch* if another cluster holds the counterparts of its cells: their mutual nearest neighbors
       in the batches it lacks (:func:`scfcmi.models.atlas.counterparts.find_counterparts`). The cause is *likely biology* if
       the nearest cells of these batches lie clearly farther away than its own cells lie from each other, and than cells of
-      one type usually lie across batches. Otherwise ``diagnose`` *cannot tell*: fewer than 30 cells are expected in these
-      batches, or among those of them that are looked at (10,000, or more where the other batches have fewer cells); or similar
-      cells there may be of a related type.
+      one type usually lie across batches. Otherwise ``diagnose`` *cannot tell*. Either the type is too rare: fewer than 30
+      cells are expected in these batches, or in the sample of them that is looked at (10,000 cells or more). Or similar cells
+      there may be of a related type.
     * *Does the graph hold it together?* Yes, if it keeps at least half of its links.
     * *Could it be split?* Yes, if communities within it keep at least 70 % of its links.
     * *Is it sure of its cells?* Yes, if the largest probability of its cells is 0.75 or more on average.

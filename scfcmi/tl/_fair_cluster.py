@@ -70,8 +70,8 @@ def fair_cluster(
     adata
         Annotated data with log-normalized expression. An error or an interrupt leaves it as it is. A view becomes an actual
         AnnData when written to. Expression may be on disk (file-backed, or from ``read_lazy``) or a Dask array. Atlas mode
-        then reads it in parts, on the workers of the active Dask client if there is one. Results are written to the parts
-        in memory; the embedding is an array in a temporary file, which goes when nothing uses it any more.
+        then reads it in parts, on the workers of the active Dask client if there is one. Results go to the AnnData
+        in memory; the file on disk does not change. The embedding lies in a temporary file, which is deleted when nothing uses it any more.
     batch_key
         Column of ``adata.obs`` that clusters must not follow: technology, donor, laboratory. Its values may be of any kind,
         such as strings, numbers, dates or intervals. Batches are told apart by the text of their values: 1, 1.0 and

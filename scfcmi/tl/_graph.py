@@ -44,7 +44,7 @@ def graph_of(adata: AnnData, key: str, *, for_resolution: bool = False) -> tuple
     seed = int(params["random_state"])
     graph = cell_graph(
         np.asarray(in_memory(adata.obsm[f"X_{key}"])),
-        params["views"].count(",") + 1,
+        len(params["views"].split(", ")),
         stream(seed, Stream.SAMPLE),
         seed,
         whiten=for_resolution or "resolution" in params,

@@ -44,8 +44,8 @@ class CellGraph(NamedTuple):
     """Their nodes, shape (n_in_graph,)."""
     links: csr_matrix
     """Of the nodes, symmetric, float32."""
-    seed: int
-    """Of the communities."""
+    leiden_seed: int
+    """Seed of the communities."""
 
     def of_cells(self) -> csr_matrix:
         """Return the graph with a node for every cell: shape (n_in_graph, n_in_graph)."""
@@ -65,11 +65,11 @@ def cell_graph(embedding: np.ndarray, n_views: int, rng: np.random.Generator, se
     if n_views == 1:
         # Dimensions of the user's own may come in any order. Those that vary most lead.
         views = [views[0][:, np.argsort(-views[0].var(axis=0), kind="stable")]]
-    seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
+    leiden_seed = int(stream(seed, Stream.CLUSTERS).integers(2**31 - 1))
     links = joint_graph(views)
     if whiten:
-        links = with_whitened_graph(links, views, seed)
-    return CellGraph(cells, codes, place, links, seed)
+        links = with_whitened_graph(links, views, leiden_seed)
+    return CellGraph(cells, codes, place, links, leiden_seed)
 
 
 def with_whitened_graph(graph: csr_matrix, views: Sequence[np.ndarray], seed: int) -> csr_matrix:
@@ -89,7 +89,8 @@ def whitened(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     which clusters differ, as in linear discriminant analysis and relevant component analysis (Bar-Hillel et al., 2005).
     """
     n_cells, n_dims = codes.shape
-    means, within = members(labels).T @ codes / np.bincount(labels)[:, None], np.zeros((n_dims, n_dims))
+    means = members(labels).T @ codes / np.bincount(labels)[:, None]
+    within = np.zeros((n_dims, n_dims))
     for part in in_order(n_cells):
         apart = codes[part] - means[labels[part]]
         within += apart.T @ apart / n_cells
@@ -99,4 +100,5 @@ def whitened(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     within[np.diag_indices(n_dims)] += _RIDGE * size
     # In units of the mean variance, so that numbers are of size one.
     transformation = solve_triangular(cholesky(within / size, lower=True), np.eye(n_dims), lower=True).T
-    return product(*(torch.from_numpy(part.astype(np.float32)) for part in (codes, rounded(transformation)))).numpy()
+    transformation = torch.from_numpy(rounded(transformation).astype(np.float32))
+    return product(torch.from_numpy(codes.astype(np.float32)), transformation).numpy()

@@ -44,12 +44,17 @@ def find_counterparts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pair cells across groups: return one and the other cell of each pair, both directions of a pair listed.
 
-    Two cells are paired if three things hold. Each is among the other's ``n_neighbors`` nearest in the other's group, by
-    cosine; at most a sixth of the group counts. Their difference, less the median difference of all mutual neighbors of
-    these two groups, is no longer than the distance from a cell to its tenth neighbor in its own group, of the wider of
-    the two; in a group of fewer than 200 cells, to a nearer neighbor. The distance between their origins, the codes before
-    training, is no longer than the median distance of two cells of one group, as the mean of the two groups. Without
-    ``origin``, the codes are taken. Each group is matched with at most 8 others, which ``rng`` draws.
+    Two cells are paired if three things hold:
+
+    1. They are mutual neighbors: each is among the ``n_neighbors`` nearest of the other in its group, by cosine. At most a
+       sixth of a group counts as near.
+    2. They are near now. From the difference of their codes, the median difference of all mutual neighbors of the two groups
+       is subtracted. What is left is at most as long as the distance from a cell to the tenth neighbor in its own group. The
+       larger of both cells' distances counts. In a group of fewer than 200 cells, a nearer neighbor is used.
+    3. They were near at the start. Their origins, the codes before training, are no farther apart than two cells of one group
+       usually are: the median distance in each group, averaged over the two. Without ``origin``, the codes are taken.
+
+    Each group is matched with at most 8 others, which ``rng`` draws.
     """
     origin = normalize(codes if origin is None else origin)
     codes = normalize(codes)

@@ -108,8 +108,8 @@ class AtlasFCMI(GroupedClusterer):
         graph of a sample that keeps rare cells. Not saved with the model.
     history_
         Table with a row for each epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``frac_with_counterpart``, and
-        ``code_shift``: one minus the mean cosine between codes at the last search for counterparts and at the search before.
-        Counterparts are searched five times, so rows in between repeat. In the last row, the codes are those of the end.
+        ``code_shift``: how far codes moved between two searches for counterparts, as one minus the mean cosine. There are five
+        searches, and the epochs between them repeat the value. The last row compares the final codes with those of the last search.
     groups_, information_, settings_, n_clusters_, n_components_, n_iter_
         As in :class:`scfcmi.FCMI`.
     n_features_in_, feature_names_in_
@@ -268,14 +268,8 @@ class AtlasFCMI(GroupedClusterer):
                 # Of cells in memory, this is told before they come here.
                 check_largest(summary.largest, rows.name)
                 warn_of_empty(summary.n_empty, len(rows), rows.name)
-            projections = fit_projections(
-                rows,
-                summary,
-                self.n_components,
-                codes,
-                seed,
-                stages.tracked("principal components"),
-            )
+            tracked = stages.tracked("principal components")
+            projections = fit_projections(rows, summary, self.n_components, codes, seed, tracked)
             n_components = projections["loadings"].shape[2]
         n_views = 2 if projections else 1
         architecture = AtlasArchitecture(rows.shape[1], n_components, int(codes.max()) + 1, n_views, bool(projections))
@@ -297,10 +291,8 @@ class AtlasFCMI(GroupedClusterer):
         graph = cell_graph(
             self.embedding_, self._network.architecture.n_views, rng, seed, whiten=self.n_clusters is None
         )
-        if self.n_clusters is not None:
-            communities = leiden_at(graph.links, self.n_clusters, graph.seed)[graph.place]
-        else:
-            communities = leiden(graph.links, resolution, graph.seed)[graph.place]
+        cut, value = (leiden, resolution) if self.n_clusters is None else (leiden_at, self.n_clusters)
+        communities = cut(graph.links, value, graph.leiden_seed)[graph.place]
         self.graph_ = graph.of_cells()
         self._weights, self._offsets = fit_classifier(graph.codes, communities, rng)
         self._offsets = with_all(graph.codes, communities, self._weights, self._offsets)

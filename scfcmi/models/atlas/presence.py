@@ -2,8 +2,8 @@
 
 A cluster that lacks batches may be a type that these batches do not hold, or the part of a shared type that stayed apart.
 Such cells exist in the lacked batches if another cluster and this one are each other's counterparts. They do not exist if the
-nearest cells there are clearly farther than the cluster's own cells are from each other, and than batches are in clusters that
-they share. Otherwise nothing is said: near cells may be of a related type.
+nearest cells there are clearly too far: farther than the cluster's own cells are from each other, and farther than batches lie
+apart in clusters that they share. Otherwise nothing is said: near cells may be of a related type.
 """
 
 from __future__ import annotations

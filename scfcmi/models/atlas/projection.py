@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from scfcmi.rows import Rows, Summary
 
-# Loadings come from at most this many cells, read so many at a time. Of a million simulated cells, an earlier version found
-# four types of .2 % and less, as one cluster, with 100,000; with 20,000 it did not.
+# Loadings come from at most this many cells, read so many at a time. In a million simulated cells, an earlier version
+# found four types of .2 % and less, as one cluster, with 100,000. With 20,000 it did not.
 _MAX_CELLS, _PART = 100_000, 20_000
 # Of more features, those of largest variance are taken: the covariance is quadratic in them.
 _MAX_FEATURES = 4000
@@ -86,12 +86,13 @@ def fit_projections(
     ]
     clusters = rough_clusters(components, codes, int(rng.integers(2**31 - 1)))
     weights = gene_weights(moments.kept(0).numpy(), codes, clusters)
-    views = [moments.loadings(0, n_components, weights), unweighted[1]]
+    weighted_center, vectors = moments.loadings(0, n_components, weights)
+    views = [(weighted_center, weights[:, None] * vectors), unweighted[1]]
     centers, loadings = np.zeros((2, n_features)), np.zeros((2, n_features, n_components))
-    for view, (weight, (center, vectors)) in enumerate(zip((weights, np.ones_like(weights)), views, strict=True)):
+    for view, (center, vectors) in enumerate(views):
         centers[view, columns] = center
         # Signs do not depend on the machine's linear algebra.
-        loadings[view, columns] = svd_flip(None, (weight[:, None] * vectors).T, u_based_decision=False)[1].T
+        loadings[view, columns] = svd_flip(None, vectors.T, u_based_decision=False)[1].T
     buffers = {
         "mean": mean,
         "scale": np.where(used, [deviation, np.ones(n_features)], np.inf),

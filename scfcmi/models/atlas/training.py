@@ -73,9 +73,10 @@ def train_agreement(
     history: list[dict[str, float]] = []
     n_batches = settings.n_batches(n_cells)
     # An epoch passes over all cells, or over as many as its mini-batches hold.
-    n_seen = n_cells if n_batches < MAX_STEPS else min(n_cells, n_batches * settings.batch_size)
+    n_seen = min(n_cells, MAX_STEPS * settings.batch_size)
     every = -(-n_batches * settings.max_epochs // _ROUNDS)
-    members, step = groups.cpu().numpy(), 0
+    members = groups.cpu().numpy()
+    step = 0
     watched = _of_cells(components, some_cells(n_cells, _MAX_MATCHED, stream(settings.random_state, Stream.SAMPLE)))
     codes = codes_of(network, watched)
     with stages.stage("training", n_batches * settings.max_epochs, "batch") as bar:

@@ -27,8 +27,8 @@ def composition_imbalance(rows: Rows, groups: np.ndarray, n_clusters: int) -> fl
     Every feature is standardised within its group, which takes away what shifts or scales a whole group; the
     cells' first principal components are cut into more k-means clusters than there are types; and the mutual
     information of clusters and groups is read off their table, less the (K - 1)(T - 1) / 2n nats that chance gives
-    (Miller, 1955). What is left says that groups hold different mixtures of cells, or differ in ways that no shift
-    undoes, where asking for independent clusters would be wrong as well.
+    (Miller, 1955). If much is left, groups hold different mixtures of cells, or differ by more than a shift. In both
+    cases, clusters should not be forced to be independent of the group.
 
     Parameters
     ----------

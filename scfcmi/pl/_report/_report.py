@@ -84,9 +84,8 @@ def report(
     _validate.key_in(adata.obs.columns, key, "adata.obs", hint=hint)
     if key not in adata.uns:
         msg = (
-            f"adata.uns[{key!r}] is missing, which says how these cells were clustered: a page shows what fair_cluster or assign "
-            f"stored. If cells were joined (ad.concat), add it, as adata.uns[{key!r}] = first.uns[{key!r}], or report on the "
-            f"parts. {hint}"
+            f"adata.uns[{key!r}] is missing. The report needs it: it says how the cells were clustered. ad.concat drops it. Copy it "
+            f"from one part (adata.uns[{key!r}] = first.uns[{key!r}]), or make a report of each part. {hint}"
         )
         raise KeyError(msg)
     map_hint = f"Run scfcmi.tl.umap(adata, key={key!r}) first."
