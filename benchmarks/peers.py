@@ -143,7 +143,7 @@ def main() -> None:
         "",
         f'Made by `benchmarks/peers.py` with {others}. "Named" means',
         'that the message says what is wrong. "Result, no word" means a result without a warning. That is not always a fault:',
-        "some calls are wrong for one tool only. scVI wants counts.",
+        "counts are wrong for scanpy and scfcmi, but right for scVI.",
         "",
         f"| mistake | {' | '.join(ways)} |",
         f"|{' --- |' * (len(ways) + 1)}",

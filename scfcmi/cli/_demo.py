@@ -32,9 +32,9 @@ def _run(options: argparse.Namespace) -> None:
     options.output_dir.mkdir(parents=True, exist_ok=True)
     cells, picture, page = (options.output_dir / f"demo.{ending}" for ending in ("h5ad", "png", "html"))
     outputs = [
-        _files.Output("--output-dir", cells, _files.CELLS),
-        _files.Output("--output-dir", picture),
-        _files.Output("--output-dir", page),
+        _files.Output("The demo's file", cells, _files.CELLS),
+        _files.Output("The demo's file", picture),
+        _files.Output("The demo's file", page),
     ]
     _files.check_paths([], outputs, overwrite=options.overwrite)
     import matplotlib as mpl
@@ -82,7 +82,9 @@ nmi, ari       agreement of clusters and labels: 1 is full agreement, 0 is none.
 batch_leakage  how well clusters predict the phase among cells of one type. Near 0 is good.
 balance        {zero}
 mnce           the mix of phases in the least mixed cluster. 1 would need types that all divide alike.
-I_G_C          how well clusters predict the phase, in nats. Near 0 is good.
+I_G_C          how well clusters predict the phase, in nats: 0 is not at all. More, where types divide differently.
+
+docs/metrics.md explains the others.
 
 Open           {page}: maps with names to click, marker genes, what diagnose says.
                {picture}: the map as a figure of a paper.

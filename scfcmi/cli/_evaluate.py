@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add ``evaluate``."""
-    evaluate = commands.add_parser("evaluate", help="measure clusters against batches and, if there are any, labels")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure clusters against batches and, if there are any, labels",
+        description="Print metrics of clusters: how evenly they hold the batches; with --label-key, also how well they agree with "
+        "the labels, and leakage. The page Metrics of the documentation says when each misleads.",
+    )
     _files.add_input(evaluate, help="clustered cells: an h5ad file or a zarr store")
     evaluate.add_argument("--batch-key", required=True, help="column of obs with the batches")
     evaluate.add_argument("--cluster-key", default="fcmi", help="column of obs with the clusters (default fcmi)")

@@ -16,7 +16,7 @@ _RESULTS: dict[str, tuple[int, list[str]]] = {}
 _HEAD = """# Reliability
 
 `make torture` tries to break the package and writes this page: commit `{commit}`, Python {python}. Each row is one kind of attack. An attempt
-holds if it ends in time, in the documented result or a documented error, and leaves the input as it was.
+holds if it ends in time with the documented result or a documented error, and does not change its input.
 
 | what was tried | attempts | held | failed |
 | --- | --- | --- | --- |

@@ -36,7 +36,7 @@ _LOOK = ("likely the batch", "cannot tell", "most of its links", "unsure")
 # Tables with more fields than this are left to scfcmi.pl.
 _MOST_FIELDS = 3_000
 _METRICS = {
-    "nmi": ("NMI", "What clusters tell of the labels and labels of the clusters. 1 is full agreement, 0 is none."),
+    "nmi": ("NMI", "Information that clusters and labels share. 1 is full agreement, 0 is none."),
     "ari": (
         "ARI",
         "Pairs of cells on which clusters and labels agree, beyond chance. 1 is full agreement, 0 is chance.",
@@ -50,7 +50,7 @@ _METRICS = {
     "balance": (
         "Balance",
         (
-            "Rarest batch over commonest, in the least balanced cluster. 0 as soon as a cluster lacks a batch, which is no "
+            "Cells of the rarest batch over those of the most common, in the least balanced cluster. 0 if a cluster lacks a batch, which is no "
             "fault where batches hold different cell types."
         ),
     ),
