@@ -287,5 +287,5 @@ def _not_found(message: str, key: str, known: list[str], hint: str) -> str:
 def _did_you_mean(key: str, known: Iterable[str]) -> str:
     # What is missing may be derived from a key that is there: X_fcmi_umap from X_fcmi.
     others = [name for name in known if not key.startswith(f"{name}_")]
-    close = difflib.get_close_matches(key, others, n=1)
+    close = difflib.get_close_matches(key, others, n=1) or [name for name in others if name.lower() == key.lower()]
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {_one_line(message)}")
         try:
             try:
-                options = _parser().parse_args(arguments)
+                words = sys.argv[1:] if arguments is None else arguments
+                options = _parser().parse_args([_dashed(word) for word in words])
                 _check_limit()
                 code = options.run(options)
             finally:
@@ -169,6 +170,12 @@ def _parser() -> argparse.ArgumentParser:
     for name in COMMANDS:
         importlib.import_module(f"scfcmi.cli._{name}").add_command(commands)
     return parser
+
+
+def _dashed(word: str) -> str:
+    """Return ``--batch-key`` for ``--batch_key``, as it is called in Python."""
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else word
 
 
 def _say(message: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfcmi.cli import _cells, _files
+from scfcmi.cli._summary import assigned
 from scfcmi.cli._workers import add_workers, working
 from scfcmi.cli._written import write_results
 
@@ -52,3 +53,4 @@ def _run(options: argparse.Namespace) -> None:
         )
     write = lambda: write_results(adata, options.key_added, options.input, options.output)
     _files.write_outputs([("--output", options.output, write)])
+    print(assigned(adata, options.key_added, options.output))

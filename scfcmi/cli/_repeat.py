@@ -98,5 +98,8 @@ def _compare(before: Any, now: Any) -> int:
     if n_others == 0:
         print(f"identical: {len(now)} of {len(now)} cells have the same cluster")
         return OK
+    if len(set(zip(before, now, strict=True))) == len(set(before)) == len(set(now)):
+        print(f"identical but for names: the same {len(now)} cells are together")
+        return OK
     print(f"different: ARI {metrics.ari(before, now):.4f}; {n_others} of {len(now)} cells have another cluster")
     return FAILURE

@@ -1,4 +1,4 @@
-"""Six lines at the end of ``scfcmi cluster``: what came out, and what to look at next."""
+"""Lines at the end of ``scfcmi cluster`` and ``scfcmi assign``: what came out, and what to look at next."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # More clusters, and more batches of one, are counted and not named.
 _MOST_CLUSTERS, _MOST_BATCHES = 3, 3
+# Below this probability, labels of new cells are right about half of the time (docs/new_cells.md).
+_DOUBTFUL = 0.6
 
 
 def summary(adata: AnnData, key: str, written: Sequence[Path]) -> str:
@@ -53,6 +55,20 @@ def summary(adata: AnnData, key: str, written: Sequence[Path]) -> str:
         "training": _training(params),
         "next": _next(written[0], key, lacking=bool(lacked.any())),
         "written": ", ".join(map(str, written)),
+    }
+    return "\n".join(f"{name:<9} {shown(words)}" for name, words in lines.items())
+
+
+def assigned(adata: AnnData, key: str, written: Path) -> str:
+    """Return three lines on what ``assign`` has written to cells: clusters, doubtful cells, and the file."""
+    import numpy as np
+
+    clusters = adata.obs[key]
+    doubtful = int((np.asarray(adata.obsm[f"{key}_proba"]).max(axis=1) < _DOUBTFUL).sum())
+    lines = {
+        "clusters": f"{clusters.nunique()} of {len(clusters.cat.categories)} in obs[{key!r}], of {adata.n_obs:,} cells",
+        "doubtful": f"{doubtful:,} cells ({doubtful / adata.n_obs:.1%}) with a probability below {_DOUBTFUL}",
+        "written": str(written),
     }
     return "\n".join(f"{name:<9} {shown(words)}" for name, words in lines.items())
 

@@ -133,7 +133,7 @@ def batch_leakage(labels: ArrayLike, clusters: ArrayLike, groups: ArrayLike) -> 
     information = (
         entropy_of("labels", "clusters") + h_labels_groups - entropy_of("labels", "clusters", "groups") - h_labels
     )
-    return float(max(information, 0.0) / h_group_given_label)
+    return float(np.clip(information / h_group_given_label, 0.0, 1.0))
 
 
 def _f_beta(quality: float, fairness: float, beta: float) -> float:

@@ -115,6 +115,8 @@ def umap(
     check_adata(adata)
     _validate.text("key", key)
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
+    if key in adata.obs:
+        hint = f"To color by this column: scfcmi.pl.umap(adata, {key!r})."
     _validate.key_in(adata.obsm.keys(), f"X_{key}", "adata.obsm", hint=hint)
     _validate.key_in(
         adata.obsm.keys(), f"X_{key}_umap", "adata.obsm", hint=f"Run scfcmi.tl.umap(adata, key={key!r}) first."

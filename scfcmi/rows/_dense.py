@@ -29,8 +29,7 @@ class DenseRows(LocalRows):
         yield from self._X.split(rows_per_block(self, n_rows))
 
     def subset(self, index: np.ndarray | None, columns: np.ndarray) -> DenseRows:
-        X = self.to_memory()
-        X = X if index is None else X[index]
+        X = self.to_memory() if index is None else self.take(index).cpu().numpy()
         return DenseRows(X if len(columns) == self.shape[1] else np.take(X, columns, axis=1), self.device)
 
     def to_memory(self) -> np.ndarray:

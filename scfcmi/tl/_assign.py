@@ -8,6 +8,7 @@ from scfcmi import __version__, _validate
 from scfcmi._adata import check_adata, column
 from scfcmi._logging import logger
 from scfcmi.rows import ChunkedRows
+from scfcmi.tl._matrix import warn_of_other_scale
 from scfcmi.tl._model_matrix import check_model, chunks, matrix_for
 from scfcmi.tl._results import actual, check_key, write_clusters
 
@@ -97,6 +98,7 @@ def assign(
         if unseen:
             params["unseen_groups"] = np.array(unseen, dtype=object)
             logger.info("assign: %d batches that the model has not seen: %s", len(unseen), ", ".join(unseen))
+    warn_of_other_scale(matrix, getattr(model, "feature_means_", None))
     if isinstance(matrix.X, ChunkedRows):
         embedding = model.encoded(matrix.X)
     else:

@@ -29,8 +29,8 @@ def batches_of(adata: AnnData, batch_key: str) -> pd.Categorical:
             raise ValueError(msg)
     if len(names) < 2:
         msg = (
-            f"adata.obs[{batch_key!r}] has one batch only, {names.pop()!r}. There is nothing to correct or to compare. To cluster "
-            "one batch, use sc.pp.neighbors and sc.tl.leiden."
+            f"adata.obs[{batch_key!r}] has one batch only, {names.pop()!r}. There is nothing to correct or to compare. One batch "
+            "is clustered by sc.pp.neighbors and sc.tl.leiden."
         )
         raise ValueError(msg)
     return values

@@ -88,7 +88,8 @@ def diagnose(
         The cluster that holds most of these counterparts. Empty unless the cause is likely the batch.
     ``own_links``
         Share of its links in the neighbor graph that it keeps to itself. With more than 50,000 cells, this is the graph of
-        a sample that keeps rare cells. NaN if there is no graph: in paper mode, for assigned cells, for other tools.
+        a sample that keeps rare cells. Clusters of your own are looked up in the graph of the result that ``use_rep`` names.
+        NaN if there is no graph: in paper mode, for assigned cells, for other tools.
     ``n_parts``
         Number of communities within it: 1 if it cannot be split. NaN if there is no graph.
     ``confidence``
@@ -162,7 +163,8 @@ def diagnose(
         str(names[found.counterpart]) if found and found.cause == "batch" else "" for found in of_clusters
     ]
     table["own_links"], table["n_parts"] = np.nan, np.nan
-    graph = graph_of(adata, key)
+    # Clusters that were joined, split or named lie on the graph of the result they come from.
+    graph = graph_of(adata, key) or graph_of(adata, use_rep.removeprefix("X_"))
     if graph is not None:
         links, cells = graph
         in_graph, of_cell = np.unique(clusters[cells], return_inverse=True)

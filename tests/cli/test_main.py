@@ -69,3 +69,8 @@ def test_as_a_module():
     assert done.stdout.startswith("scfcmi ")
     done = subprocess.run([sys.executable, "-m", "scfcmi"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
+
+
+def test_underscores_as_in_python(capsys):
+    assert cli.main(["evaluate", "nothing.h5ad", "--batch_key", "a_b", "--label_key=c_d"]) == cli.WRONG_USE
+    assert "no file at 'nothing.h5ad'" in capsys.readouterr().err

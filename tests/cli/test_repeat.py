@@ -86,6 +86,15 @@ def test_different(folder, capsys, monkeypatch):
     assert lines[1].endswith("; 10 of 240 cells have another cluster")
 
 
+def test_names_make_no_difference(folder, capsys):
+    assert cluster() == cli.OK
+    out = ad.read_h5ad("out.h5ad")
+    out.obs["fcmi"] = out.obs["fcmi"].astype(str).replace({"0": "T", "1": "B"})
+    out.write_h5ad("out.h5ad")
+    assert cli.main(["repeat", "out.h5ad", "in.h5ad"]) == cli.OK
+    assert "identical but for names: the same 240 cells are together" in capsys.readouterr().out
+
+
 def test_what_cannot_be_repeated(folder, small, capsys):
     def says(words, *more):
         assert cli.main(["repeat", "out.h5ad", "in.h5ad", *more]) == cli.WRONG_USE

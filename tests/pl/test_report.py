@@ -409,3 +409,12 @@ def test_assigned_cells_of_one_batch_in_one_cluster(mapped, page):
     text = page(one).text
     assert f"{one.n_obs} cells of one batch (tech) lie in one cluster." in text
     assert "Assigned by a saved model, on 20 features of X." in text
+
+
+def test_clusters_joined_by_hand_are_not_those_of_the_call(mapped, page):
+    whole = page(mapped)
+    assert any(words.startswith("scfcmi repeat") for words in whole.words)
+    mapped.obs["fcmi"] = mapped.obs["fcmi"].astype(str).replace("2", "1").astype("category")
+    joined = page(mapped)
+    assert "clusters have been changed since" in joined.text
+    assert not any("scfcmi repeat" in words or "fit_model" in words for words in joined.words)

@@ -187,18 +187,29 @@ def test_an_interrupted_fit_leaves_no_half_model(small, model, monkeypatch):
 
 
 def test_the_layer_of_the_fit_is_asked_for(small, tmp_path):
-    small.layers["doubled"] = small.X * 2
-    model = fit(small, layer="doubled")
+    small.layers["other"] = small.X * 1.5
+    model = fit(small, layer="other")
     model.save(tmp_path / "model.fcmi")
     for known in (model, load_model(tmp_path / "model.fcmi")):
-        with pytest.warns(UserWarning, match=r"fitted on adata.layers\['doubled'\], and is given adata.X"):
+        with pytest.warns(UserWarning, match=r"fitted on adata.layers\['other'\], and is given adata.X"):
             scfcmi.tl.assign(small, known, key_added="again")
-        scfcmi.tl.assign(small, known, key_added="again", layer="doubled")
+        scfcmi.tl.assign(small, known, key_added="again", layer="other")
         assert small.obs["again"].tolist() == small.obs["fcmi"].tolist()
-        assert small.uns["again"]["params"]["matrix"] == "the model's 20 features of layers['doubled']"
+        assert small.uns["again"]["params"]["matrix"] == "the model's 20 features of layers['other']"
     # Where there is no such layer, X may hold the same numbers.
-    del small.layers["doubled"]
+    del small.layers["other"]
     scfcmi.tl.assign(small, known, key_added="again")
+
+
+def test_expression_of_another_scale_is_told(pbmc):
+    model = scfcmi.tl.fit_model(pbmc, "batch", max_epochs=2)
+    new = pbmc[pbmc.obs["batch"] == pbmc.obs["batch"].iloc[0]].copy()
+    scfcmi.tl.assign(new, model)
+    for change in (lambda X: X * 0.5, lambda X: X * 2, lambda X: X.multiply(np.arange(new.n_vars) > 900).tocsr()):
+        other = new.copy()
+        other.X = change(other.X)
+        with pytest.warns(UserWarning, match="times that of the cells the model was fitted on"):
+            scfcmi.tl.assign(other, model)
 
 
 def test_a_data_frame_of_obsm_is_matched_by_its_columns(small, tmp_path):

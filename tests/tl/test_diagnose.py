@@ -227,6 +227,19 @@ def test_shares_are_of_batches_of_one_size(clustered):
     np.testing.assert_allclose(table["batch_share"], [rates[0] / sum(rates) for rates in (small, large)])
 
 
+def test_clusters_of_ones_own_are_looked_up_in_the_graph(small):
+    scfcmi.tl.fair_cluster(small, "tech", max_epochs=2)
+    small.obs["random"] = np.random.default_rng(0).integers(3, size=small.n_obs).astype(str)
+    table = scfcmi.tl.diagnose(small, "random", batch_key="tech", use_rep="X_fcmi")
+    assert table["verdict"].str.contains("most of its links lead to other clusters").all()
+    small.obs["named"] = small.obs["fcmi"].astype(str).map("type {}".format)
+    named, found = (scfcmi.tl.diagnose(small, key, batch_key="tech", use_rep="X_fcmi") for key in ("named", "fcmi"))
+    assert named["own_links"].tolist() == found["own_links"].tolist()
+    # Without the graph nothing is said.
+    del small.obsp["fcmi_connectivities"], small.uns["fcmi"]
+    assert scfcmi.tl.diagnose(small, "random", batch_key="tech", use_rep="X_fcmi")["own_links"].isna().all()
+
+
 def test_a_diagnosis_can_be_repeated(clustered, monkeypatch):
     monkeypatch.setattr(presence, "_MAX_CELLS", 150)
     monkeypatch.setattr(presence, "_MAX_MATCHED", 100)

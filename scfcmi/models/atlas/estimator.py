@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
 
 from scfcmi import _validate
 from scfcmi._initialization import initialized, with_gradients
@@ -87,7 +88,7 @@ class AtlasFCMI(GroupedClusterer):
     random_state
         Seed of all random numbers. An integer gives the same labels again on the same machine.
     device
-        ``"auto"`` takes a CUDA device if there is one, and the CPU otherwise. Or any name that torch knows.
+        ``"auto"`` takes a CUDA device if there is one, and the CPU otherwise. Or the name of one, such as ``"cuda:1"``.
     progress
         Whether to draw a progress bar. ``None`` draws it on a terminal or in a notebook only.
     checkpoint
@@ -201,6 +202,12 @@ class AtlasFCMI(GroupedClusterer):
         settled = n_steps >= _MIN_STEPS and history[-1]["code_shift"] <= _SETTLED
         self._finish(history, used, codes, settled=settled)
         return self
+
+    @property
+    def feature_means_(self) -> np.ndarray | None:
+        """Mean of each feature over the cells of ``fit``; ``None`` if features were taken as they are."""
+        check_is_fitted(self, "n_clusters_")
+        return self._network.mean.cpu().numpy() if self._network.architecture.projected else None
 
     def assignment_of(self, embedding: np.ndarray) -> np.ndarray:
         """Return the probability of each cluster for codes of :meth:`transform`: float32, shape (n_cells, n_clusters)."""

@@ -15,6 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from scfcmi._random import some_cells
+from scfcmi.graph.neighbors import distinct
 from scfcmi.models.atlas.counterparts import N_NEIGHBORS, find_counterparts
 
 # A cluster lacks batches if the others supply this share of it, as if all batches had equal size.
@@ -165,6 +166,8 @@ class _Across:
         Both are empty if the cluster has too few cells.
         """
         own = self._there[self._clusters[self._there] == cluster]
+        # Copies of a cell are no neighbors: they are at no distance.
+        own = own[distinct(self._units[own])[0]]
         if len(own) <= _NEIGHBOR or not len(self._absent):
             return np.zeros(0), np.zeros(0, int)
         # The nearest is the cell itself.

@@ -30,6 +30,8 @@ _MAX_FEATURES = 4000
 _CLIP = 10.0
 # The covariance is computed in strips of so many features.
 _STRIP = 512
+# Components of cells are made orthogonal again if the last is smaller than this share of the first, in units of its length.
+_RANK = 0.01
 # Genes are weighted by a clustering of at most this many cells.
 _MAX_CLUSTERED = 5000
 
@@ -55,8 +57,8 @@ def fit_projections(
     """
     n_cells, n_features = rows.shape
     mean, variance = summary.mean, summary.variance
-    # Rounding leaves a constant feature a variance of about this size.
-    used = variance > 1e-10 * (1 + mean**2)
+    # Whatever the units. What varies by the last place of single precision does not vary.
+    used = variance > 1e-14 * mean**2
     check_varies(bool(used.any()), rows.shape)
     if used.sum() > _MAX_FEATURES:
         # Of equal variances the first are taken, so that there are never more.
@@ -156,7 +158,11 @@ class _Moments:
                 values = values * torch.from_numpy(weights.astype(np.float32))
             vectors = _leading(product(values, values.T).double().numpy(), n_components)
             loadings = product(values.T, torch.from_numpy(vectors).float()).numpy()
-            return center.numpy(), loadings / np.maximum(np.linalg.norm(loadings, axis=0), 1e-12)
+            lengths = np.linalg.norm(loadings, axis=0)
+            if lengths[-1] < _RANK * lengths[0]:
+                # There the vectors are rounding, which would come out as copies of the first loadings.
+                return center.numpy(), rounded(np.linalg.qr(loadings.astype(np.float64))[0])
+            return center.numpy(), loadings / lengths
         center = (self._sums[view] / self._n_cells).numpy()
         covariance = self._products[view].numpy() / self._n_cells
         for start in range(0, len(center), _STRIP):

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from scfcmi._logging import logger
 from scfcmi.models.files import check_run, network_tensors, read, read_network, write
 from scfcmi.models.paper.network import Architecture, AutoEncoder
@@ -109,5 +111,9 @@ def _read(path: str | os.PathLike[str], progress: Progress, run: dict[str, Any],
             _, number, entry = name.split(".", 2)
             states.setdefault(int(number), {})[entry] = value
     progress.optimizer.load_state_dict(progress.optimizer.state_dict() | {"state": states})
+    # Moments lie in memory as their weights do: of images, Adam would pair them wrongly otherwise.
+    for weights, state in progress.optimizer.state.items():
+        for moment in ("exp_avg", "exp_avg_sq"):
+            state[moment] = torch.empty_like(weights).copy_(state[moment])
     progress.centers, progress.labels = tensors["centers"].to(device), tensors["labels"].to(device)
     progress.epoch, progress.history = content["epoch"], content["history"]

@@ -93,7 +93,7 @@ class FCMI(GroupedClusterer):
     random_state
         Seed of all random numbers. An integer gives the same labels again on the same machine.
     device
-        ``"auto"`` takes a CUDA device if there is one, and the CPU otherwise. Or any name that torch knows.
+        ``"auto"`` takes a CUDA device if there is one, and the CPU otherwise. Or the name of one, such as ``"cuda:1"``.
     precision
         ``"float32"``; ``"bfloat16"``, for passes through the network only; or ``"auto"``: bfloat16 on a GPU, or for images,
         where the processor computes in it. With bfloat16 on a CPU, labels depend on the number of threads.

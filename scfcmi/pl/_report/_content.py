@@ -54,7 +54,7 @@ _METRICS = {
             "fault where batches hold different cell types."
         ),
     ),
-    "f_beta": ("F", "Harmonic mean of NMI and MNCE."),
+    "f_beta": ("F_beta", "Harmonic mean of NMI and MNCE."),
 }
 
 
@@ -72,12 +72,15 @@ def gather(
     stored, diagnosis = adata.uns[key], diagnosis_of(adata, key, batch_key)
     counts, proba = _counts(clusters, batches), proba_of(adata, key)
     name = None if source is None else Path(os.fspath(source)).name
+    is_changed = proba is None and f"{key}_proba" in adata.obsm
+    # Of other cells, or other clusters, a call would not make them again.
+    is_whole = not is_changed and stored["params"].get("n_cells", adata.n_obs) == adata.n_obs
     return {
         "title": name or "Clusters of scfcmi",
         "key": key,
         "batch_key": batch_key,
         "label_key": label_key,
-        "summary": _summary(adata, stored, clusters, counts, batch_key, diagnosis),
+        "summary": _summary(adata, stored, clusters, counts, batch_key, diagnosis, is_changed=is_changed),
         "batches": list(zip(map(str, batches.categories), colors[batch_key], strict=False)),
         "clusters": _clusters(proba, np.asarray(clusters.codes), counts, colors[key], diagnosis.get("clusters")),
         "has_diagnosis": "clusters" in diagnosis,
@@ -89,9 +92,12 @@ def gather(
         "resolutions": _resolutions(adata, key),
         "history": history_charts(table_in_memory(stored["history"])) if "history" in stored else [],
         "information": dict(diagnosis.get("information", {})),
-        "call": _call(stored["params"], key),
-        "repeat": _repeat(stored["params"], key, name, adata.n_obs),
-        "params": sorted((str(k), str(v)) for k, v in stored["params"].items() if k != "call"),
+        "call": _call(stored["params"], key) if is_whole else None,
+        "repeat": _repeat(stored["params"], key, name) if is_whole else None,
+        # Of the map, scanpy's own: method and use_rep.
+        "params": sorted(
+            (str(k), str(v)) for k, v in stored["params"].items() if k not in {"call", "method", "use_rep"}
+        ),
         "versions": {
             "result": str(stored["params"].get("version", "unknown")),
             "page": {"scfcmi": __version__, **{p: version(p) for p in ("anndata", "scanpy", "numpy")}}
@@ -115,6 +121,8 @@ def _summary(
     counts: pd.DataFrame,
     batch_key: str,
     diagnosis: Mapping[str, Any],
+    *,
+    is_changed: bool,
 ) -> list[str]:
     sizes = np.bincount(clusters.codes[clusters.codes >= 0])
     sizes = sizes[sizes > 0]
@@ -127,7 +135,8 @@ def _summary(
     )
     matrix = params.get("matrix", "an unknown matrix")
     made = "Assigned by a saved model" if "assigned" in params else f"Clustered in {params.get('mode', 'unknown')} mode"
-    said = [f"{adata.n_obs:,} cells of {batches} ({batch_key}) {lie}.", f"{made}, on {matrix}."]
+    since = "; clusters have been changed since" if is_changed else ""
+    said = [f"{adata.n_obs:,} cells of {batches} ({batch_key}) {lie}.", f"{made}, on {matrix}{since}."]
     if n_without := adata.n_obs - int(counts.to_numpy().sum()):
         said.append(f"{n_without:,} cells have no batch or no cluster.")
     if "training" in diagnosis:
@@ -247,12 +256,9 @@ def _call(params: Mapping[str, Any], key: str) -> str | None:
     return f"scfcmi.tl.fit_model(adata, {', '.join([repr(params['batch_key']), *words])})"
 
 
-def _repeat(params: Mapping[str, Any], key: str, name: str | None, n_cells: int) -> str | None:
+def _repeat(params: Mapping[str, Any], key: str, name: str | None) -> str | None:
     """Return the command that repeats the result; ``None`` if it cannot be repeated."""
     if "call" not in params or "assigned" in params or None in json.loads(params["call"]).values():
-        return None
-    if params.get("n_cells", n_cells) != n_cells:
-        # Some of the cells, or cells of several results.
         return None
     words = ["scfcmi", "repeat", name or "OUT.h5ad", "IN.h5ad", *(["--key-added", key] if key != "fcmi" else [])]
     return shlex.join(words)

@@ -285,6 +285,29 @@ def test_components_are_scanpy_s(pbmc, monkeypatch):
         assert (loadings[np.abs(loadings).argmax(axis=0), np.arange(10)] > 0).all()
 
 
+@pytest.mark.parametrize("change", [lambda X: X * 1e-6, lambda X: X + 3e4], ids=["small", "far from zero"])
+def test_units_do_not_matter(change):
+    rng = np.random.default_rng(0)
+    types = np.arange(600) % 3
+    X = rng.normal(size=(600, 100)) + 4 * np.eye(3, 100)[types]
+    X[:, 50] = 0.1
+    model = AtlasFCMI(max_epochs=20).fit(change(X), groups=np.arange(600) // 3 % 2)
+    assert adjusted_rand_score(types, model.labels_) > 0.99
+    # The constant one is left out, no other.
+    assert np.flatnonzero(np.isinf(model._network.scale[0].numpy())).tolist() == [50]
+
+
+def test_data_of_low_rank_have_no_components_beyond_it():
+    """Fewer cells than genes, as after denoising: components of cells, the last of which would be rounding."""
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(300, 8)) * np.geomspace(10, 1, 8)) @ rng.normal(size=(8, 1000))
+    loadings = AtlasFCMI(max_epochs=1).fit(X.astype(np.float32))._network.loadings.numpy().astype(np.float64)
+    for vectors in loadings[1:]:
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(50), atol=1e-3)
+        variances = np.square((X - X.mean(axis=0)) @ vectors).sum(axis=0)
+        assert variances[8:].max() < 1e-4 * variances[7]
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_type_of_one_batch_keeps_its_cluster(data_dir, seed):
     """CD141 and CD1C dendritic cells were measured in one batch each, and are near each other."""

@@ -126,13 +126,17 @@ def test_distances_by_hand():
     assert found.returned == 1
 
 
-def test_cells_that_are_copies_have_no_distance_of_zero():
+@pytest.mark.parametrize("n_distinct", [1, 15])
+def test_copies_of_cells_say_nothing_of_distance(n_distinct):
+    """Two batches of one type, each cell copied many times, and each batch a cluster of its own."""
     rng = np.random.default_rng(0)
-    codes = np.concatenate([np.tile([[1.0, 0, 0]], (40, 1)), rng.normal(size=(40, 3))])
-    clusters = batches = np.repeat([0, 1], 40)
-    lacked = np.array([[False, True], [False, False]])
+    profiles = np.array([1.0, 0, 0, 0]) + 0.2 * rng.normal(size=(2, n_distinct, 4))
+    codes = np.repeat(profiles.reshape(-1, 4), 300 // n_distinct, axis=0)
+    clusters = batches = np.repeat([0, 1], len(codes) // 2)
+    lacked = np.array([[False, True], [True, False]])
     found = presence_elsewhere(codes, clusters, batches, lacked, np.random.default_rng(0))[0]
-    assert 1e3 < found.distance < np.inf
+    # One profile has no neighbors of its own: too few cells to judge.
+    assert np.isnan(found.distance) if n_distinct == 1 else 0.3 < found.distance < 3
 
 
 @pytest.mark.parametrize("n_absent", [8, 4])

@@ -111,6 +111,18 @@ def test_interrupted_training_goes_on_to_the_same_end(tmp_path, blobs, monkeypat
 
 
 @unsettled
+@pytest.mark.parametrize("decoder", ["shared", "branches"])
+def test_training_of_images_goes_on_to_the_same_end(tmp_path, decoder):
+    images = np.random.default_rng(0).uniform(-1, 1, (120, 1, 28, 28)).astype(np.float32)
+    settings = {"n_clusters": 3, "batch_size": 40, "warmup_epochs": 1, "decoder": decoder, "precision": "float32"}
+    groups = np.arange(120) % 2
+    whole = FCMI(**settings, max_epochs=4).fit(images, groups=groups)
+    for max_epochs in (2, 4):
+        model = FCMI(**settings, max_epochs=max_epochs, checkpoint=tmp_path / "state").fit(images, groups=groups)
+    np.testing.assert_array_equal(model.embedding_, whole.embedding_)
+
+
+@unsettled
 def test_a_checkpoint_of_more_epochs_than_are_asked_for(tmp_path, blobs):
     X, _, groups = blobs
     settings = {"n_clusters": 3, "warmup_epochs": 1, "checkpoint": tmp_path / "state"}
