@@ -45,7 +45,6 @@ def working(options: argparse.Namespace) -> Iterator[bool]:
         msg = f"--workers must be at least 1, got {options.workers}."
         raise ValueError(msg)
     try:
-        import dask
         from dask.distributed import Client, LocalCluster
     except ImportError:
         msg = f"{argument} needs Dask: pip install 'scfcmi[dask]'."
@@ -53,13 +52,7 @@ def working(options: argparse.Namespace) -> Iterator[bool]:
     if options.dask is None:
         # Quiet: when they are told to end, processes that are busy complain at length.
         given = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
-        # Dask tells workers to hand memory back at once. A pass would then wait for new pages, block after block.
-        environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
-        with (
-            dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),
-            LocalCluster(n_workers=options.workers, threads_per_worker=1, **given) as cluster,
-            Client(cluster),
-        ):
+        with LocalCluster(n_workers=options.workers, threads_per_worker=1, **given) as cluster, Client(cluster):
             yield True
         return
     try:

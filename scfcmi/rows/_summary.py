@@ -36,9 +36,13 @@ def summarize(rows: Rows, tracked: Callable[[Iterator], Iterator] = iter) -> Sum
     origin = rows.take(np.zeros(1, np.int64))
 
     def moments(block: Tensor, _: int) -> tuple[np.ndarray, np.ndarray, float, int]:
-        values = block - origin
-        # In double precision, so that the mean does not depend on where blocks begin, which differs between sources.
-        first, second = (part.sum(dim=0, dtype=torch.float64).cpu().numpy() for part in (values, values.square()))
+        values = (block - origin).cpu().numpy()
+        # In double precision, so that the mean does not depend on where blocks begin, which differs between sources. By numpy,
+        # which makes no copy in double precision: workers of Dask hand memory back at once, and would wait for new pages.
+        # Infinite values are told by the largest.
+        with np.errstate(invalid="ignore", over="ignore"):
+            first = values.sum(axis=0, dtype=np.float64)
+            second = np.square(values, out=values).sum(axis=0, dtype=np.float64)
         largest = torch.maximum(-block.amin(dim=1), block.amax(dim=1))
         return first, second, float(largest.max()), int((largest == 0).sum())
 
@@ -48,7 +52,6 @@ def summarize(rows: Rows, tracked: Callable[[Iterator], Iterator] = iter) -> Sum
         # numpy's maximum, unlike Python's, keeps NaN.
         largest = float(np.maximum(largest, block_largest))
     n_cells = len(rows)
-    # Infinite values are told by the largest.
     with np.errstate(invalid="ignore", over="ignore"):
         mean = first / n_cells
         variance = np.maximum(second - n_cells * mean**2, 0) / max(n_cells - 1, 1)
