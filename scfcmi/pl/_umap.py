@@ -115,7 +115,7 @@ def umap(
     check_adata(adata)
     _validate.text("key", key)
     hint = f"Run scfcmi.tl.fair_cluster(adata, batch_key, key_added={key!r}) first."
-    if key in adata.obs:
+    if key in adata.obs and key not in adata.uns:
         hint = f"To color by this column: scfcmi.pl.umap(adata, {key!r})."
     _validate.key_in(adata.obsm.keys(), f"X_{key}", "adata.obsm", hint=hint)
     _validate.key_in(

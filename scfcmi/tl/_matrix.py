@@ -31,8 +31,8 @@ _FEW, _SOME = 1000, 20_000
 # A batch lacks a gene that is zero in all of its cells, if it would be in so many of them at the rate of the others. On 62
 # scenarios of real cells no batch lacks 1 % of the genes; this share is told of.
 _EXPECTED, _UNMEASURED = 30, 0.02
-# Expression is told of that is so many times larger or smaller than that of the cells of fit, on average of so many new cells.
-# On the eight sets it is 0.77 to 1.13 times for a batch, 0.64 to 1.30 for a type.
+# assign warns if the mean of at least 30 new cells is so many times larger or smaller than that of the cells of fit. On the
+# eight sets, that of a batch is 0.77 to 1.13 times the mean of the others, that of a type 0.64 to 1.30 times.
 _OTHER_SCALE, _ENOUGH = 1.6, 30
 
 

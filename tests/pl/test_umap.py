@@ -299,3 +299,11 @@ def test_long_titles_are_broken(mapped):
     mapped.obs["tech"] = mapped.obs["tech"].cat.rename_categories({"10x": "10x Chromium 3' v1 (Zheng 2017)"})
     axes = scfcmi.pl.umap(mapped, split_by="tech", show=False)
     assert max(len(line) for ax in axes for line in ax.get_title().split("\n")) <= 17
+
+
+def test_names_of_clusters_are_a_color_and_no_result(clustered, put_map):
+    put_map(clustered)
+    clustered.obs["type"] = clustered.obs["fcmi"].astype(str).map("type {}".format).astype("category")
+    with pytest.raises(KeyError, match=r"To color by this column: scfcmi.pl.umap\(adata, 'type'\)"):
+        scfcmi.pl.umap(clustered, key="type")
+    assert scfcmi.pl.umap(clustered, "type", show=False)
