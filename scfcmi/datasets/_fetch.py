@@ -207,6 +207,8 @@ def _transfer(url: str, partial: Path, file: File, *, progress: bool | None) -> 
         def check_range(response: requests.Response, *_: Any, **__: Any) -> None:
             # pooch leaves the connection open where it fails.
             answers.callback(response.close)
+            # Before its version 2, urllib3 takes an answer that was cut for a whole one.
+            response.raw.enforce_content_length = True
             begins = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
             if response.status_code in (200, 416) or (response.status_code == 206 and not begins):
                 stream.truncate(0)
