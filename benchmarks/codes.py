@@ -13,6 +13,7 @@ import numpy as np
 from scfcmi import AtlasFCMI
 from scfcmi.graph.communities import RESOLUTION, leiden, leiden_at
 from scfcmi.graph.neighbors import N_NEIGHBORS, distinct, fuzzy_graph, nearest
+from scfcmi.models.atlas import training
 from scfcmi.models.atlas.cell_graph import with_whitened_graph
 
 if TYPE_CHECKING:
@@ -36,11 +37,21 @@ class Codes:
         Of the fit. Leiden draws other orders than in the fit.
     weighted
         Whether scaled genes are weighted, as they are in the package.
+    smoothness
+        Weight of L_smooth as a share of that of L_agr.
     settings
         Parameters of :class:`scfcmi.AtlasFCMI`.
     """
 
-    def __init__(self, adata: ad.AnnData, seed: int, *, weighted: bool = True, **settings: Any) -> None:
+    def __init__(
+        self,
+        adata: ad.AnnData,
+        seed: int,
+        *,
+        weighted: bool = True,
+        smoothness: float = training._SMOOTHNESS,
+        **settings: Any,
+    ) -> None:
         start = time.perf_counter()
         self.model = AtlasFCMI(max_epochs=None, random_state=seed, progress=False, **settings)
         alike = mock.patch.multiple(
@@ -48,7 +59,8 @@ class Codes:
             rough_clusters=lambda *_: None,
             gene_weights=lambda values, *_: np.ones(values.shape[1]),
         )
-        with contextlib.nullcontext() if weighted else alike:
+        as_smooth = mock.patch.object(training, "_SMOOTHNESS", smoothness)
+        with contextlib.nullcontext() if weighted else alike, as_smooth:
             self.model.fit(adata.X, groups=adata.obs["batch"])
         self.seconds, self.seed = time.perf_counter() - start, 100 * seed
         weighted_view, unscaled = views_of(self.model.embedding_)

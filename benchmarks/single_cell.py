@@ -125,6 +125,9 @@ ROWS["both, four graphs"] = from_codes(FREE, lambda codes, c: codes.at(parts=FOU
 ROWS["both, five graphs, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters, FIVE))
 ROWS["genes not weighted, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), weighted=False)
 ROWS["genes not weighted"] = from_codes(FREE, lambda codes, c: codes.model.labels_, weighted=False)
+for value in (0.0, 0.25):
+    ROWS[f"smoothness {value}, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), smoothness=value)
+    ROWS[f"smoothness {value}"] = from_codes(FREE, lambda codes, c: codes.model.labels_, smoothness=value)
 ROWS["agreement 0, K"] = from_codes(K, lambda codes, c: codes.at_k(c.n_clusters), agreement=0.0)
 ROWS["agreement 0"] = from_codes(FREE, lambda codes, c: codes.model.labels_, agreement=0.0)
 # Run when asked for by name; results/paper_mode.jsonl has them.
@@ -169,6 +172,8 @@ CONSTANTS = {
     },
     "Weights of genes, K not given": {"none": "genes not weighted", "weights": "scfcmi"},
     "Weights of genes, at K": {"none": "genes not weighted, K", "weights": "scfcmi, K"},
+    "Smoothness, K not given": {"0": "smoothness 0.0", "1/8": "scfcmi", "1/4": "smoothness 0.25"},
+    "Smoothness, at K": {"0": "smoothness 0.0, K", "1/8": "scfcmi, K", "1/4": "smoothness 0.25, K"},
     "Agreement, K not given": {"0": "agreement 0", "4": "scfcmi"},
 }
 

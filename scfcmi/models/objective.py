@@ -1,4 +1,4 @@
-"""The objective of FCMI as pure functions of tensors, in nats: Eq. 4 to 12, and the agreement term.
+"""The objective of FCMI as pure functions of tensors, in nats: Eq. 4 to 12, and two terms of atlas mode.
 
 Every method here minimizes :func:`total_loss`; a method is a choice of :class:`Weights`, of a network and of a way to
 cut. Equation numbers are those of Zeng et al., *Deep Fair Clustering via Maximizing and Minimizing Mutual
@@ -34,6 +34,8 @@ class Weights:
     """Weight of I(G;C); the paper's beta."""
     agreement: float = 0.0
     """Weight of L_agr; not in the paper."""
+    smoothness: float = 0.0
+    """Weight of L_smooth; not in the paper."""
 
 
 def soft_contingency(assignment: Tensor, groups: Tensor, n_groups: int) -> Tensor:
@@ -121,6 +123,27 @@ def agreement_loss(codes: Tensor, counterparts: Tensor) -> Tensor:
     return (codes - counterparts).square().sum(dim=-1).mean(dim=-1) / 2
 
 
+def smoothness_loss(moved: Tensor, neighbors_moved: Tensor) -> Tensor:
+    """L_smooth = E ||(h - z) - (h' - z')||^2 / 2 over cells and neighbors of them in the same group.
+
+    Not in the paper. Training moves a cell from z, its components at unit length, to its code h. Neighbors z' of one group should
+    move alike: a difference between two groups is the same for similar cells, as in the correction vectors of Haghverdi et al.
+    (2018), which are averaged over neighbors. So cells with few counterparts follow those with many.
+
+    Parameters
+    ----------
+    moved
+        Code less components of unit length, shape (..., n_pairs, n_dims).
+    neighbors_moved
+        The same of a neighbor of each cell.
+
+    Returns
+    -------
+    The mean over pairs, shape (...).
+    """
+    return agreement_loss(moved, neighbors_moved)
+
+
 def total_loss(
     reconstruction: Tensor,
     weights: Weights,
@@ -128,8 +151,9 @@ def total_loss(
     assignment: Tensor | None = None,
     joint: Tensor | None = None,
     agreement: Tensor | None = None,
+    smoothness: Tensor | None = None,
 ) -> Tensor:
-    """L = L_rec + alpha L_clu + beta L_fair of Eq. 12, alpha's two halves weighted apart, plus kappa L_agr.
+    """L = L_rec + alpha L_clu + beta L_fair of Eq. 12, alpha's two halves weighted apart, plus L_agr and L_smooth.
 
     Parameters
     ----------
@@ -140,8 +164,8 @@ def total_loss(
         mode has ``alpha = beta = 0``, which the paper calls "beta = 0" for its atlas, and ``agreement > 0``.
     assignment, joint
         Soft assignment and contingency table. ``None`` where alpha and beta are 0.
-    agreement
-        L_agr, a scalar. ``None`` where its weight is 0.
+    agreement, smoothness
+        L_agr and L_smooth, scalars. ``None`` where their weights are 0.
     """
     loss = reconstruction
     if assignment is not None:
@@ -151,7 +175,9 @@ def total_loss(
             - weights.balance * cluster_entropy(joint)
             + weights.fairness * group_information(joint)
         )
-    return loss if agreement is None else loss + weights.agreement * agreement
+    if agreement is not None:
+        loss = loss + weights.agreement * agreement
+    return loss if smoothness is None else loss + weights.smoothness * smoothness
 
 
 def information(assignment: Tensor, groups: Tensor, n_groups: int) -> dict[str, float]:

@@ -31,6 +31,7 @@ _TITLES = {
     "L_clu": r"$L_\mathrm{clu}$, nats",
     "L_fair": r"$L_\mathrm{fair}$, nats",
     "L_agr": r"$L_\mathrm{agr}$",
+    "L_smooth": r"$L_\mathrm{smooth}$",
     "frac_with_counterpart": "share with counterpart",
     "changed": "share reassigned",
     "code_shift": "code shift, 1 - cosine",

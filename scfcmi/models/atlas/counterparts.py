@@ -49,8 +49,9 @@ def find_counterparts(
     1. They are mutual neighbors: each is among the ``n_neighbors`` nearest of the other in its group, by cosine. At most a
        sixth of a group counts as near.
     2. They are near now. From the difference of their codes, the median difference of all mutual neighbors of the two groups
-       is subtracted. What is left is at most as long as the distance from a cell to the tenth neighbor in its own group. The
-       larger of both cells' distances counts. In a group of fewer than 200 cells, a nearer neighbor is used.
+       is subtracted. What is left is at most as long as the distance from either cell to the tenth neighbor in its own group;
+       in a group of fewer than 200 cells, to a nearer neighbor. Groups differ in noise, so both distances are taken in units
+       of the median of the group, and then multiplied by the mean of both medians. All of this is of squared distances.
     3. They were near at the start. Their origins, the codes before training, are no farther apart than two cells of one group
        usually are: the median distance in each group, averaged over the two. Without ``origin``, the codes are taken.
 
@@ -60,7 +61,7 @@ def find_counterparts(
     codes = normalize(codes)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     own = np.zeros(len(codes), codes.dtype)
-    apart = []
+    apart, usual = [], []
     for cells in members:
         # A group of one cell says nothing of its own.
         shuffled = rng.permutation(cells if len(cells) > 1 else len(codes))
@@ -70,7 +71,9 @@ def find_counterparts(
             # The nearest is the cell itself.
             parts = (_cosines(codes[cells[rows]], codes[cells]) for rows in gen_batches(len(cells), _BLOCK))
             own[cells] = _squared_distance(_kth_largest(parts, n_own + 1))
-    own = np.maximum(own, _ROUNDING)
+        own[cells] = np.maximum(own[cells], _ROUNDING)
+        usual.append(np.median(own[cells]))
+        own[cells] /= usual[-1]
 
     first, second = [], []
     for a, b in _partners(len(members), rng):
@@ -91,7 +94,7 @@ def find_counterparts(
         at_start = _squared_distance(_cosines(origin[in_a], origin[in_b])[i, j])
         near_at_start = at_start <= max(((apart[a] + apart[b]) / 2) ** 2, _ROUNDING)
         i, j = in_a[i], in_b[j]
-        near = (residual <= np.maximum(own[i], own[j])) & near_at_start
+        near = (residual <= np.minimum(own[i], own[j]) * (usual[a] + usual[b]) / 2) & near_at_start
         first += [i[near], j[near]]
         second += [j[near], i[near]]
     return tuple(np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64) for parts in (first, second))

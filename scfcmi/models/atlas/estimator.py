@@ -55,8 +55,9 @@ class AtlasFCMI(GroupedClusterer):
     1. Principal components of scaled and weighted features, and of unscaled ones, give two views of the cells. Weights come
        from a first, rough clustering (:mod:`scfcmi.models.atlas.weights`).
     2. In each view, an auto-encoder keeps what the components know (Eq. 11). Its decoder is told the group. Codes of
-       counterparts are pulled together: ``L = L_rec + agreement L_agr``
-       (:func:`scfcmi.models.objective.agreement_loss`). Cells without a counterpart are left alone.
+       counterparts are pulled together, and neighbors of one group move alike:
+       ``L = L_rec + agreement (L_agr + L_smooth / 8)`` (:func:`scfcmi.models.objective.agreement_loss`,
+       :func:`scfcmi.models.objective.smoothness_loss`).
     3. The neighbor graphs of both views are added up; without ``n_clusters``, also one of both together, in units of what
        varies within clusters (:mod:`scfcmi.models.atlas.cell_graph`). Leiden finds the communities of the sum
        (:mod:`scfcmi.graph.communities`).
@@ -72,7 +73,8 @@ class AtlasFCMI(GroupedClusterer):
         Resolution of Leiden, as in scanpy. Larger values give more clusters. ``None`` is 0.3. Give either this or
         ``n_clusters``.
     agreement
-        How strongly counterparts are pulled together: the weight of L_agr, the concentration kappa. 0 corrects nothing.
+        How strongly counterparts are pulled together: the weight of L_agr, the concentration kappa; an eighth of it is the
+        weight of L_smooth. 0 corrects nothing.
     n_neighbors
         Counterparts of a cell are searched among so many neighbors in each other group.
     n_components
@@ -108,8 +110,8 @@ class AtlasFCMI(GroupedClusterer):
         Their neighbor graph, sparse, symmetric, float32, shape (n_cells, n_cells). With more than 50,000 cells, it is the
         graph of a sample that keeps rare cells. Not saved with the model.
     history_
-        Table with a row for each epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``frac_with_counterpart``, and
-        ``code_shift``: how far codes moved between two searches for counterparts, as one minus the mean cosine. There are five
+        Table with a row for each epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``L_smooth``,
+        ``frac_with_counterpart``, and ``code_shift``: how far codes moved between two searches for counterparts, as one minus the mean cosine. There are five
         searches, and the epochs between them repeat the value. The last row compares the final codes with those of the last search.
     groups_, information_, settings_, n_clusters_, n_components_, n_iter_
         As in :class:`scfcmi.FCMI`.

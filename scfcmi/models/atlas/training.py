@@ -5,17 +5,19 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from scfcmi._random import Stream, some_cells, stream
 from scfcmi._scratch import taken
 from scfcmi._threads import side_by_side
+from scfcmi.graph.neighbors import N_NEIGHBORS, nearest
 from scfcmi.models.atlas.counterparts import Counterparts, find_counterparts
 from scfcmi.models.callbacks import Epoch
-from scfcmi.models.objective import Weights, agreement_loss, squared_distance, total_loss
+from scfcmi.models.objective import Weights, agreement_loss, smoothness_loss, squared_distance, total_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 _ROUNDS = 5
 # Cells matched in a round, drawn anew in each: time and memory do not grow with the number of cells beyond it.
 _MAX_MATCHED = 5000
+# Weight of L_smooth as a share of that of L_agr. 1/16 is as good; with 1/4, types that only one group has follow others. It is
+# measured on one pair for so many cells of a mini-batch.
+_SMOOTHNESS, _EVERY = 1 / 8, 2
 # Mini-batches on which decoders are trained when codes are done, and the most cells that these are drawn from.
 _DECODER_STEPS, _MAX_DECODED = 300, 20_000
 # Mini-batches of a training, if the number of epochs is not given, and of one epoch at most.
@@ -42,7 +47,7 @@ class AtlasSettings:
     """Settings of one training run, every one decided."""
 
     agreement: float
-    """Weight of the agreement term; alpha and beta of Eq. 12 are 0."""
+    """Weight of L_agr, kappa, and eight times that of L_smooth. Alpha and beta of Eq. 12 are 0."""
     n_neighbors: int
     learning_rate: float
     batch_size: int
@@ -65,8 +70,8 @@ def train_agreement(
 ) -> list[dict[str, float]]:
     """Train a network, in place, on components of shape (n_views, n_cells, n_components); return one row an epoch.
 
-    Minimizes Eq. 12 with alpha = beta = 0 plus ``kappa L_agr``, as the mean over cells and views. A cell without a
-    counterpart takes part in L_rec only. Raises ``FloatingPointError`` if the loss is no longer finite.
+    Minimizes Eq. 12 with alpha = beta = 0 plus ``kappa (L_agr + L_smooth / 8)``, as the mean over cells and views. A cell
+    without a counterpart takes part in L_rec, and in L_smooth as a neighbor of others. Raises ``FloatingPointError`` if the loss is no longer finite.
     """
     n_views, n_cells, _ = components.shape
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
@@ -82,7 +87,7 @@ def train_agreement(
     with stages.stage("training", n_batches * settings.max_epochs, "batch") as bar:
         for epoch in range(settings.max_epochs):
             rng = stream(settings.random_state, Stream.ATLAS_ORDER, epoch)
-            total = torch.zeros(3, device=components.device)
+            total = torch.zeros(4, device=components.device)
             # Each view draws its own mini-batches, so their noise averages out.
             orders = np.stack([rng.permutation(n_cells)[:n_seen] for _ in range(n_views)])
             inputs = torch.stack([taken(view, order) for view, order in zip(components, orders, strict=True)])
@@ -91,20 +96,20 @@ def train_agreement(
                 if step % every == 0:
                     before, codes = codes, codes_of(network, watched)
                     code_shift = agreement_loss(codes, before).mean().item()
-                    origins, pairs = _find_pairs(network, components, members, settings, step)
+                    matched = _match(network, components, members, settings, step)
                 of_cells = groups[torch.from_numpy(cells).to(groups.device)]
-                terms = _terms(network, part.contiguous(), of_cells, origins, pairs, rng, settings.agreement)
+                terms = _terms(network, part.contiguous(), of_cells, matched, rng, settings.agreement)
                 optimizer.zero_grad()
                 terms[0].backward()
                 optimizer.step()
                 total += torch.stack(terms).detach() * cells.shape[1] / n_seen
                 step += 1
                 bar.update()
-            row = dict(zip(("loss", "L_rec", "L_agr"), total.tolist(), strict=True))
+            row = dict(zip(("loss", "L_rec", "L_agr", "L_smooth"), total.tolist(), strict=True))
             if not np.isfinite(row["loss"]):
                 msg = f"The loss is {row['loss']} after epoch {epoch + 1}. Lower learning_rate, or scale X."
                 raise FloatingPointError(msg)
-            share = float(np.mean([found.share for found in pairs]))
+            share = float(np.mean([found.share for found in matched.pairs]))
             history.append(row | {"frac_with_counterpart": share, "code_shift": code_shift})
             codes_now = lambda: network.embed(codes_of(network, components)).cpu().numpy()
             for callback in callbacks:
@@ -118,10 +123,20 @@ def _of_cells(components: Tensor, cells: np.ndarray) -> Tensor:
     return taken(components.transpose(0, 1), cells).transpose(0, 1).contiguous()
 
 
-def _find_pairs(
+class _Matched(NamedTuple):
+    """Some of the cells, matched in each view."""
+
+    origins: Tensor
+    """Their components, shape (n_views, n_cells, n_components)."""
+    pairs: list[Counterparts]
+    """Their counterparts in each view."""
+    neighbors: np.ndarray
+    """Their nearest neighbors in their own group, by components, shape (n_views, n_cells, n_neighbors)."""
+
+
+def _match(
     network: AtlasNetwork, components: Tensor, groups: np.ndarray, settings: AtlasSettings, step: int
-) -> tuple[Tensor, list[Counterparts]]:
-    """Return the components of some cells, shape (n_views, n_cells, n_components), and counterparts among them in each view."""
+) -> _Matched:
     cells = some_cells(len(groups), _MAX_MATCHED, stream(settings.random_state, Stream.COUNTERPARTS, step))
     origins, groups = _of_cells(components, cells), groups[cells]
     codes = codes_of(network, origins).cpu().numpy()
@@ -129,40 +144,56 @@ def _find_pairs(
         msg = f"Codes are no longer finite after {step} mini-batches. Lower learning_rate, or scale X."
         raise FloatingPointError(msg)
 
-    def counterparts(view: int) -> Counterparts:
+    def in_view(view: int) -> tuple[Counterparts, np.ndarray]:
         rng, origin = stream(settings.random_state, Stream.COUNTERPARTS, step, 1 + view), origins[view].cpu().numpy()
         first, second = find_counterparts(codes[view], groups, settings.n_neighbors, rng, origin)
-        return Counterparts(first, second, len(cells), groups)
+        return Counterparts(first, second, len(cells), groups), _neighbors(origin, groups)
 
     # Most of the search has one thread. Each view has draws of its own, so it does not matter which is done first.
-    return origins, side_by_side(counterparts, range(len(codes)))
+    pairs, neighbors = zip(*side_by_side(in_view, range(len(codes))), strict=True)
+    return _Matched(origins, list(pairs), np.stack(neighbors))
+
+
+def _neighbors(origin: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the nearest neighbors of every cell in its group, itself among them: shape (n_cells, n_neighbors)."""
+    found = np.empty((len(origin), N_NEIGHBORS), np.int64)
+    for group in np.unique(groups):
+        cells = np.flatnonzero(groups == group)
+        of_group = cells[nearest(origin[cells], N_NEIGHBORS)[1]]
+        # Of a group of few cells, all are neighbors, some of them more than once.
+        found[cells] = np.resize(of_group.T, (N_NEIGHBORS, len(cells))).T
+    return found
 
 
 def _terms(
     network: AtlasNetwork,
     inputs: Tensor,
     groups: Tensor,
-    origins: Tensor,
-    pairs: list[Counterparts],
+    matched: _Matched,
     rng: np.random.Generator,
     weight: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss of a mini-batch, L_rec and L_agr."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the loss of a mini-batch, L_rec, L_agr and L_smooth."""
     outputs = network.decode_views(network.encode_views(inputs), groups)
     reconstruction = squared_distance(inputs, outputs)
-    agreement = reconstruction.new_zeros(())
-    if any(found.share for found in pairs):
-        drawn = np.stack([found.draw(inputs.shape[1], rng) for found in pairs], axis=1)
-        first, second = torch.from_numpy(drawn).to(inputs.device)
-        share = torch.tensor([found.share for found in pairs], device=inputs.device, dtype=inputs.dtype)
-        view = torch.arange(len(inputs), device=inputs.device)[:, None]
-        codes, counterparts = network.encode_views(
-            torch.cat([origins[view, first], origins[view, second]], dim=1)
-        ).chunk(2, dim=1)
+    agreement = smoothness = reconstruction.new_zeros(())
+    if any(found.share for found in matched.pairs):
+        (n_views, n_pairs, _), n_matched = inputs.shape, matched.origins.shape[1]
+        first, second = np.stack([found.draw(n_pairs, rng) for found in matched.pairs], axis=1)
+        # Any cells, so that those without a counterpart follow, too.
+        some = rng.integers(n_matched, size=(n_views, -(-n_pairs // _EVERY)))
+        view, one_of = np.arange(n_views)[:, None], rng.integers(matched.neighbors.shape[2], size=some.shape)
+        cells = np.concatenate([first, second, some, matched.neighbors[view, some, one_of]], axis=1)
+        origins = matched.origins[torch.from_numpy(view).to(inputs.device), torch.from_numpy(cells).to(inputs.device)]
+        codes = network.encode_views(origins)
+        share = torch.tensor([found.share for found in matched.pairs], device=inputs.device, dtype=inputs.dtype)
         # Cells without a counterpart have no agreement to lose: they count as zero.
-        agreement = (share * agreement_loss(codes, counterparts)).mean()
-    loss = total_loss(reconstruction, Weights(agreement=weight), agreement=agreement)
-    return loss, reconstruction, agreement
+        agreement = (share * agreement_loss(*codes[:, : 2 * n_pairs].chunk(2, dim=1))).mean()
+        moved = (codes - F.normalize(origins, dim=2))[:, 2 * n_pairs :]
+        smoothness = smoothness_loss(*moved.chunk(2, dim=1)).mean()
+    weights = Weights(agreement=weight, smoothness=weight * _SMOOTHNESS)
+    loss = total_loss(reconstruction, weights, agreement=agreement, smoothness=smoothness)
+    return loss, reconstruction, agreement, smoothness
 
 
 def decoder_training(components: Tensor, groups: Tensor, settings: AtlasSettings) -> partial[AtlasNetwork]:

@@ -24,6 +24,7 @@ _WORDS = {
     "L_clu": "L_clu: clusters compact and of like size",
     "L_fair": "L_fair: clusters independent of the batch",
     "L_agr": "L_agr: counterparts of other batches agree",
+    "L_smooth": "L_smooth: neighbors within a batch move alike",
     "frac_with_counterpart": "Share of cells with a counterpart",
     "changed": "Share of cells that changed cluster",
     "code_shift": "Change of the codes in a fifth of the training",

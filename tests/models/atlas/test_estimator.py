@@ -57,7 +57,9 @@ def test_finds_types_and_not_groups(blobs, fitted):
     assert (fitted.settings_["alpha"], fitted.settings_["beta"], fitted.settings_["agreement"]) == (0, 0, 4)
     assert (np.diff(np.bincount(fitted.labels_)) <= 0).all()
     history = fitted.history_
-    np.testing.assert_allclose(history["loss"], history["L_rec"] + 4 * history["L_agr"], rtol=1e-5)
+    np.testing.assert_allclose(
+        history["loss"], history["L_rec"] + 4 * history["L_agr"] + history["L_smooth"] / 2, rtol=1e-5
+    )
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     # Counterparts are searched five times; codes are compared each time, and in the end.
     assert history["code_shift"].nunique() == 6
@@ -321,19 +323,12 @@ def test_a_type_of_one_batch_keeps_its_cluster(data_dir, seed):
     assert set(pair.idxmax(axis=1)[pair.sum(axis=1) > 10]) == {"CD141", "CD1C"}
 
 
-def test_finer_batches_join_what_differs_within_one(data_dir):
-    """Alpha cells of some sequencing runs of one study differ from its others: docs/atlas_mode.md."""
+@pytest.mark.parametrize("seed", range(3))
+def test_the_own_part_of_a_batch_joins_the_others(data_dir, seed):
+    """Some alpha cells of one study differ from all others and have few counterparts: docs/atlas_mode.md."""
     adata = ad.read_h5ad(data_dir / "singlecell" / "pancreas_wang_xin.h5ad")
-    adata.obs["part"] = adata.obs["batch"].astype(str)
-    runs = adata.obs_names[adata.obs["batch"] == "wang"].sort_values()
-    for number, part in enumerate(np.array_split(runs, 8)):
-        adata.obs.loc[part, "part"] = f"wang {number}"
-    leakage = {}
-    for key in ("batch", "part"):
-        scfcmi.tl.fair_cluster(adata, key)
-        leakage[key] = metrics.batch_leakage(adata.obs["label"], adata.obs["fcmi"], adata.obs["batch"])
-    assert leakage["batch"] > 0.05
-    assert leakage["part"] < 0.01
+    scfcmi.tl.fair_cluster(adata, "batch", random_state=seed)
+    assert metrics.batch_leakage(adata.obs["label"], adata.obs["fcmi"], adata.obs["batch"]) < 0.03
 
 
 def test_a_resolution_cuts_one_graph_more_than_a_number(blobs):

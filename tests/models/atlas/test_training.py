@@ -15,10 +15,13 @@ def test_cells_without_counterparts_count_as_zero(monkeypatch):
     cells = torch.nn.functional.normalize(torch.randn(1, 8, 4, generator=torch.Generator().manual_seed(0)), dim=2)
     network = SimpleNamespace(encode_views=lambda x: x, decode_views=lambda x, _: x)
     found = SimpleNamespace(share=0.25, draw=lambda n, _: (np.zeros(n, int), np.ones(n, int)))
-    loss, _, agreement = training._terms(network, cells, None, cells, [found], None, 4.0)
+    matched = training._Matched(cells, [found], np.zeros((1, 8, 3), int))
+    loss, _, agreement, smoothness = training._terms(network, cells, None, matched, np.random.default_rng(0), 4.0)
     expected = 0.25 * (1 - (cells[0, 0] * cells[0, 1]).sum())
     torch.testing.assert_close(agreement, expected)
     torch.testing.assert_close(loss, 4 * expected)
+    # These codes are the components: nothing moved.
+    assert smoothness == 0
 
 
 def test_mini_batches_are_drawn_anew_in_each_epoch_and_view(blobs, monkeypatch):
@@ -33,7 +36,7 @@ def test_mini_batches_are_drawn_anew_in_each_epoch_and_view(blobs, monkeypatch):
     monkeypatch.setattr(training, "_terms", noted)
     history = AtlasFCMI(3, max_epochs=2, batch_size=60).fit(X, groups=groups).history_
     # The table has the mean over mini-batches.
-    for column, values in zip(("loss", "L_rec", "L_agr"), zip(*losses, strict=True), strict=True):
+    for column, values in zip(("loss", "L_rec", "L_agr", "L_smooth"), zip(*losses, strict=True), strict=True):
         assert history[column].iloc[0] == pytest.approx(sum(value.item() for value in values[:4]) / 4, rel=1e-5)
     assert len(seen) == 2 * 4
     for view in range(2):
