@@ -24,7 +24,7 @@ _PART = 100_000
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the terms of Eq. 12, each on its own, and of the agreement term. L_rec has weight one."""
+    """Weights of the terms of Eq. 12, each on its own, and of two terms of atlas mode. L_rec has weight one."""
 
     compactness: float = 0.0
     """Weight of H(C|X); the paper's alpha."""

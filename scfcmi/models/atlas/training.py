@@ -71,7 +71,8 @@ def train_agreement(
     """Train a network, in place, on components of shape (n_views, n_cells, n_components); return one row an epoch.
 
     Minimizes Eq. 12 with alpha = beta = 0 plus ``kappa (L_agr + L_smooth / 8)``, as the mean over cells and views. A cell
-    without a counterpart takes part in L_rec, and in L_smooth as a neighbor of others. Raises ``FloatingPointError`` if the loss is no longer finite.
+    without a counterpart takes part in L_rec and in L_smooth only. Raises ``FloatingPointError`` if the loss is no longer
+    finite.
     """
     n_views, n_cells, _ = components.shape
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
@@ -82,7 +83,9 @@ def train_agreement(
     every = -(-n_batches * settings.max_epochs // _ROUNDS)
     members = groups.cpu().numpy()
     step = 0
-    watched = _of_cells(components, some_cells(n_cells, _MAX_MATCHED, stream(settings.random_state, Stream.SAMPLE)))
+    some = some_cells(n_cells, _MAX_MATCHED, stream(settings.random_state, Stream.SAMPLE))
+    watched = _of_cells(components, some)
+    neighbors = _find_neighbors(watched, members[some])
     codes = codes_of(network, watched)
     with stages.stage("training", n_batches * settings.max_epochs, "batch") as bar:
         for epoch in range(settings.max_epochs):
@@ -98,7 +101,7 @@ def train_agreement(
                     code_shift = agreement_loss(codes, before).mean().item()
                     matched = _match(network, components, members, settings, step)
                 of_cells = groups[torch.from_numpy(cells).to(groups.device)]
-                terms = _terms(network, part.contiguous(), of_cells, matched, rng, settings.agreement)
+                terms = _terms(network, part.contiguous(), of_cells, matched, neighbors, rng, settings.agreement)
                 optimizer.zero_grad()
                 terms[0].backward()
                 optimizer.step()
@@ -123,15 +126,35 @@ def _of_cells(components: Tensor, cells: np.ndarray) -> Tensor:
     return taken(components.transpose(0, 1), cells).transpose(0, 1).contiguous()
 
 
-class _Matched(NamedTuple):
-    """Some of the cells, matched in each view."""
+class _Neighbors(NamedTuple):
+    """Some of the cells, and which of them are neighbors."""
 
-    origins: Tensor
-    """Their components, shape (n_views, n_cells, n_components)."""
+    components: Tensor
+    """Shape (n_views, n_cells, n_components)."""
+    of_cells: np.ndarray
+    """The nearest of each cell in its group, itself among them, by components: shape (n_views, n_cells, n_neighbors)."""
+
+
+def _find_neighbors(components: Tensor, groups: np.ndarray) -> _Neighbors:
+    def in_view(origin: np.ndarray) -> np.ndarray:
+        found = np.empty((len(origin), N_NEIGHBORS), np.int64)
+        for group in np.unique(groups):
+            cells = np.flatnonzero(groups == group)
+            of_group = cells[nearest(origin[cells], N_NEIGHBORS)[1]]
+            # In a group of few cells, all are neighbors, some of them more than once.
+            found[cells] = np.resize(of_group.T, (N_NEIGHBORS, len(cells))).T
+        return found
+
+    return _Neighbors(components, np.stack(side_by_side(in_view, components.cpu().numpy())))
+
+
+class _Matched(NamedTuple):
+    """Some of the cells, drawn anew in each round, and their counterparts among them."""
+
+    components: Tensor
+    """Shape (n_views, n_cells, n_components)."""
     pairs: list[Counterparts]
-    """Their counterparts in each view."""
-    neighbors: np.ndarray
-    """Their nearest neighbors in their own group, by components, shape (n_views, n_cells, n_neighbors)."""
+    """In each view."""
 
 
 def _match(
@@ -144,25 +167,13 @@ def _match(
         msg = f"Codes are no longer finite after {step} mini-batches. Lower learning_rate, or scale X."
         raise FloatingPointError(msg)
 
-    def in_view(view: int) -> tuple[Counterparts, np.ndarray]:
+    def in_view(view: int) -> Counterparts:
         rng, origin = stream(settings.random_state, Stream.COUNTERPARTS, step, 1 + view), origins[view].cpu().numpy()
         first, second = find_counterparts(codes[view], groups, settings.n_neighbors, rng, origin)
-        return Counterparts(first, second, len(cells), groups), _neighbors(origin, groups)
+        return Counterparts(first, second, len(cells), groups)
 
     # Most of the search has one thread. Each view has draws of its own, so it does not matter which is done first.
-    pairs, neighbors = zip(*side_by_side(in_view, range(len(codes))), strict=True)
-    return _Matched(origins, list(pairs), np.stack(neighbors))
-
-
-def _neighbors(origin: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the nearest neighbors of every cell in its group, itself among them: shape (n_cells, n_neighbors)."""
-    found = np.empty((len(origin), N_NEIGHBORS), np.int64)
-    for group in np.unique(groups):
-        cells = np.flatnonzero(groups == group)
-        of_group = cells[nearest(origin[cells], N_NEIGHBORS)[1]]
-        # Of a group of few cells, all are neighbors, some of them more than once.
-        found[cells] = np.resize(of_group.T, (N_NEIGHBORS, len(cells))).T
-    return found
+    return _Matched(origins, side_by_side(in_view, range(len(codes))))
 
 
 def _terms(
@@ -170,6 +181,7 @@ def _terms(
     inputs: Tensor,
     groups: Tensor,
     matched: _Matched,
+    neighbors: _Neighbors,
     rng: np.random.Generator,
     weight: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -178,13 +190,14 @@ def _terms(
     reconstruction = squared_distance(inputs, outputs)
     agreement = smoothness = reconstruction.new_zeros(())
     if any(found.share for found in matched.pairs):
-        (n_views, n_pairs, _), n_matched = inputs.shape, matched.origins.shape[1]
-        first, second = np.stack([found.draw(n_pairs, rng) for found in matched.pairs], axis=1)
+        n_views, n_pairs, _ = inputs.shape
+        view = np.arange(n_views)[:, None]
+        pairs = np.concatenate([found.draw(n_pairs, rng) for found in matched.pairs]).reshape(n_views, -1)
         # Any cells, so that those without a counterpart follow, too.
-        some = rng.integers(n_matched, size=(n_views, -(-n_pairs // _EVERY)))
-        view, one_of = np.arange(n_views)[:, None], rng.integers(matched.neighbors.shape[2], size=some.shape)
-        cells = np.concatenate([first, second, some, matched.neighbors[view, some, one_of]], axis=1)
-        origins = matched.origins[torch.from_numpy(view).to(inputs.device), torch.from_numpy(cells).to(inputs.device)]
+        cells = rng.integers(neighbors.components.shape[1], size=(n_views, -(-n_pairs // _EVERY)))
+        one_of = rng.integers(neighbors.of_cells.shape[2], size=cells.shape)
+        cells = np.concatenate([cells, neighbors.of_cells[view, cells, one_of]], axis=1)
+        origins = torch.cat([_at(matched.components, pairs), _at(neighbors.components, cells)], dim=1)
         codes = network.encode_views(origins)
         share = torch.tensor([found.share for found in matched.pairs], device=inputs.device, dtype=inputs.dtype)
         # Cells without a counterpart have no agreement to lose: they count as zero.
@@ -194,6 +207,12 @@ def _terms(
     weights = Weights(agreement=weight, smoothness=weight * _SMOOTHNESS)
     loss = total_loss(reconstruction, weights, agreement=agreement, smoothness=smoothness)
     return loss, reconstruction, agreement, smoothness
+
+
+def _at(components: Tensor, cells: np.ndarray) -> Tensor:
+    """Return the components of other cells in each view; ``cells`` has the shape (n_views, n_cells)."""
+    index = torch.from_numpy(cells).to(components.device)
+    return components[torch.arange(len(cells), device=components.device)[:, None], index]
 
 
 def decoder_training(components: Tensor, groups: Tensor, settings: AtlasSettings) -> partial[AtlasNetwork]:
