@@ -10,7 +10,7 @@ it, training would pull different types together, and would then find them even 
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -40,7 +40,13 @@ _BLOCK = 512
 
 
 def find_counterparts(
-    codes: np.ndarray, groups: np.ndarray, n_neighbors: int, rng: np.random.Generator, origin: np.ndarray | None = None
+    codes: np.ndarray,
+    groups: np.ndarray,
+    n_neighbors: int,
+    rng: np.random.Generator,
+    origin: np.ndarray | None = None,
+    *,
+    near_for: Literal["both", "one"] = "both",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pair cells across groups: return one and the other cell of each pair, both directions of a pair listed.
 
@@ -54,6 +60,8 @@ def find_counterparts(
        of the median of the group, and then multiplied by the mean of both medians. All of this is of squared distances.
     3. They were near at the start. Their origins, the codes before training, are no farther apart than two cells of one group
        usually are: the median distance in each group, averaged over the two. Without ``origin``, the codes are taken.
+
+    With ``near_for="one"``, the larger of both cells' distances counts in 2: more pairs, more of them of different types.
 
     Each group is matched with at most 8 others, which ``rng`` draws.
     """
@@ -94,7 +102,8 @@ def find_counterparts(
         at_start = _squared_distance(_cosines(origin[in_a], origin[in_b])[i, j])
         near_at_start = at_start <= max(((apart[a] + apart[b]) / 2) ** 2, _ROUNDING)
         i, j = in_a[i], in_b[j]
-        near = (residual <= np.minimum(own[i], own[j]) * (usual[a] + usual[b]) / 2) & near_at_start
+        limit = np.minimum(own[i], own[j]) if near_for == "both" else np.maximum(own[i], own[j])
+        near = (residual <= limit * (usual[a] + usual[b]) / 2) & near_at_start
         first += [i[near], j[near]]
         second += [j[near], i[near]]
     return tuple(np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64) for parts in (first, second))

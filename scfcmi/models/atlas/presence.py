@@ -124,7 +124,7 @@ def presence_elsewhere(
         drawn = _looked_at(absent[batches], rng)
         units, of_cells, is_absent = normalize(np.asarray(codes)[drawn]), clusters[drawn], absent[batches[drawn]]
         matched = some_cells(len(units), _MAX_MATCHED, rng)
-        first, _ = find_counterparts(units[matched], is_absent[matched].astype(int), N_NEIGHBORS, rng)
+        first, _ = find_counterparts(units[matched], is_absent[matched].astype(int), N_NEIGHBORS, rng, near_for="one")
         has_match = np.isin(np.arange(len(matched)), first)
         across = _Across(units, of_cells, is_absent)
         shared = across.shared(np.flatnonzero((lacked & absent).any(axis=1)))

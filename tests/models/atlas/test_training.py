@@ -22,7 +22,7 @@ def test_cells_without_counterparts_count_as_zero(monkeypatch):
     torch.testing.assert_close(agreement, expected)
     torch.testing.assert_close(loss, 4 * expected)
     # These codes are the components: nothing moved.
-    assert smoothness == 0
+    assert smoothness < 1e-12
 
 
 def test_mini_batches_are_drawn_anew_in_each_epoch_and_view(blobs, monkeypatch):
