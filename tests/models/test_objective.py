@@ -224,6 +224,13 @@ def test_agreement_is_one_minus_the_cosine():
     torch.testing.assert_close(objective.agreement_loss(codes, others), expected)
 
 
+def test_smoothness_is_zero_where_all_move_alike():
+    start = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
+    moved = torch.ones_like(start)
+    assert objective.smoothness_loss(moved, moved.clone()).tolist() == [0, 0]
+    torch.testing.assert_close(objective.smoothness_loss(moved, torch.zeros_like(moved)), torch.full((2,), 1.5))
+
+
 def test_information_does_not_depend_on_the_parts(monkeypatch):
     soft = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
     groups = torch.arange(50) % 3

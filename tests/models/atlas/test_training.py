@@ -25,6 +25,45 @@ def test_cells_without_counterparts_count_as_zero(monkeypatch):
     assert smoothness < 1e-12
 
 
+def test_neighbors_are_of_the_same_group():
+    """Of the definition, in plain numpy; a group of one cell has itself, one of three has each several times."""
+    rng = np.random.default_rng(0)
+    components, groups = (
+        rng.normal(size=(2, 84, 5)).astype(np.float32),
+        rng.permutation(np.repeat([0, 1, 2], [80, 1, 3])),
+    )
+    found = training._find_neighbors(torch.from_numpy(components), groups).of_cells
+    assert found.shape == (2, 84, 15)
+    assert (groups[found] == groups[:, None]).all()
+    for view, of_cells in zip(components, found, strict=True):
+        units = view / np.linalg.norm(view, axis=1, keepdims=True)
+        cosines = np.where(groups[:, None] == groups, units @ units.T, -2)
+        for cell, neighbors in enumerate(of_cells):
+            n_distinct = min(15, np.sum(groups == groups[cell]))
+            assert set(neighbors) == set(np.argsort(-cosines[cell])[:n_distinct])
+
+
+@pytest.mark.parametrize("further", [0.0, 2.0])
+def test_neighbors_that_move_differently_cost_something(further):
+    """All cells move by the same, but for one of the fifteen neighbors of each cell."""
+    cells = torch.nn.functional.normalize(torch.randn(1, 40, 4, generator=torch.Generator().manual_seed(0)), dim=2)
+    is_third = lambda x: (x == cells[:, 3:4]).all(dim=2, keepdim=True)
+    network = SimpleNamespace(encode_views=lambda x: x + 0.5 + further * is_third(x), decode_views=lambda *_: cells)
+    found = SimpleNamespace(share=0.5, draw=lambda n, _: (np.zeros(n, int), np.zeros(n, int)))
+    matched = training._Matched(cells, [found])
+    neighbors = training._Neighbors(cells, np.tile(np.arange(15), (1, 40, 1)))
+    values, rng = [], np.random.default_rng(0)
+    for _ in range(200):
+        loss, reconstruction, agreement, smoothness = training._terms(
+            network, cells, None, matched, neighbors, rng, 4.0
+        )
+        torch.testing.assert_close(loss, reconstruction + 4 * agreement + smoothness / 2)
+        values.append(smoothness.item())
+    # One of the two is the third in 1/15 + 1/40 of the pairs, but for both in 1/600.
+    expected = (1 / 15 + 1 / 40 - 2 / 600) * 4 * further**2 / 2
+    assert np.mean(values) == pytest.approx(expected, rel=0.1, abs=1e-10)
+
+
 def test_mini_batches_are_drawn_anew_in_each_epoch_and_view(blobs, monkeypatch):
     X, _, groups = blobs
     seen, losses, terms = [], [], training._terms
