@@ -81,14 +81,15 @@ def test_batches_of_one_cell_have_no_counterparts():
     assert (pairs.draw(5, np.random.default_rng(0))[0] == 0).all()
 
 
-@pytest.mark.parametrize("n_neighbors", [5, 20])
-def test_pairs_are_those_of_every_pair_looked_at(n_neighbors):
+@pytest.mark.parametrize(("n_neighbors", "near_for", "nearer"), [(5, "both", min), (20, "both", min), (20, "one", max)])
+def test_pairs_are_those_of_every_pair_looked_at(n_neighbors, near_for, nearer):
     """Two groups, shifted, of four types; the definition, pair by pair, in plain numpy."""
     rng = np.random.default_rng(0)
     types, groups = rng.integers(0, 4, 330), np.repeat([0, 1], [90, 240])
     origin = rng.normal(size=(4, 6))[types] + rng.normal(size=(330, 6))
     codes = origin + groups[:, None] * rng.normal(size=6) + 1.5 * rng.normal(size=(330, 6))
-    found = set(zip(*find_counterparts(codes, groups, n_neighbors, np.random.default_rng(1), origin), strict=True))
+    pairs = find_counterparts(codes, groups, n_neighbors, np.random.default_rng(1), origin, near_for=near_for)
+    found = set(zip(*pairs, strict=True))
 
     origin, codes = (values / np.linalg.norm(values, axis=1, keepdims=True) for values in (origin, codes))
     members, draws = [np.flatnonzero(groups == group) for group in (0, 1)], np.random.default_rng(1)
@@ -110,7 +111,7 @@ def test_pairs_are_those_of_every_pair_looked_at(n_neighbors):
     expected = {
         (i, j)
         for i, j in mutual
-        if np.linalg.norm(codes[i] - codes[j] - shift) ** 2 <= min(own[i], own[j]) * noise
+        if np.linalg.norm(codes[i] - codes[j] - shift) ** 2 <= nearer(own[i], own[j]) * noise
         and at_start[i, j] <= np.mean(usual)
     }
     # Both filters have something to do, and the shift is of all mutual pairs.
