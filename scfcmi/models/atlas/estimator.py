@@ -111,8 +111,9 @@ class AtlasFCMI(GroupedClusterer):
         graph of a sample that keeps rare cells. Not saved with the model.
     history_
         Table with a row for each epoch: ``loss``, ``L_rec`` (sum of squares), ``L_agr``, ``L_smooth``,
-        ``frac_with_counterpart``, and ``code_shift``: how far codes moved between two searches for counterparts, as one minus the mean cosine. There are five
-        searches, and the epochs between them repeat the value. The last row compares the final codes with those of the last search.
+        ``frac_with_counterpart``, and ``code_shift``: how far codes moved between two searches for counterparts, as one minus
+        the mean cosine. There are five searches, and the epochs between them repeat the value. The last row compares the final
+        codes with those of the last search.
     groups_, information_, settings_, n_clusters_, n_components_, n_iter_
         As in :class:`scfcmi.FCMI`.
     n_features_in_, feature_names_in_

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 _ROUNDS = 5
 # Cells matched in a round, drawn anew in each: time and memory do not grow with the number of cells beyond it.
 _MAX_MATCHED = 5000
-# Weight of L_smooth as a share of that of L_agr. 1/16 is as good; with 1/4, types that only one group has follow others. It is
-# measured on one pair for so many cells of a mini-batch.
-_SMOOTHNESS, _EVERY = 1 / 8, 2
+# Weight of L_smooth as a share of that of L_agr. With 1/4, batches that lack types are corrected worse.
+_SMOOTHNESS = 1 / 8
+# Cells of a mini-batch for each pair of neighbors that L_smooth is measured on.
+_CELLS_PER_PAIR = 2
 # Mini-batches on which decoders are trained when codes are done, and the most cells that these are drawn from.
 _DECODER_STEPS, _MAX_DECODED = 300, 20_000
 # Mini-batches of a training, if the number of epochs is not given, and of one epoch at most.
@@ -83,9 +84,9 @@ def train_agreement(
     every = -(-n_batches * settings.max_epochs // _ROUNDS)
     members = groups.cpu().numpy()
     step = 0
-    some = some_cells(n_cells, _MAX_MATCHED, stream(settings.random_state, Stream.SAMPLE))
-    watched = _of_cells(components, some)
-    neighbors = _find_neighbors(watched, members[some])
+    sample = some_cells(n_cells, _MAX_MATCHED, stream(settings.random_state, Stream.SAMPLE))
+    watched = _of_cells(components, sample)
+    neighbors = _find_neighbors(watched, members[sample])
     codes = codes_of(network, watched)
     with stages.stage("training", n_batches * settings.max_epochs, "batch") as bar:
         for epoch in range(settings.max_epochs):
@@ -194,7 +195,7 @@ def _terms(
         view = np.arange(n_views)[:, None]
         pairs = np.concatenate([found.draw(n_pairs, rng) for found in matched.pairs]).reshape(n_views, -1)
         # Any cells, so that those without a counterpart follow, too.
-        cells = rng.integers(neighbors.components.shape[1], size=(n_views, -(-n_pairs // _EVERY)))
+        cells = rng.integers(neighbors.components.shape[1], size=(n_views, -(-n_pairs // _CELLS_PER_PAIR)))
         one_of = rng.integers(neighbors.of_cells.shape[2], size=cells.shape)
         cells = np.concatenate([cells, neighbors.of_cells[view, cells, one_of]], axis=1)
         origins = torch.cat([_at(matched.components, pairs), _at(neighbors.components, cells)], dim=1)

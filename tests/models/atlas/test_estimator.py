@@ -331,6 +331,17 @@ def test_the_own_part_of_a_batch_joins_the_others(data_dir, seed):
     assert metrics.batch_leakage(adata.obs["label"], adata.obs["fcmi"], adata.obs["batch"]) < 0.03
 
 
+def test_finer_batches_join_what_differs_within_one(data_dir):
+    """The same cells, with their study divided in the order of its sequencing runs."""
+    adata = ad.read_h5ad(data_dir / "singlecell" / "pancreas_wang_xin.h5ad")
+    adata.obs["part"] = adata.obs["batch"].astype(str)
+    runs = adata.obs_names[adata.obs["batch"] == "wang"].sort_values()
+    for number, part in enumerate(np.array_split(runs, 8)):
+        adata.obs.loc[part, "part"] = f"wang {number}"
+    scfcmi.tl.fair_cluster(adata, "part")
+    assert metrics.batch_leakage(adata.obs["label"], adata.obs["fcmi"], adata.obs["batch"]) < 0.01
+
+
 def test_a_resolution_cuts_one_graph_more_than_a_number(blobs):
     X, _, groups = blobs
     at_resolution, at_number = (AtlasFCMI(**how, max_epochs=1).fit(X, groups=groups) for how in ({}, {"n_clusters": 3}))

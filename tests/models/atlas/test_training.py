@@ -28,10 +28,8 @@ def test_cells_without_counterparts_count_as_zero(monkeypatch):
 def test_neighbors_are_of_the_same_group():
     """Of the definition, in plain numpy; a group of one cell has itself, one of three has each several times."""
     rng = np.random.default_rng(0)
-    components, groups = (
-        rng.normal(size=(2, 84, 5)).astype(np.float32),
-        rng.permutation(np.repeat([0, 1, 2], [80, 1, 3])),
-    )
+    components = rng.normal(size=(2, 84, 5)).astype(np.float32)
+    groups = rng.permutation(np.repeat([0, 1, 2], [80, 1, 3]))
     found = training._find_neighbors(torch.from_numpy(components), groups).of_cells
     assert found.shape == (2, 84, 15)
     assert (groups[found] == groups[:, None]).all()
